@@ -1,0 +1,36 @@
+"""banditd: the command."""
+
+import sys
+
+import click
+
+from banditd import __version__
+from banditd.cli.config import config
+from banditd.cli.export import export
+from banditd.cli.health import health
+from banditd.cli.inspect import inspect
+from banditd.cli.serve import serve
+from banditd.errors import StartupError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Decides, for each prompt, which LLM should answer it, and learns from what came of it."""
+
+
+for _command in (serve, health, config, inspect, export):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command; a refusal to start is one sentence on standard error and an exit code of its own."""
+    try:
+        cli()
+    except StartupError as error:
+        click.echo(f"banditd: {error.message}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Configuration: one tree of frozen values, from TOML and the environment."""

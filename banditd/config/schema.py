@@ -1,0 +1,131 @@
+"""What can be configured. Under each field stands its meaning, unit and range.
+
+The strings under the fields are read by `banditd.config.reference`, which makes the annotated default file of them.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The gRPC server."""
+
+    listen: str = "127.0.0.1:50051"
+    """Address and port. Port 0 picks a free one, which the log line `server.started` tells."""
+    in_flight_max: Annotated[int, Meta(ge=1, le=100_000)] = 4096
+    """Calls that are worked on at once; beyond, callers get RESOURCE_EXHAUSTED."""
+    message_bytes_max: Annotated[int, Meta(ge=65_536, le=268_435_456)] = 33_554_432
+    """Largest message that is taken, in bytes. A batch of 1,024 embeddings of 4,096 values needs 16 MiB."""
+    drain_grace_ms: Annotated[int, Meta(ge=0, le=600_000)] = 10_000
+    """Time that running calls get after SIGTERM, in milliseconds."""
+
+
+class StoreConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The data directory."""
+
+    data: str = "data"
+    """Path of the data directory. It is made if it is missing."""
+    map_gib: Annotated[int, Meta(ge=1, le=4096)] = 64
+    """Size that the data can grow to, in GiB. Address space, not memory."""
+    decision_ack: Annotated[str, Meta(pattern="^(commit|early)$")] = "commit"
+    """When Route answers: `commit`, once the decision is on disk; `early`, before, and the metric
+    `banditd_unsaved_age_seconds` shows for how long. Outcomes are always answered once they are on disk."""
+
+
+class LearnerConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The writer's thread."""
+
+    queue_commands_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 8192
+    """Requests that may wait for the disk; beyond, callers get RESOURCE_EXHAUSTED."""
+    group_commands_max: Annotated[int, Meta(ge=1, le=100_000)] = 1024
+    """Requests per commit."""
+    snapshot_entries: Annotated[int, Meta(ge=100, le=10_000_000)] = 20_000
+    """Log entries after which the learnt state is stored, so that a start need not read the whole log."""
+    snapshot_interval_ms: Annotated[int, Meta(ge=1000, le=86_400_000)] = 300_000
+    """Time after which the learnt state is stored if anything changed, in milliseconds."""
+    snapshots_kept: Annotated[int, Meta(ge=1, le=100)] = 4
+    """Stored states that are kept."""
+
+
+class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Log lines on standard error."""
+
+    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    """Least level that is written: debug, info, warning or error."""
+    format: Annotated[str, Meta(pattern="^(auto|json|console)$")] = "auto"
+    """`json`, `console`, or `auto`: console on a terminal, JSON elsewhere."""
+
+
+class MetricsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Prometheus metrics over HTTP."""
+
+    listen: str = ""
+    """Address and port of /metrics. Empty means none."""
+
+
+class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that is created at the first start. What was changed through the API stays as it is."""
+
+    id: str
+    """Name of the model."""
+    input_mtok_usd: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    """USD per million input tokens. Absent means unknown."""
+    output_mtok_usd: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    """USD per million output tokens. Absent means unknown."""
+    context_window_tokens: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
+    """Largest prompt in tokens. 0 means no limit known."""
+    tags: list[str] = []
+    """Capabilities, region, data policy."""
+    quality_guess: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """Guess of its mean quality. Absent means the router's."""
+    latency_ms_guess: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
+    """Guess of its mean latency in milliseconds."""
+
+
+class RouterConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A router that is created at the first start. What was changed through the API stays as it is."""
+
+    id: str = "default"
+    """Name of the router."""
+    embedding_dimension: Annotated[int, Meta(ge=0, le=4096)] = 0
+    """Values in an embedding, 2..4096. 0 means: fixed by the first prompt."""
+    embedding_model: str = ""
+    """Name of the embedding model that requests must name. Empty means any."""
+    models: list[str] = []
+    """Models that it offers. Empty means all."""
+    policy: str = "linucb"
+    """Preset of the policy."""
+    parameters: dict[str, float] = {}
+    """Parameters of the policy that differ from the preset's."""
+    usd_weight: Annotated[float, Meta(ge=0, le=1_000_000_000)] = 0.0
+    """What one dollar is worth in quality."""
+    second_weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    """What one second is worth in quality."""
+    fallback_model: str = ""
+    """Served if the policy breaks. Empty means the first eligible one."""
+    attribution_window_ms: Annotated[int, Meta(ge=1000, le=7_776_000_000)] = 86_400_000
+    """How long after a decision its outcomes are learnt, in milliseconds."""
+    default_quality: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """Quality that is learnt when the window closes without one. Absent means none."""
+    quality_guess: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """Guess of a model's mean quality before anything is known."""
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything."""
+
+    server: ServerConfig = ServerConfig()
+    """The gRPC server."""
+    store: StoreConfig = StoreConfig()
+    """The data directory."""
+    learner: LearnerConfig = LearnerConfig()
+    """The writer's thread."""
+    log: LogConfig = LogConfig()
+    """Log lines."""
+    metrics: MetricsConfig = MetricsConfig()
+    """Metrics."""
+    models: list[ModelConfig] = []
+    """Models that are created at the first start."""
+    routers: list[RouterConfig] = []
+    """Routers that are created at the first start. `default` exists always."""

@@ -1,0 +1,1 @@
+"""The nouns of banditd as plain values."""

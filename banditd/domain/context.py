@@ -1,0 +1,26 @@
+"""What is known about a prompt before a model is chosen."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from banditd.domain.arrays import Array16
+
+INPUT_TOKENS_UNKNOWN: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A context.
+
+    Attributes:
+        embedding: Shape (Din,), finite. Rounded to float16, which is what is logged, so that a replay encodes the
+            very same values.
+        input_tokens: Length of the prompt in tokens, or `INPUT_TOKENS_UNKNOWN`.
+        category: The caller's category, or empty.
+        session: The conversation, or empty.
+    """
+
+    embedding: Array16
+    input_tokens: int = INPUT_TOKENS_UNKNOWN
+    category: str = ""
+    session: str = ""

@@ -1,0 +1,130 @@
+"""A decision: what was chosen, from what, how probably, and why."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from banditd.domain.arrays import Array32, Array64, Codes, Slots
+from banditd.domain.context import Context
+
+
+class DecisionSource(IntEnum):
+    """Who decided. Values are those of banditd.v1.DecisionSource."""
+
+    POLICY = 1
+    FALLBACK = 2
+
+
+class Exclusion(IntEnum):
+    """Why a candidate could not be chosen. Values are those of banditd.v1.ExclusionReason."""
+
+    ELIGIBLE = 0
+    DISABLED = 1
+    TAG_MISSING = 2
+    CONTEXT_WINDOW = 3
+    PRICE_UNKNOWN = 4
+    COST_LIMIT = 5
+    LATENCY_LIMIT = 6
+    QUALITY_FLOOR = 7
+
+
+class Resolution(IntEnum):
+    """How a decision ended. Values are those of banditd.v1.Resolution."""
+
+    WAITING = 1
+    OBSERVED = 2
+    EXPIRED = 3
+    CENSORED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """utility = quality - usd_weight * cost in USD - second_weight * latency in seconds.
+
+    Attributes:
+        usd_weight: What one dollar is worth in quality, >= 0.
+        second_weight: What one second is worth in quality, >= 0.
+    """
+
+    usd_weight: float = 0.0
+    second_weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hard limits of a request; None means no limit."""
+
+    cost_usd_max: float | None = None
+    latency_ms_max: float | None = None
+    quality_min: float | None = None
+    required_tags: tuple[str, ...] = ()
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the policy made of a context. K counts the candidates, in catalogue order.
+
+    Attributes:
+        index: The drawn candidate, 0..K-1.
+        pmf: Shape (K,), float64, sums to 1; 0 exactly where excluded.
+        exclusions: Shape (K,), uint8, values of `Exclusion`.
+        expected: Shape (3, K), float32: quality, cost in USD, latency in ms; NaN where unknown.
+        source: Who decided.
+    """
+
+    index: int
+    pmf: Array64
+    exclusions: Codes
+    expected: Array32
+    source: DecisionSource
+
+    @property
+    def propensity(self) -> float:
+        """Probability with which the candidate was drawn, (0, 1]."""
+        return float(self.pmf[self.index])
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A logged choice: everything that is needed to make it again.
+
+    Attributes:
+        decision_id: 16 bytes, see `banditd.domain.ids`.
+        router_id: Name of the router.
+        request_id: The caller's id, or empty.
+        request_digest: 16 bytes over the request's content; empty without a request id.
+        context: What was known.
+        slots: Shape (K,), uint16: the candidates' numbers, in catalogue order.
+        choice: What was drawn.
+        uniform: The number in [0, 1) that drew it.
+        objective: The trade-off as used.
+        limits: The limits as used.
+        policy: Name of the preset.
+        policy_version: Log position up to which the deciding snapshot had learnt.
+        learnable: Whether outcomes may teach the policy.
+        batch_row: Row in a batch request, -1 for a single one.
+        batch_row_count: Rows of the batch request, 0 for a single one.
+    """
+
+    decision_id: bytes
+    router_id: str
+    request_id: str
+    request_digest: bytes
+    context: Context
+    slots: Slots
+    choice: Choice
+    uniform: float
+    objective: Objective
+    limits: Limits
+    policy: str
+    policy_version: int
+    learnable: bool
+    batch_row: int = -1
+    batch_row_count: int = 0
+
+    @property
+    def slot(self) -> int:
+        """Number of the chosen model."""
+        return int(self.slots[self.choice.index])

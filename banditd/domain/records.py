@@ -1,0 +1,99 @@
+"""What the log holds: facts, in the order in which they became true."""
+
+from dataclasses import dataclass
+
+from banditd.domain.decision import Decision
+from banditd.domain.model import ModelSpec
+from banditd.domain.outcome import Outcome, Ruling
+from banditd.domain.router import RouterSpec
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """An outcome with what the ledger made of it.
+
+    Attributes:
+        router_id: Router of the decision; empty for an orphan.
+        decision_position: Log position of the decision; 0 for an orphan.
+        outcome: What was seen.
+        ruling: What became of it.
+    """
+
+    router_id: str
+    decision_position: int
+    outcome: Outcome
+    ruling: Ruling
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Decisions of one router whose window closed without a quality.
+
+    Attributes:
+        router_id: The router.
+        decision_positions: Log positions of the decisions.
+        quality: What is learnt for each; None means nothing.
+    """
+
+    router_id: str
+    decision_positions: tuple[int, ...]
+    quality: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChange:
+    """A model after a change; `model` is None where it was removed."""
+
+    model_id: str
+    slot: int
+    model: ModelSpec | None
+
+
+@dataclass(frozen=True, slots=True)
+class RouterChange:
+    """A router after a change; `router` is None where it was removed."""
+
+    router_id: str
+    router: RouterSpec | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFit:
+    """A fitted encoding; the router's belief is rebuilt under it at this position.
+
+    Attributes:
+        router_id: The router.
+        spec: Bytes of the encoding, see `banditd.features.spec`.
+        prompt_count: Prompts that it was fitted on.
+    """
+
+    router_id: str
+    spec: bytes
+    prompt_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """A router's state taken back to a snapshot, whose bytes stand here so that the log alone tells everything."""
+
+    router_id: str
+    policy_version: int
+    state: bytes
+
+
+Record = Decision | OutcomeRecord | Expiry | ModelChange | RouterChange | FeatureFit | Restore
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A record at its place.
+
+    Attributes:
+        position: 1, 2, 3, …; gaps are possible, order is not.
+        time_ms: When it became true, by the server's clock.
+        record: The fact.
+    """
+
+    position: int
+    time_ms: int
+    record: Record

@@ -1,0 +1,58 @@
+"""Routers: named routing domains and their settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from banditd.domain.decision import Objective
+
+DEFAULT_ROUTER: Final = "default"
+ROUTERS_MAX: Final = 64
+ROUTER_MODELS_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """A policy by name.
+
+    Attributes:
+        preset: Name of the preset.
+        parameters: Those that differ from the preset's defaults.
+    """
+
+    preset: str
+    parameters: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSpec:
+    """Settings of a router.
+
+    Attributes:
+        router_id: Its name.
+        policy: How it decides and learns.
+        embedding_dimension: Values in an embedding; 0 means not fixed yet.
+        embedding_model: Name of the embedding model; empty means that any is taken.
+        model_ids: Models that it offers; empty means all.
+        objective: Its trade-off.
+        fallback_model_id: Served if the policy breaks; empty means the first eligible one.
+        attribution_window_ms: How long after a decision its outcomes are learnt.
+        default_quality: Learnt when the window closes without a quality; None means nothing.
+        quality_guess: Mean quality of a model before anything is known.
+        create_time_ms: When it was created.
+        update_time_ms: When it was last changed.
+    """
+
+    router_id: str
+    policy: PolicySpec
+    embedding_dimension: int = 0
+    embedding_model: str = ""
+    model_ids: tuple[str, ...] = ()
+    objective: Objective = Objective()
+    fallback_model_id: str = ""
+    attribution_window_ms: int = 86_400_000
+    default_quality: float | None = None
+    quality_guess: float = 0.5
+    create_time_ms: int = 0
+    update_time_ms: int = 0

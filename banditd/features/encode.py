@@ -1,0 +1,74 @@
+"""Context to row: the same kernels live, in a replay and in the simulator."""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from banditd.domain.arrays import Array16, Array32
+from banditd.features.spec import INTERCEPT, LENGTH, FeatureKind, FeatureSpec
+from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
+
+# Prompts of 20 to 8,000 tokens land within -1..1; an unknown length sits in the middle and says nothing.
+_LENGTH_CENTRE: Final = math.log(400.0)
+_LENGTH_SCALE: Final = 1.0 / 3.0
+_BODY: Final = LENGTH + 1
+
+
+def length_feature(input_tokens: int) -> float:
+    """Return the scaled log of a prompt's length; 0 where it is unknown (negative)."""
+    return (math.log(input_tokens + 1.0) - _LENGTH_CENTRE) * _LENGTH_SCALE if input_tokens >= 0 else 0.0
+
+
+def encode(spec: FeatureSpec, embedding: Array16, input_tokens: int) -> Array32:
+    """Return the row of one prompt.
+
+    Args:
+        spec: The encoding.
+        embedding: Shape (Din,), float16 as logged; ignored by an intercept-only spec.
+        input_tokens: Length of the prompt; negative means unknown.
+
+    Returns:
+        Shape (N,), float32.
+    """
+    row = np.empty(spec.row_width, np.float32)
+    row[INTERCEPT] = 1.0
+    if spec.kind is FeatureKind.INTERCEPT_ONLY:
+        return row
+    row[LENGTH] = length_feature(input_tokens)
+    x = embedding.astype(np.float32)
+    if spec.kind is FeatureKind.LINEAR:
+        project(x, spec.centre, spec.basis, 1.0, spec.row_norm_max, row[_BODY:])
+    else:
+        projected = np.empty(spec.projected_dimension, np.float32)
+        project(x, spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
+        fourier(projected, spec.omega, spec.phase, row[_BODY:])
+    return row
+
+
+def encode_rows(spec: FeatureSpec, embeddings: Array16, input_tokens: "list[int] | None") -> Array32:
+    """Return the rows of many prompts, each bit-identical to `encode`.
+
+    Args:
+        spec: The encoding.
+        embeddings: Shape (B, Din), float16.
+        input_tokens: B lengths, or None: all unknown.
+
+    Returns:
+        Shape (B, N), float32.
+    """
+    count = len(embeddings)
+    rows = np.empty((count, spec.row_width), np.float32)
+    rows[:, INTERCEPT] = 1.0
+    if spec.kind is FeatureKind.INTERCEPT_ONLY:
+        return rows
+    rows[:, LENGTH] = 0.0 if input_tokens is None else [length_feature(n) for n in input_tokens]
+    projected = np.empty((count, spec.projected_dimension), np.float32)
+    project_rows(embeddings.astype(np.float32), spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
+    if spec.kind is FeatureKind.LINEAR:
+        rows[:, _BODY:] = projected
+    else:
+        body = np.empty((count, spec.phase.shape[0]), np.float32)
+        fourier_rows(projected, spec.omega, spec.phase, body)
+        rows[:, _BODY:] = body
+    return rows

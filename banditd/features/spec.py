@@ -1,0 +1,127 @@
+"""FeatureSpec: how a context becomes a row. A fact in the log, because its numbers come from a fit."""
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from banditd.domain.arrays import Array32, frozen
+from banditd.errors import DataLossError, Reason
+
+DIMENSION_MIN: Final = 2
+DIMENSION_MAX: Final = 4096
+# Column 0 is the intercept, column 1 the log of the prompt's length; the projection follows.
+INTERCEPT: Final = 0
+LENGTH: Final = 1
+_FIXED_COLUMNS: Final = 2
+
+_FORMAT: Final = 1
+_HEADER = struct.Struct("<4sBBHHHd")
+_MAGIC: Final = b"bdfs"
+
+
+class FeatureKind(IntEnum):
+    """What the row holds beside intercept and length."""
+
+    INTERCEPT_ONLY = 0
+    LINEAR = 1
+    FOURIER = 2
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """An encoding.
+
+    Attributes:
+        kind: What the row holds.
+        centre: Shape (Din,), float32, subtracted from the embedding.
+        basis: Shape (Din, D), float32, with the scale of each component in it.
+        row_norm_max: Longest projected row; longer ones are shortened to it, which bounds the leverage of one prompt.
+        omega: Shape (D, M), float32, frequencies of the random Fourier features; (D, 0) without.
+        phase: Shape (M,), float32, their phases.
+    """
+
+    kind: FeatureKind
+    centre: Array32
+    basis: Array32
+    row_norm_max: float
+    omega: Array32
+    phase: Array32
+
+    def __post_init__(self) -> None:
+        assert self.basis.shape[0] == self.centre.shape[0]
+        assert self.omega.shape == (self.basis.shape[1], self.phase.shape[0])
+        for array in (self.centre, self.basis, self.omega, self.phase):
+            assert array.dtype == np.float32
+            assert array.flags.c_contiguous
+            frozen(array)
+
+    @property
+    def input_dimension(self) -> int:
+        """Values in an embedding."""
+        return int(self.centre.shape[0])
+
+    @property
+    def projected_dimension(self) -> int:
+        """Components kept of it."""
+        return int(self.basis.shape[1])
+
+    @property
+    def row_width(self) -> int:
+        """Values in a row, N."""
+        if self.kind is FeatureKind.INTERCEPT_ONLY:
+            return 1
+        body = self.phase.shape[0] if self.kind is FeatureKind.FOURIER else self.basis.shape[1]
+        return _FIXED_COLUMNS + int(body)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits over everything above: equal fingerprints encode equally."""
+        return hashlib.blake2b(encode_spec(self), digest_size=16).hexdigest()
+
+
+def encode_spec(spec: FeatureSpec) -> bytes:
+    """Return the bytes of *spec*: a header, then the arrays as little-endian float32."""
+    header = _HEADER.pack(
+        _MAGIC,
+        _FORMAT,
+        spec.kind,
+        spec.input_dimension,
+        spec.projected_dimension,
+        spec.phase.shape[0],
+        spec.row_norm_max,
+    )
+    return header + b"".join(a.astype("<f4").tobytes() for a in (spec.centre, spec.basis, spec.omega, spec.phase))
+
+
+def decode_spec(raw: bytes) -> FeatureSpec:
+    """Return the spec that `encode_spec` made *raw* of.
+
+    Raises:
+        DataLossError: *raw* is of another format or length.
+    """
+    if len(raw) < _HEADER.size:
+        raise DataLossError(Reason.CORRUPT_RECORD, f"feature spec: expected at least {_HEADER.size} bytes, got {len(raw)}")
+    magic, version, kind, d_in, d, m, norm = _HEADER.unpack_from(raw)
+    sizes = (d_in, d_in * d, d * m, m)
+    expected = _HEADER.size + 4 * sum(sizes)
+    if magic != _MAGIC or version != _FORMAT or len(raw) != expected:
+        raise DataLossError(
+            Reason.CORRUPT_RECORD,
+            f"feature spec: expected format {_FORMAT} and {expected} bytes, got format {version} and {len(raw)}",
+        )
+    values = np.frombuffer(raw, "<f4", offset=_HEADER.size).astype(np.float32)
+    bounds = np.cumsum(sizes)[:-1]
+    centre, basis, omega, phase = (part.copy() for part in np.split(values, bounds))
+    return FeatureSpec(
+        kind=FeatureKind(kind),
+        centre=centre,
+        basis=basis.reshape(d_in, d),
+        row_norm_max=norm,
+        omega=omega.reshape(d, m),
+        phase=phase,
+    )

@@ -1,0 +1,78 @@
+"""What the writer is asked to do, and what it answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from banditd.domain.decision import Decision
+from banditd.domain.outcome import Outcome, Ruling
+from banditd.domain.records import Record
+from banditd.errors import BanditdError
+from banditd.learner.state import LearnerState
+
+
+@dataclass(frozen=True, slots=True)
+class LogDecisions:
+    """Log decisions that have been made.
+
+    Attributes:
+        decisions: They stand at `position`, `position` + 1, ….
+        request_key: Remembers the request; empty without a request id.
+    """
+
+    decisions: tuple[Decision, ...]
+    request_key: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOutcomes:
+    """Judge, log and learn outcomes.
+
+    Attributes:
+        outcomes: Each with the position of its decision, as its verified id has it.
+    """
+
+    outcomes: tuple[tuple[int, Outcome], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSettings:
+    """Change the catalogue or the routers.
+
+    Attributes:
+        decide: Gets the state as it is then and returns the records that make the change, at most
+            `POSITIONS_PER_CHANGE`; none means that there is nothing to change. Raises BanditdError to refuse.
+    """
+
+    decide: Callable[[LearnerState], tuple[Record, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tend:
+    """Do what is due: expire windows, forget requests, fit encodings, store snapshots."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """Store a snapshot now."""
+
+
+Command = LogDecisions | RecordOutcomes | ChangeSettings | Tend | TakeSnapshot
+
+# A change of a router is one record, and a new encoding may follow it.
+POSITIONS_PER_CHANGE = 2
+# Fits and expiries of one turn: at most one fit per router, and a few records per router and window length.
+POSITIONS_PER_TENDING = 512
+
+OutcomeAnswer = Ruling | BanditdError
+Answer = list[OutcomeAnswer] | None | BanditdError
+
+
+def positions_of(command: Command) -> int:
+    """Return how many log positions a command may need."""
+    if isinstance(command, LogDecisions):
+        return len(command.decisions)
+    if isinstance(command, RecordOutcomes):
+        return len(command.outcomes)
+    if isinstance(command, ChangeSettings):
+        return POSITIONS_PER_CHANGE
+    return POSITIONS_PER_TENDING if isinstance(command, Tend) else 0

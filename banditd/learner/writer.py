@@ -1,0 +1,435 @@
+"""The one thread that changes anything: takes commands, commits them in groups, then applies, then publishes."""
+
+import errno
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import lmdb
+
+from banditd.domain.clock import Clock
+from banditd.domain.decision import Decision, Resolution
+from banditd.domain.ledger import NEW_ENTRY
+from banditd.domain.outcome import Outcome, OutcomeStatus, Ruling
+from banditd.domain.records import Expiry, LogEntry, OutcomeRecord, Record
+from banditd.errors import BanditdError, Reason, ResourceExhaustedError, UnavailableError
+from banditd.learner.attribution import first_entry, rule
+from banditd.learner.books import Books, name_of
+from banditd.learner.commands import (
+    Answer,
+    ChangeSettings,
+    Command,
+    LogDecisions,
+    OutcomeAnswer,
+    RecordOutcomes,
+    TakeSnapshot,
+    Tend,
+    positions_of,
+)
+from banditd.learner.publish import SnapshotRef
+from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, due_fit
+from banditd.store.codec import DECISION
+from banditd.store.log import Batch, Log, request_key
+from banditd.store.snapshots import StoredSnapshot
+
+# Log entries that one turn of tending looks at: tens of milliseconds.
+_TENDED_ENTRIES: Final = 4096
+_EXPIRIES_PER_RECORD: Final = 1000
+REQUEST_MEMORY_MS: Final = 24 * 3600 * 1000
+# Names of the tables of counters.
+_REQUESTS, _WINDOWS = "requests", "windows"
+
+
+@dataclass(frozen=True, slots=True)
+class WriterSettings:
+    """Limits and rhythm of the writer.
+
+    Attributes:
+        queue_commands_max: Commands that may wait; beyond, callers are refused.
+        group_commands_max: Commands per commit.
+        snapshot_entries: Log entries after which a snapshot is stored.
+        snapshot_interval_ms: Time after which a snapshot is stored if anything changed.
+        snapshots_kept: Sets of snapshots that are kept.
+    """
+
+    queue_commands_max: int
+    group_commands_max: int
+    snapshot_entries: int
+    snapshot_interval_ms: int
+    snapshots_kept: int
+
+
+@dataclass(slots=True)
+class Job:
+    """A command on its way.
+
+    Attributes:
+        command: What is asked for.
+        position: The first of the log positions reserved for it.
+        time_ms: When it was submitted.
+        waiter: Gets the answer; None where nobody waits. The writer never touches it.
+        answer: The answer so far.
+    """
+
+    command: Command
+    position: int
+    time_ms: int
+    waiter: object
+    answer: Answer = None
+    submit_ns: int = field(default_factory=time.monotonic_ns)
+
+
+class Writer:
+    """Owns the learner's state and every write transaction.
+
+    Positions are reserved and commands submitted by one thread, so that the queue is in the order of positions.
+
+    Args:
+        state: As recovered.
+        log: The open log.
+        books: The books of outcomes.
+        clock: Tells the time.
+        settings: Limits.
+        on_group: Called on the writer's thread after each group, with its jobs; delivers their answers.
+    """
+
+    def __init__(
+        self,
+        state: LearnerState,
+        log: Log,
+        books: Books,
+        clock: Clock,
+        settings: WriterSettings,
+        on_group: Callable[[list[Job]], None],
+    ) -> None:
+        self._state = state
+        self._log = log
+        self._books = books
+        self._clock = clock
+        self._settings = settings
+        self._on_group = on_group
+        self._queue: deque[Job] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="banditd-writer", daemon=True)
+        self._next_position = state.position + 1
+        self._snapshot_position = state.position
+        self._snapshot_time_ms = clock.now_ms()
+        self._tending_again = False
+        self._oldest_ns = 0
+        self.failure: BaseException | None = None
+        self.published = SnapshotRef(state.publish())
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Do what is queued, store a snapshot, and end the thread."""
+        if self.failure is None:
+            self.submit(TakeSnapshot(), self._clock.now_ms())
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+
+    @property
+    def queued(self) -> int:
+        """Commands that wait."""
+        return len(self._queue)
+
+    @property
+    def oldest_age_s(self) -> float:
+        """Age of the oldest command that is not on disk yet; 0 where there is none."""
+        oldest = self._oldest_ns
+        return 0.0 if oldest == 0 else (time.monotonic_ns() - oldest) * 1e-9
+
+    @property
+    def next_position(self) -> int:
+        """The position that the next command gets; the submitting thread only."""
+        return self._next_position
+
+    @property
+    def needs_tending(self) -> bool:
+        """Whether something is due now, rather than at the next turn of the clock."""
+        return self._tending_again or any(router.fit_is_due for router in list(self._state.routers.values()))
+
+    def check_room(self) -> None:
+        """Raise if a command would be refused.
+
+        Raises:
+            ResourceExhaustedError: `OVERLOADED`: too many commands wait.
+            UnavailableError: `STORAGE_ERROR`: the store has failed.
+        """
+        if self.failure is not None:
+            raise UnavailableError(Reason.STORAGE_ERROR, "the store has failed; the server is stopping")
+        if len(self._queue) >= self._settings.queue_commands_max:
+            raise ResourceExhaustedError(Reason.OVERLOADED, "too many requests wait for the disk; try again later")
+
+    def submit(self, command: Command, time_ms: int, waiter: object = None) -> int:
+        """Queue a command; returns the first of its log positions. Raises as `check_room`.
+
+        Args:
+            command: What is asked for.
+            time_ms: When its facts became true.
+            waiter: Handed back with the answer.
+        """
+        self.check_room()
+        position = self._next_position
+        self._next_position += positions_of(command)
+        self._queue.append(Job(command, position, time_ms, waiter))
+        self._wake.set()
+        return position
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                jobs = self._next_group()
+                self._oldest_ns = jobs[0].submit_ns
+                try:
+                    self._work(jobs)
+                except BaseException as error:  # noqa: BLE001 - whatever it is, nothing more may be acknowledged
+                    self.failure = error
+                    self._refuse([*jobs, *self._queue], UnavailableError(Reason.STORAGE_ERROR, "the store has failed"))
+                    return
+                self._oldest_ns = 0
+            if self._stopping and not self._queue:
+                return
+
+    def _next_group(self) -> list[Job]:
+        """Take the commands that are committed together: a run of traffic, or one command of another kind.
+
+        What changes settings sees the state after everything before it, and nothing sees a half-made change.
+        """
+        jobs = [self._queue.popleft()]
+        if _is_traffic(jobs[0]):
+            while self._queue and len(jobs) < self._settings.group_commands_max and _is_traffic(self._queue[0]):
+                jobs.append(self._queue.popleft())
+        return jobs
+
+    def _refuse(self, jobs: list[Job], error: BanditdError) -> None:
+        for job in jobs:
+            job.answer = error
+            if isinstance(job.command, RecordOutcomes):
+                self._books.settle({None: len(job.command.outcomes)})
+        self._on_group(jobs)
+
+    def _work(self, jobs: list[Job]) -> None:
+        """Commit a group, then apply and publish it; on a full disk refuse it and stay alive."""
+        group = Group(self._log.begin(), self._clock.now_ms())
+        try:
+            for job in jobs:
+                self._write(group, job)
+            self._books_after(group)
+            group.batch.commit()
+        except (lmdb.Error, OSError) as error:
+            group.batch.abort()
+            if not _is_full(error):
+                raise
+            self._refuse(jobs, ResourceExhaustedError(Reason.STORAGE_FULL, "the disk or the map is full"))
+            return
+        except BaseException:
+            group.batch.abort()
+            raise
+        for entry in group.entries:
+            self._state.apply(entry, self._log)
+        if group.entries:
+            self.published.current = self._state.publish()
+        self._books.settle(group.statuses)
+        self._on_group(jobs)
+
+    def _books_after(self, group: "Group") -> None:
+        if group.statuses:
+            counts = self._books.settled()
+            for status, count in group.statuses.items():
+                counts[name_of(status)] += count
+            group.batch.put_counters("books", counts)
+
+    def _write(self, group: "Group", job: Job) -> None:
+        command = job.command
+        if isinstance(command, LogDecisions):
+            self._write_decisions(group, job, command)
+        elif isinstance(command, RecordOutcomes):
+            job.answer = [
+                self._write_outcome(group, job.position + i, job.time_ms, position, outcome)
+                for i, (position, outcome) in enumerate(command.outcomes)
+            ]
+        elif isinstance(command, ChangeSettings):
+            try:
+                records = command.decide(self._state)
+            except BanditdError as error:
+                job.answer = error
+                return
+            for i, record in enumerate(records):
+                group.append(job.position + i, job.time_ms, record)
+        elif isinstance(command, Tend):
+            self._tend(group, job)
+        else:
+            self._take_snapshot(group)
+
+    def _write_decisions(self, group: "Group", job: Job, command: LogDecisions) -> None:
+        for i, decision in enumerate(command.decisions):
+            group.append(job.position + i, job.time_ms, decision)
+        if command.request_key:
+            group.batch.put_request(command.request_key, job.position, len(command.decisions))
+
+    def _write_outcome(
+        self, group: "Group", position: int, time_ms: int, decision_position: int, outcome: Outcome
+    ) -> OutcomeAnswer:
+        found = group.batch.find_decision(decision_position)
+        if found is None or not isinstance(found.record, Decision) or found.record.decision_id != outcome.decision_id:
+            # The id is genuine, but its decision was acknowledged early and lost in a crash.
+            group.statuses[OutcomeStatus.ORPHANED] += 1
+            return Ruling(OutcomeStatus.ORPHANED)
+        decision = found.record
+        router = self._state.routers.get(decision.router_id)
+        model = self._state.catalog.by_slot.get(decision.slot)
+        try:
+            ruling, entry = rule(
+                outcome,
+                decision=decision,
+                decision_time_ms=found.time_ms,
+                entry=group.batch.ledger(decision_position) or first_entry(decision),
+                position=position,
+                now_ms=time_ms,
+                window_ms=0 if router is None else router.router.attribution_window_ms,
+                price=None if model is None else model.price,
+            )
+        except BanditdError as error:
+            group.statuses[None] += 1
+            return error
+        group.statuses[ruling.status] += 1
+        if ruling.status is not OutcomeStatus.DUPLICATE:
+            group.append(position, time_ms, OutcomeRecord(decision.router_id, decision_position, outcome, ruling))
+            group.batch.put_ledger(decision_position, entry)
+        return ruling
+
+    def _tend(self, group: "Group", job: Job) -> None:
+        self._tending_again = False
+        positions = iter(range(job.position, job.position + positions_of(job.command)))
+        for router in self._state.routers.values():
+            if router.fit_is_due and router.features is not None:
+                embeddings = self._log.newest_embeddings(
+                    router.router.router_id, router.features.input_dimension, job.position, FIT_PROMPTS_MAX
+                )
+                group.append(next(positions), group.now_ms, due_fit(router, embeddings))
+        self._expire_windows(group, positions)
+        self._forget_requests(group)
+        due = self._state.position - self._snapshot_position >= self._settings.snapshot_entries or (
+            self._state.position > self._snapshot_position
+            and group.now_ms - self._snapshot_time_ms >= self._settings.snapshot_interval_ms
+        )
+        if due and not group.entries:
+            self._take_snapshot(group)
+
+    def _expire_windows(self, group: "Group", positions: Iterator[int]) -> None:
+        """Resolve decisions whose window has closed, a turn's worth per window length."""
+        sweeps = self._log.counters(_WINDOWS)
+        by_window: dict[int, list[str]] = {}
+        for router_id, state in self._state.routers.items():
+            by_window.setdefault(state.router.attribution_window_ms, []).append(router_id)
+        # A window length that is new starts where the least advanced one is: what it finds resolved it passes over.
+        start = min(sweeps.values(), default=0)
+        moved = {str(window_ms): sweeps.get(str(window_ms), start) for window_ms in by_window}
+        for window_ms, router_ids in by_window.items():
+            after, closed = self._closed_decisions(group, moved[str(window_ms)], window_ms)
+            for router_id in router_ids:
+                self._expire(group, positions, router_id, closed.get(router_id, []))
+            moved[str(window_ms)] = after
+        if moved != sweeps:
+            group.batch.put_counters(_WINDOWS, moved)
+
+    def _closed_decisions(self, group: "Group", after: int, window_ms: int) -> tuple[int, dict[str, list[int]]]:
+        """Return how far was looked, and the unresolved decisions of closed windows by router."""
+        closed: dict[str, list[int]] = {}
+        headers = self._log.headers(after, _TENDED_ENTRIES)
+        for position, kind, time_ms in headers:
+            if group.now_ms - time_ms <= window_ms:
+                return after, closed
+            after = position
+            if kind != DECISION:
+                continue
+            found = group.batch.find_decision(position)
+            assert found is not None
+            decision = found.record
+            assert isinstance(decision, Decision)
+            entry = group.batch.ledger(position) or first_entry(decision)
+            if entry.resolution is Resolution.WAITING:
+                closed.setdefault(decision.router_id, []).append(position)
+        self._tending_again = self._tending_again or len(headers) == _TENDED_ENTRIES
+        return after, closed
+
+    def _expire(self, group: "Group", positions: Iterator[int], router_id: str, closed: list[int]) -> None:
+        quality = self._state.routers[router_id].router.default_quality
+        for i in range(0, len(closed), _EXPIRIES_PER_RECORD):
+            chunk = tuple(closed[i : i + _EXPIRIES_PER_RECORD])
+            group.append(next(positions), group.now_ms, Expiry(router_id, chunk, quality))
+            for position in chunk:
+                entry = group.batch.ledger(position) or NEW_ENTRY
+                group.batch.put_ledger(position, entry.resolved(Resolution.EXPIRED))
+
+    def _forget_requests(self, group: "Group") -> None:
+        """Forget the request ids of decisions that are older than they are remembered."""
+        after = self._log.counters(_REQUESTS).get("after", 0)
+        start = after
+        for position, kind, time_ms in self._log.headers(after, _TENDED_ENTRIES):
+            if group.now_ms - time_ms <= REQUEST_MEMORY_MS:
+                break
+            after = position
+            if kind == DECISION:
+                found = group.batch.find_decision(position)
+                assert found is not None
+                decision = found.record
+                assert isinstance(decision, Decision)
+                if decision.request_id and decision.batch_row <= 0:
+                    group.batch.delete_request(request_key(decision.router_id, decision.request_id))
+        if after != start:
+            group.batch.put_counters(_REQUESTS, {"after": after})
+
+    def _take_snapshot(self, group: "Group") -> None:
+        if self._state.position == 0:
+            return
+        for router_id, state in self._state.routers.items():
+            stored = StoredSnapshot(
+                router_id, self._state.position, state.version, state.policy.preset, group.now_ms, state.to_bytes()
+            )
+            group.batch.put_snapshot(stored, group.now_ms)
+        group.batch.keep_snapshots(self._settings.snapshots_kept)
+        self._snapshot_position, self._snapshot_time_ms = self._state.position, group.now_ms
+
+
+def _is_traffic(job: Job) -> bool:
+    return isinstance(job.command, LogDecisions | RecordOutcomes)
+
+
+def _is_full(error: Exception) -> bool:
+    """Return whether there is no room, which passes, rather than that the disk has failed, which does not."""
+    if isinstance(error, lmdb.MapFullError):
+        return True
+    return (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error)
+
+
+class Group:
+    """What is committed together.
+
+    Attributes:
+        batch: Its writes.
+        now_ms: When it began.
+        entries: Its log entries, to be applied once they are durable.
+        statuses: What became of its outcomes; None stands for a refusal.
+    """
+
+    def __init__(self, batch: Batch, now_ms: int) -> None:
+        self.batch = batch
+        self.now_ms = now_ms
+        self.entries: list[LogEntry] = []
+        self.statuses: Counter[OutcomeStatus | None] = Counter()
+
+    def append(self, position: int, time_ms: int, record: Record) -> None:
+        """Append a record to the log."""
+        self.batch.append(position, time_ms, record)
+        self.entries.append(LogEntry(position, time_ms, record))

@@ -1,0 +1,1 @@
+"""From quality, cost and latency to one number, and hard limits."""

@@ -1,0 +1,114 @@
+"""What a policy is made of. The types say who may change what."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from banditd.domain.model import ModelSpec
+from banditd.domain.arrays import Array32, Array64, Mask
+from banditd.domain.outcome import Lesson
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a belief says of one context. K models in catalogue order.
+
+    Attributes:
+        quality: Shape (K,), float64: expected quality.
+        deviation: Shape (K,), float64, >= 0: standard deviation of that expectation.
+        cost_usd: Shape (K,), float64, >= 0: expected cost; NaN where neither price nor cost is known.
+        latency_ms: Shape (K,), float64, > 0: expected latency.
+    """
+
+    quality: Array64
+    deviation: Array64
+    cost_usd: Array64
+    latency_ms: Array64
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """What a belief holds of one model.
+
+    Attributes:
+        quality_count: Qualities learnt.
+        cost_count: Costs learnt.
+        latency_count: Latencies learnt.
+        quality: Expected quality at the average prompt.
+        deviation: Its standard deviation.
+        cost_usd: Expected cost there; None where unknown.
+        latency_ms: Expected latency there.
+    """
+
+    quality_count: int
+    cost_count: int
+    latency_count: int
+    quality: float
+    deviation: float
+    cost_usd: float | None
+    latency_ms: float
+
+
+class BeliefSnapshot(Protocol):
+    """A frozen belief; any thread."""
+
+    def predict(self, row: Array32) -> Prediction:
+        """Return what is expected for one encoded context, shape (N,)."""
+        ...
+
+    def predict_rows(self, rows: Array32) -> Prediction:
+        """Return the same for rows (B, N): arrays of shape (B, K), each row bit-identical to `predict`."""
+        ...
+
+    @property
+    def learnt_count(self) -> int:
+        """Qualities learnt so far, over all models: the clock of explorers that calm down."""
+        ...
+
+
+class Belief(Protocol):
+    """A belief that learns; the writer's thread only."""
+
+    def learn(self, model: ModelSpec, row: Array32, lesson: Lesson) -> None:
+        """Learn what was seen of one model in one encoded context."""
+        ...
+
+    def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
+        """Take note of a model that came, changed or went."""
+        ...
+
+    def freeze(self, models: tuple[ModelSpec, ...]) -> BeliefSnapshot:
+        """Return a frozen copy that speaks of *models*, in their order."""
+        ...
+
+    def summary(self, model: ModelSpec) -> ModelSummary:
+        """Return what is held of one model."""
+        ...
+
+    def to_arrays(self) -> dict[str, Array64]:
+        """Return the whole state as named arrays."""
+        ...
+
+
+class Explorer(Protocol):
+    """Turns utilities into probabilities."""
+
+    def __call__(
+        self,
+        utility: Array64,
+        deviation: Array64,
+        eligible: Mask,
+        parameter: float,
+        learnt_count: int,
+        out_pmf: Array64,
+    ) -> None:
+        """Write the pmf.
+
+        Args:
+            utility: Shape (K,), expected utility.
+            deviation: Shape (K,), >= 0, its standard deviation.
+            eligible: Shape (K,), true where eligible; at least one is.
+            parameter: The explorer's one parameter.
+            learnt_count: Qualities learnt so far.
+            out_pmf: Shape (K,), written: sums to 1, exactly 0 where not eligible; NaN if an input is.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Beliefs: mean and spread of quality, cost and latency per model."""

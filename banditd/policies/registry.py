@@ -1,0 +1,170 @@
+"""Presets: policies by the field's names, with their parameters and ranges."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from banditd.domain.router import PolicySpec
+from banditd.errors import InvalidArgumentError, Reason
+from banditd.features.spec import FeatureKind
+from banditd.policies.base import Explorer
+from banditd.policies.explorers import EXPLORERS
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a preset.
+
+    Attributes:
+        default: Its value where none is given.
+        low: Least value, inclusive.
+        high: Greatest value, inclusive.
+        meaning: What it is, with its unit.
+    """
+
+    default: float
+    low: float
+    high: float
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A policy by name.
+
+    Attributes:
+        features: What the rows hold.
+        explorer: Name of the explorer.
+        parameters: Its parameters.
+    """
+
+    features: FeatureKind
+    explorer: str
+    parameters: Mapping[str, Parameter]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyParameters:
+    """A resolved policy: every parameter has a value.
+
+    Attributes:
+        preset: Name of the preset.
+        features: What the rows hold.
+        explorer: The explorer.
+        exploration: The explorer's own parameter.
+        floor: Share of uniform exploration mixed in: each of K eligible models has at least floor / K.
+        slope_penalty: Prior precision of each slope, in units of the noise precision.
+        intercept_penalty: Prior precision of the intercept, in the same units.
+        retention: Factor on old evidence of a model per new piece of it; 1 forgets nothing.
+        values: All parameters by name.
+    """
+
+    preset: str
+    features: FeatureKind
+    explorer: Explorer
+    exploration: float
+    floor: float
+    slope_penalty: float
+    intercept_penalty: float
+    retention: float
+    values: Mapping[str, float]
+
+
+_FLOOR = Parameter(0.005, 0.0, 1.0, "share of uniform exploration mixed in; 0 forgoes off-policy evaluation")
+_SLOPE = Parameter(1.0, 1e-6, 1e6, "prior precision of a slope, in units of the noise precision")
+_INTERCEPT = Parameter(0.1, 1e-6, 1e6, "prior precision of the intercept, in units of the noise precision")
+_RETENTION = Parameter(1.0, 0.5, 1.0, "factor on a model's old evidence per new piece of it; 1 forgets nothing")
+_ALPHA = Parameter(1.0, 0.0, 100.0, "standard deviations of optimism")
+
+
+def _preset(features: FeatureKind, explorer: str, **own: Parameter) -> Preset:
+    shared = {
+        "floor": _FLOOR,
+        "slope_penalty": _SLOPE,
+        "intercept_penalty": _INTERCEPT,
+        "retention": _RETENTION,
+    }
+    return Preset(features, explorer, MappingProxyType(shared | own))
+
+
+DEFAULT_PRESET: Final = "linucb"
+# The explorer's own parameter has a name of its own in each preset.
+_EXPLORATION_NAMES: Final = ("alpha", "deviation_scale", "gamma_scale", "temperature")
+
+PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
+    {
+        "linucb": _preset(FeatureKind.LINEAR, "ucb", alpha=_ALPHA),
+        "lin_thompson": _preset(
+            FeatureKind.LINEAR, "thompson", deviation_scale=Parameter(1.0, 0.0, 100.0, "factor on the deviations")
+        ),
+        "squarecb": _preset(
+            FeatureKind.LINEAR,
+            "inverse_gap",
+            gamma_scale=Parameter(10.0, 0.0, 1e6, "gamma = gamma_scale * sqrt(qualities learnt + 1)"),
+        ),
+        "epsilon_greedy": _preset(
+            FeatureKind.LINEAR, "greedy", floor=Parameter(0.05, 0.0, 1.0, "share of uniform exploration: epsilon")
+        ),
+        "softmax": _preset(
+            FeatureKind.LINEAR, "softmax", temperature=Parameter(0.02, 1e-9, 1e6, "utility that counts as one e-fold")
+        ),
+        "adaptive": _preset(
+            FeatureKind.LINEAR,
+            "ucb",
+            alpha=_ALPHA,
+            retention=Parameter(0.995, 0.5, 1.0, _RETENTION.meaning),
+        ),
+        "nonlinear": _preset(FeatureKind.FOURIER, "ucb", alpha=_ALPHA),
+        "constant": _preset(FeatureKind.INTERCEPT_ONLY, "ucb", alpha=_ALPHA),
+        "uniform": _preset(
+            FeatureKind.INTERCEPT_ONLY, "greedy", floor=Parameter(1.0, 1.0, 1.0, "1: every eligible model alike")
+        ),
+    }
+)
+
+
+def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
+    """Return *spec* with every parameter filled in.
+
+    Args:
+        spec: Name and parameters.
+        field: Path of the field that holds it, for messages.
+
+    Raises:
+        InvalidArgumentError: `UNKNOWN_POLICY` or `BAD_POLICY_PARAMETER`.
+    """
+    preset = PRESETS.get(spec.preset)
+    if preset is None:
+        raise InvalidArgumentError(
+            Reason.UNKNOWN_POLICY, f"{field}.preset", "one of " + ", ".join(sorted(PRESETS)), repr(spec.preset[:64])
+        )
+    for name, value in spec.parameters.items():
+        parameter = preset.parameters.get(name)
+        if parameter is None:
+            raise InvalidArgumentError(
+                Reason.BAD_POLICY_PARAMETER,
+                f"{field}.parameters",
+                f"names among {', '.join(sorted(preset.parameters))}",
+                repr(name[:64]),
+            )
+        if not (math.isfinite(value) and parameter.low <= value <= parameter.high):
+            raise InvalidArgumentError(
+                Reason.BAD_POLICY_PARAMETER,
+                f"{field}.parameters[{name!r}]",
+                f"{parameter.low:g}..{parameter.high:g}",
+                f"{value:g}",
+            )
+    values = {name: spec.parameters.get(name, parameter.default) for name, parameter in preset.parameters.items()}
+    return PolicyParameters(
+        preset=spec.preset,
+        features=preset.features,
+        explorer=EXPLORERS[preset.explorer],
+        exploration=next((values[name] for name in _EXPLORATION_NAMES if name in values), 0.0),
+        floor=values["floor"],
+        slope_penalty=values["slope_penalty"],
+        intercept_penalty=values["intercept_penalty"],
+        retention=values["retention"],
+        values=MappingProxyType(values),
+    )

@@ -1,0 +1,1 @@
+"""The gRPC server: checks, converts, calls, converts back. Sockets and protobuf end here."""

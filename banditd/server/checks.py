@@ -1,0 +1,294 @@
+"""Checks of requests. Each message names the field path, what was expected and what came; never a payload."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from banditd_proto.v1 import context_pb2, outcome_pb2, router_pb2, routing_service_pb2
+
+from banditd.catalog.models import Catalog
+from banditd.domain.arrays import Array16, Array32, Index
+from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
+from banditd.domain.decision import NO_LIMITS, Limits, Objective
+from banditd.domain.outcome import Failure, Outcome
+from banditd.domain.router import RouterSpec
+from banditd.errors import FailedPreconditionError, InvalidArgumentError, Reason
+from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
+from banditd.routing.choose import Terms
+from banditd.routing.snapshot import RouterSnapshot
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+ROUTER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+MODEL_ID = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
+TOKENS_MAX: Final = 100_000_000
+COST_USD_MAX: Final = 1_000_000.0
+LATENCY_MS_MAX: Final = 86_400_000.0
+CANDIDATES_MAX: Final = 64
+TAGS_MAX: Final = 32
+TAG_BYTES_MAX: Final = 64
+BATCH_ROWS_MAX: Final = 1024
+_TEXT_BYTES_MAX: Final = 128
+# The largest finite float16; embeddings are logged as float16.
+_VALUE_MAX: Final = 65504.0
+
+
+def check_name(text: str, field: str, pattern: re.Pattern[str], reason: Reason) -> str:
+    """Return *text* if all of it matches *pattern*; raises InvalidArgumentError."""
+    if pattern.fullmatch(text) is None:
+        got = "an empty string" if not text else f"{len(text)} characters"
+        raise InvalidArgumentError(reason, field, f"a match of {pattern.pattern}", got)
+    return text
+
+
+def check_range(value: float, field: str, low: float, high: float, reason: Reason = Reason.OUT_OF_RANGE) -> float:
+    """Return *value* if it is finite and in [low, high]; raises InvalidArgumentError."""
+    if not math.isfinite(value):
+        raise InvalidArgumentError(
+            reason if reason is not Reason.OUT_OF_RANGE else Reason.NOT_FINITE, field, f"{low:g}..{high:g}", f"{value}"
+        )
+    if not low <= value <= high:
+        raise InvalidArgumentError(reason, field, f"{low:g}..{high:g}", f"{value:g}")
+    return value
+
+
+def check_text(text: str, field: str) -> str:
+    """Return *text* if it is short enough; raises InvalidArgumentError."""
+    if len(text) > _TEXT_BYTES_MAX or len(text.encode()) > _TEXT_BYTES_MAX:
+        raise InvalidArgumentError(Reason.OUT_OF_RANGE, field, f"at most {_TEXT_BYTES_MAX} bytes", "more")
+    return text
+
+
+def check_context(context: context_pb2.Context, router: RouterSpec) -> Context:
+    """Return the context of a request; its dimension is the router's where that is fixed."""
+    check_embedding_model(context.embedding_model, router, "context.embedding_model")
+    tokens = INPUT_TOKENS_UNKNOWN
+    if context.HasField("input_token_count"):
+        tokens = context.input_token_count
+        check_range(tokens, "context.input_token_count", 0, TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE)
+    return Context(
+        embedding=_embedding(context, router.embedding_dimension),
+        input_tokens=tokens,
+        category=check_text(context.category, "context.category") if context.category else "",
+        session=check_text(context.session_id, "context.session_id") if context.session_id else "",
+    )
+
+
+def check_embedding_model(name: str, router: RouterSpec, field: str) -> None:
+    """Raise if the request's embedding was made by another model than the router expects."""
+    if name and router.embedding_model and name != router.embedding_model:
+        check_text(name, field)
+        raise FailedPreconditionError(
+            Reason.EMBEDDING_VERSION, f"{field}: expected {router.embedding_model!r}, got {name!r}"
+        )
+
+
+def _embedding(context: context_pb2.Context, dimension: int) -> Array16:
+    raw = context.embedding_float32
+    field = "context.embedding_float32"
+    if raw:
+        if context.embedding:
+            raise InvalidArgumentError(
+                Reason.WRONG_DIMENSION, "context.embedding", "only one of embedding and embedding_float32", "both"
+            )
+        if len(raw) % 4 or (dimension and len(raw) != 4 * dimension):
+            expected = f"{4 * dimension} bytes ({dimension} float32 values)" if dimension else "a multiple of 4 bytes"
+            raise InvalidArgumentError(Reason.WRONG_DIMENSION, field, expected, f"{len(raw)}")
+        values: Array32 = np.frombuffer(raw, "<f4")
+    else:
+        field = "context.embedding"
+        values = np.array(context.embedding, np.float32)
+    if len(values) == 0:
+        raise InvalidArgumentError(Reason.EMPTY_EMBEDDING, field, _dimension(dimension), "no value")
+    check_dimension(len(values), dimension, field)
+    return to_float16(values, field)
+
+
+def _dimension(dimension: int) -> str:
+    return f"{dimension} values" if dimension else f"{DIMENSION_MIN}..{DIMENSION_MAX} values"
+
+
+def check_dimension(count: int, dimension: int, field: str) -> None:
+    """Raise unless *count* values are what the router expects (0: anything allowed)."""
+    if (dimension and count != dimension) or not DIMENSION_MIN <= count <= DIMENSION_MAX:
+        raise InvalidArgumentError(Reason.WRONG_DIMENSION, field, _dimension(dimension), f"{count}")
+
+
+def to_float16(values: Array32, field: str) -> Array16:
+    """Return the values as they are logged; raises where one is not finite or beyond float16."""
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float16)
+    # One pass tells whether all is well: the sum of finite float16 values in float32 is finite, and no other is.
+    if not math.isfinite(rounded.sum(dtype=np.float32)):
+        flat = values.ravel()
+        bad = np.flatnonzero(~np.isfinite(rounded.ravel()))
+        at, value = int(bad[0]), float(flat[int(bad[0])])
+        if math.isfinite(value):
+            raise InvalidArgumentError(
+                Reason.NORM_OUT_OF_RANGE, f"{field}[{at}]", f"a magnitude of at most {_VALUE_MAX:g}", f"{abs(value):g}"
+            )
+        raise InvalidArgumentError(Reason.NOT_FINITE, f"{field}[{at}]", "a finite number", f"{value}")
+    return rounded
+
+
+def check_batch_embeddings(request: routing_service_pb2.RouteBatchRequest, dimension: int) -> Array16:
+    """Return the embeddings of a batch: shape (B, Din)."""
+    count = request.row_count
+    if not 1 <= count <= BATCH_ROWS_MAX:
+        raise InvalidArgumentError(Reason.BATCH_SIZE, "row_count", f"1..{BATCH_ROWS_MAX}", f"{count}")
+    size = len(request.embeddings_float32)
+    if size == 0:
+        raise InvalidArgumentError(Reason.EMPTY_EMBEDDING, "embeddings_float32", f"{count} rows", "no byte")
+    if size % (4 * count):
+        raise InvalidArgumentError(
+            Reason.WRONG_DIMENSION, "embeddings_float32", f"a multiple of {4 * count} bytes ({count} rows)", f"{size}"
+        )
+    check_dimension(size // (4 * count), dimension, "embeddings_float32")
+    values: Array32 = np.frombuffer(request.embeddings_float32, "<f4").reshape(count, -1)
+    return to_float16(values, "embeddings_float32")
+
+
+def check_column(values: Sequence[object], count: int, field: str) -> None:
+    """Raise unless a column is empty or has a value per row."""
+    if len(values) not in (0, count):
+        raise InvalidArgumentError(Reason.BATCH_SIZE, field, f"{count} values or none", f"{len(values)}")
+
+
+def check_terms(
+    snapshot: RouterSnapshot,
+    catalog: Catalog,
+    candidate_model_ids: Sequence[str],
+    limits: routing_service_pb2.Limits | None,
+    objective: router_pb2.Objective | None,
+) -> Terms:
+    """Return what a request asks for beside its context."""
+    return Terms(
+        objective=snapshot.router.objective
+        if objective is None
+        else check_objective(objective, "objective", snapshot.router.objective),
+        limits=NO_LIMITS if limits is None else _limits(limits),
+        candidates=_candidates(snapshot, catalog, candidate_model_ids) if candidate_model_ids else None,
+    )
+
+
+def check_objective(message: router_pb2.Objective, field: str, default: Objective) -> Objective:
+    """Return an objective; what is unset is the default's."""
+    usd, second = default.usd_weight, default.second_weight
+    if message.HasField("usd_weight"):
+        usd = check_range(message.usd_weight, f"{field}.usd_weight", 0.0, 1e9)
+    if message.HasField("second_weight"):
+        second = check_range(message.second_weight, f"{field}.second_weight", 0.0, 1e6)
+    return Objective(usd, second)
+
+
+def _limits(message: routing_service_pb2.Limits) -> Limits:
+    def limit(name: str, high: float) -> float | None:
+        if not message.HasField(name):  # type: ignore[arg-type]
+            return None
+        return check_range(float(getattr(message, name)), f"limits.{name}", 0.0, high, Reason.BAD_CONSTRAINT)
+
+    return Limits(
+        cost_usd_max=limit("cost_usd_max", math.inf),
+        latency_ms_max=limit("latency_ms_max", math.inf),
+        quality_min=limit("quality_min", 1.0),
+        required_tags=check_tags(message.required_tags, "limits.required_tags"),
+    )
+
+
+def check_tags(tags: Sequence[str], field: str) -> tuple[str, ...]:
+    """Return tags if they are few and short enough; raises InvalidArgumentError."""
+    if len(tags) > TAGS_MAX:
+        raise InvalidArgumentError(Reason.OUT_OF_RANGE, field, f"at most {TAGS_MAX} tags", f"{len(tags)}")
+    for i, tag in enumerate(tags):
+        if not 1 <= len(tag.encode()) <= TAG_BYTES_MAX:
+            raise InvalidArgumentError(
+                Reason.OUT_OF_RANGE, f"{field}[{i}]", f"1..{TAG_BYTES_MAX} bytes", f"{len(tag.encode())}"
+            )
+    return tuple(tags)
+
+
+def _candidates(snapshot: RouterSnapshot, catalog: Catalog, model_ids: Sequence[str]) -> Index:
+    field = "candidate_model_ids"
+    if len(model_ids) > CANDIDATES_MAX:
+        raise InvalidArgumentError(
+            Reason.TOO_MANY_CANDIDATES, field, f"at most {CANDIDATES_MAX} models", f"{len(model_ids)}"
+        )
+    picked = []
+    for i, model_id in enumerate(model_ids):
+        index = snapshot.index_of.get(model_id)
+        if index is None:
+            expected = "a model that the router offers" if catalog.get(model_id) else "a model of the catalogue"
+            raise InvalidArgumentError(Reason.UNKNOWN_MODEL, f"{field}[{i}]", expected, _shown(model_id))
+        picked.append(index)
+    if len(set(picked)) != len(picked):
+        raise InvalidArgumentError(Reason.DUPLICATE_MODEL, field, "each model once", "one of them twice")
+    return np.array(sorted(picked), np.int64)
+
+
+def _shown(model_id: str) -> str:
+    """Return a name for a message: only what could be a name is repeated."""
+    return repr(model_id) if MODEL_ID.fullmatch(model_id) else "something that is no model's name"
+
+
+def check_outcome(message: outcome_pb2.Outcome, decision_id: bytes, catalog: Catalog) -> Outcome:
+    """Return an outcome. Whether it fits its decision is for the ledger to judge."""
+    if message.outcome_id:
+        check_name(message.outcome_id, "outcome.outcome_id", REQUEST_ID, Reason.BAD_OUTCOME_ID)
+
+    def number(name: str, high: float, reason: Reason) -> float | None:
+        if not message.HasField(name):  # type: ignore[arg-type]
+            return None
+        return check_range(getattr(message, name), f"outcome.{name}", 0, high, reason)
+
+    quality = number("quality", 1.0, Reason.QUALITY_OUT_OF_RANGE)
+    cost = number("cost_usd", COST_USD_MAX, Reason.COST_OUT_OF_RANGE)
+    latency = number("latency_ms", LATENCY_MS_MAX, Reason.LATENCY_OUT_OF_RANGE)
+    input_tokens = number("input_token_count", TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE)
+    output_tokens = number("output_token_count", TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE)
+    try:
+        failure = Failure(message.failure)
+    except ValueError:
+        raise InvalidArgumentError(
+            Reason.UNKNOWN_FAILURE, "outcome.failure", "a value of Failure", f"{message.failure}"
+        ) from None
+    if failure is Failure.NONE and all(v is None for v in (quality, cost, latency, input_tokens, output_tokens)):
+        raise InvalidArgumentError(
+            Reason.EMPTY_OUTCOME, "outcome", "a quality, cost, token count, latency or failure", "none of them"
+        )
+    observe_time_ms = 0
+    if message.HasField("observe_time"):
+        stamp = message.observe_time
+        if not (0 < stamp.seconds < _SECONDS_MAX and 0 <= stamp.nanos < _NANOS):
+            raise InvalidArgumentError(
+                Reason.BAD_TIMESTAMP, "outcome.observe_time", "a time between 1970 and 9999", "another value"
+            )
+        observe_time_ms = stamp.seconds * 1000 + stamp.nanos // 1_000_000
+    return Outcome(
+        decision_id=decision_id,
+        outcome_id=message.outcome_id,
+        quality=quality,
+        cost_usd=cost,
+        input_tokens=None if input_tokens is None else int(input_tokens),
+        output_tokens=None if output_tokens is None else int(output_tokens),
+        latency_ms=latency,
+        failure=failure,
+        served_slot=_served_slot(message.served_model_id, catalog),
+        observe_time_ms=observe_time_ms,
+    )
+
+
+_SECONDS_MAX: Final = 253_402_300_800
+_NANOS: Final = 1_000_000_000
+
+
+def _served_slot(model_id: str, catalog: Catalog) -> int:
+    if not model_id:
+        return -1
+    # The newest of a name: one that was removed and made again is another model.
+    for slot in range(len(catalog.names) - 1, -1, -1):
+        if catalog.names[slot] == model_id:
+            return slot
+    raise InvalidArgumentError(
+        Reason.UNKNOWN_MODEL, "outcome.served_model_id", "a candidate of the decision", _shown(model_id)
+    )

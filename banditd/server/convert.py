@@ -1,0 +1,215 @@
+"""Domain values to public messages."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from banditd_proto.v1 import decision_pb2, model_pb2, outcome_pb2, policy_pb2, router_pb2, routing_service_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from banditd.catalog.models import Catalog
+from banditd.domain.decision import Decision, Resolution
+from banditd.domain.model import ModelSpec
+from banditd.domain.outcome import Failure, Outcome
+from banditd.domain.router import RouterSpec
+from banditd.learner.state import RouterState
+from banditd.routing.choose import rank
+from banditd.store.snapshots import StoredSnapshot
+
+
+def timestamp(time_ms: int) -> Timestamp:
+    """Return a time."""
+    return Timestamp(seconds=time_ms // 1000, nanos=time_ms % 1000 * 1_000_000)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def candidates(decision: Decision, catalog: Catalog) -> list[decision_pb2.Candidate]:
+    """Return the candidates of a decision in rank order."""
+    choice = decision.choice
+    names = catalog.names
+    slots = decision.slots.tolist()
+    pmf = choice.pmf.tolist()
+    reasons = choice.exclusions.tolist()
+    quality, cost, latency = choice.expected.tolist()
+    return [
+        decision_pb2.Candidate(
+            model_id=names[slots[k]],
+            probability=pmf[k],
+            expected_quality=_known(quality[k]),
+            expected_cost_usd=_known(cost[k]),
+            expected_latency_ms=_known(latency[k]),
+            exclusion_reason=reasons[k],
+        )
+        for k in rank(choice, decision.objective)
+    ]
+
+
+def route_response(decision: Decision, time_ms: int, catalog: Catalog) -> routing_service_pb2.RouteResponse:
+    """Return the answer of Route."""
+    return routing_service_pb2.RouteResponse(
+        decision_id=decision.decision_id.hex(),
+        model_id=catalog.names[decision.slot],
+        propensity=decision.choice.propensity,
+        candidates=candidates(decision, catalog),
+        policy_version=decision.policy_version,
+        source=decision.choice.source,
+        learnable=decision.learnable,
+        create_time=timestamp(time_ms),
+    )
+
+
+def route_batch_response(
+    decisions: Sequence[Decision], time_ms: int, catalog: Catalog
+) -> routing_service_pb2.RouteBatchResponse:
+    """Return the answer of RouteBatch: columns."""
+    first = decisions[0]
+    expected = np.stack([d.choice.expected for d in decisions])
+    exclusions = np.stack([d.choice.exclusions for d in decisions])
+    sources = [int(d.choice.source) for d in decisions]
+    return routing_service_pb2.RouteBatchResponse(
+        model_ids=[catalog.names[slot] for slot in first.slots],
+        decision_ids=b"".join([d.decision_id for d in decisions]),
+        model_indices=[d.choice.index for d in decisions],
+        propensities=[d.choice.propensity for d in decisions],
+        probabilities=np.concatenate([d.choice.pmf for d in decisions]),
+        expected_qualities=expected[:, 0].ravel(),
+        expected_costs_usd=expected[:, 1].ravel(),
+        expected_latencies_ms=expected[:, 2].ravel(),
+        exclusion_reasons=exclusions.ravel().tolist() if exclusions.any() else None,
+        policy_version=first.policy_version,
+        sources=sources if max(sources) > 1 else None,
+        create_time=timestamp(time_ms),
+    )
+
+
+def outcome_message(outcome: Outcome, catalog: Catalog) -> outcome_pb2.Outcome:
+    """Return an outcome as it was recorded."""
+    return outcome_pb2.Outcome(
+        decision_id=outcome.decision_id.hex(),
+        outcome_id=outcome.outcome_id,
+        quality=outcome.quality,
+        cost_usd=outcome.cost_usd,
+        input_token_count=outcome.input_tokens,
+        output_token_count=outcome.output_tokens,
+        latency_ms=outcome.latency_ms,
+        failure=outcome.failure if outcome.failure is not Failure.NONE else None,
+        served_model_id=catalog.names[outcome.served_slot] if outcome.served_slot >= 0 else "",
+        observe_time=timestamp(outcome.observe_time_ms) if outcome.observe_time_ms else None,
+    )
+
+
+def decision_message(
+    decision: Decision, time_ms: int, resolution: Resolution, outcomes: Sequence[Outcome], catalog: Catalog
+) -> decision_pb2.Decision:
+    """Return a decision with what was recorded of it."""
+    return decision_pb2.Decision(
+        decision_id=decision.decision_id.hex(),
+        router_id=decision.router_id,
+        request_id=decision.request_id,
+        create_time=timestamp(time_ms),
+        model_id=catalog.names[decision.slot],
+        propensity=decision.choice.propensity,
+        candidates=candidates(decision, catalog),
+        policy_version=decision.policy_version,
+        policy=decision.policy,
+        source=decision.choice.source,
+        learnable=decision.learnable,
+        resolution=resolution,
+        outcomes=[outcome_message(outcome, catalog) for outcome in outcomes],
+    )
+
+
+def model_message(model: ModelSpec) -> model_pb2.Model:
+    """Return a model."""
+    price = None
+    if model.price is not None:
+        price = model_pb2.Price(
+            input_mtok_usd=model.price.input_mtok_usd, output_mtok_usd=model.price.output_mtok_usd
+        )
+    return model_pb2.Model(
+        model_id=model.model_id,
+        price=price,
+        context_window_token_count=model.context_window_tokens,
+        tags=model.tags,
+        state=model_pb2.MODEL_STATE_ENABLED if model.enabled else model_pb2.MODEL_STATE_DISABLED,
+        quality_guess=model.quality_guess,
+        latency_ms_guess=model.latency_ms_guess,
+        create_time=timestamp(model.create_time_ms),
+        update_time=timestamp(model.update_time_ms),
+    )
+
+
+def router_message(router: RouterSpec) -> router_pb2.Router:
+    """Return a router."""
+    return router_pb2.Router(
+        router_id=router.router_id,
+        embedding_dimension=router.embedding_dimension,
+        embedding_model=router.embedding_model,
+        model_ids=router.model_ids,
+        policy=router_pb2.Policy(preset=router.policy.preset, parameters=router.policy.parameters),
+        objective=router_pb2.Objective(
+            usd_weight=router.objective.usd_weight, second_weight=router.objective.second_weight
+        ),
+        fallback_model_id=router.fallback_model_id,
+        attribution_window_ms=router.attribution_window_ms,
+        default_quality=router.default_quality,
+        quality_guess=router.quality_guess,
+        create_time=timestamp(router.create_time_ms),
+        update_time=timestamp(router.update_time_ms),
+    )
+
+
+def policy_status(state: RouterState, catalog: Catalog, books: dict[str, int]) -> policy_pb2.PolicyStatus:
+    """Return what a router has learnt. The writer's thread only: it reads the state itself."""
+    resolved = (state.observed, state.expired, state.censored)
+    return policy_pb2.PolicyStatus(
+        router_id=state.router.router_id,
+        policy=router_pb2.Policy(preset=state.policy.preset, parameters=state.policy.values),
+        policy_version=state.version,
+        state_digest=state.digest(),
+        feature_fingerprint="" if state.features is None else state.features.fingerprint,
+        embedding_dimension=state.router.embedding_dimension,
+        feature_fit_position=state.fit_position,
+        models=[_model_belief(state, model) for model in state.offered(catalog)],
+        outcomes=policy_pb2.OutcomeBooks(**{f"{name}_count": count for name, count in books.items()}),
+        decisions=policy_pb2.DecisionBooks(
+            decision_count=state.decision_count,
+            observed_count=state.observed,
+            expired_count=state.expired,
+            censored_count=state.censored,
+            waiting_count=state.decision_count - sum(resolved),
+        ),
+    )
+
+
+def _model_belief(state: RouterState, model: ModelSpec) -> policy_pb2.ModelBelief:
+    message = policy_pb2.ModelBelief(
+        model_id=model.model_id,
+        decision_count=state.decision_counts.get(model.slot, 0),
+        failure_count=state.failure_counts.get(model.slot, 0),
+    )
+    if state.belief is not None:
+        summary = state.belief.summary(model)
+        message.quality_count = summary.quality_count
+        message.cost_count = summary.cost_count
+        message.latency_count = summary.latency_count
+        message.quality = summary.quality
+        message.quality_deviation = summary.deviation
+        message.latency_ms = summary.latency_ms
+        if summary.cost_usd is not None:
+            message.cost_usd = summary.cost_usd
+    return message
+
+
+def snapshot_message(snapshot: StoredSnapshot) -> policy_pb2.Snapshot:
+    """Return a stored snapshot."""
+    return policy_pb2.Snapshot(
+        router_id=snapshot.router_id,
+        policy_version=snapshot.version,
+        create_time=timestamp(snapshot.time_ms),
+        size_bytes=len(snapshot.state),
+        policy=snapshot.policy,
+    )

@@ -1,0 +1,121 @@
+"""What stands around every call: parsing, room, errors, counts. The one place that catches everything."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+import structlog
+from banditd_proto.v1 import catalog_service_pb2, router_admin_service_pb2, routing_service_pb2
+from google.protobuf.message import DecodeError, Message
+
+from banditd.errors import BanditdError, InvalidArgumentError, Reason, ResourceExhaustedError, UnavailableError
+from banditd.server.catalog_servicer import CatalogServicer
+from banditd.server.router_admin_servicer import RouterAdminServicer
+from banditd.server.routing_servicer import RoutingServicer
+from banditd.server.status import code_of, trailing_metadata
+from banditd.telemetry.metrics import MethodMetrics
+
+_log = structlog.get_logger()
+_Request = TypeVar("_Request", bound=Message)
+
+
+class Gate:
+    """How many calls are worked on, and whether more may come. The event loop's thread only.
+
+    Args:
+        in_flight_max: Calls that are worked on at once.
+    """
+
+    def __init__(self, in_flight_max: int) -> None:
+        self.in_flight_max = in_flight_max
+        self.in_flight = 0
+        self.draining = False
+
+    def enter(self) -> None:
+        """Count a call in; raises where there is no room."""
+        if self.draining:
+            raise UnavailableError(Reason.DRAINING, "the server is stopping")
+        if self.in_flight >= self.in_flight_max:
+            raise ResourceExhaustedError(Reason.OVERLOADED, "too many calls are worked on; try again later")
+        self.in_flight += 1
+
+    def leave(self) -> None:
+        """Count a call out."""
+        self.in_flight -= 1
+
+
+def generic_handlers(
+    routing: RoutingServicer,
+    catalog: CatalogServicer,
+    admin: RouterAdminServicer,
+    gate: Gate,
+    metrics: dict[str, MethodMetrics],
+) -> list[grpc.GenericRpcHandler]:
+    """Return the handlers of all services, by the methods that their descriptors name."""
+    services = (
+        (routing_service_pb2, "RoutingService", routing),
+        (catalog_service_pb2, "CatalogService", catalog),
+        (router_admin_service_pb2, "RouterAdminService", admin),
+    )
+    handlers = []
+    for module, name, servicer in services:
+        service = module.DESCRIPTOR.services_by_name[name]
+        methods = {}
+        for method in service.methods:
+            serve = getattr(servicer, _snake(method.name))
+            counts = metrics.setdefault(method.name, MethodMetrics())
+            request_type = getattr(module, method.input_type.name)
+            # Requests come as bytes: what cannot be parsed is our answer to give, not the library's.
+            methods[method.name] = grpc.unary_unary_rpc_method_handler(
+                _handler(method.name, request_type, serve, gate, counts),
+                response_serializer=getattr(module, method.output_type.name).SerializeToString,
+            )
+        handlers.append(grpc.method_handlers_generic_handler(service.full_name, methods))
+    return handlers
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+def _handler(
+    name: str,
+    request_type: type[_Request],
+    serve: Callable[[_Request], Awaitable[Message]],
+    gate: Gate,
+    metrics: MethodMetrics,
+) -> Callable[[bytes, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[Message]]:
+    parse = request_type.FromString
+
+    async def handle(raw: bytes, context: "grpc.aio.ServicerContext[Any, Any]") -> Message:
+        start = time.perf_counter()
+        entered = False
+        code = "CANCELLED"
+        try:
+            gate.enter()
+            entered = True
+            try:
+                request = parse(raw)
+            except DecodeError:
+                raise InvalidArgumentError(
+                    Reason.MALFORMED_MESSAGE, "request", f"a {request_type.__name__}", f"{len(raw)} other bytes"
+                ) from None
+            response = await serve(request)
+            code = "OK"
+        except BanditdError as error:
+            status = code_of(error)
+            code = status.name
+            await context.abort(status, error.message, trailing_metadata(error))
+        except Exception:  # noqa: BLE001 - nothing of a bug's insides reaches a caller
+            code = "INTERNAL"
+            _log.exception("call.broke", method=name)
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+        finally:
+            if entered:
+                gate.leave()
+            metrics.observe(code, time.perf_counter() - start)
+        return response
+
+    return handle

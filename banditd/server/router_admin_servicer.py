@@ -1,0 +1,165 @@
+"""RouterAdminService: the routers, what they have learnt, and the way back to a stored state."""
+
+from typing import Final
+
+from banditd_proto.v1 import policy_pb2, router_pb2
+from banditd_proto.v1 import router_admin_service_pb2 as pb
+
+from banditd.domain.decision import Objective
+from banditd.domain.records import Record
+from banditd.domain.router import DEFAULT_ROUTER, ROUTER_MODELS_MAX, PolicySpec, RouterSpec
+from banditd.errors import InvalidArgumentError, NotFoundError, Reason
+from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
+from banditd.learner.commands import ChangeSettings
+from banditd.learner.state import LearnerState
+from banditd.policies.registry import resolve
+from banditd.server import checks, convert, settings
+from banditd.server.bridge import Bridge
+from banditd.server.paging import page_of
+from banditd.server.update_mask import masked_fields
+
+_WINDOW_MS_MIN: Final = 1_000
+_WINDOW_MS_MAX: Final = 7_776_000_000
+_ROUTERS_PAGE_MAX: Final = 64
+_SNAPSHOTS_PAGE_MAX: Final = 100
+_FIELDS: Final = {
+    name: name
+    for name in (
+        "embedding_dimension",
+        "embedding_model",
+        "model_ids",
+        "policy",
+        "objective",
+        "fallback_model_id",
+        "attribution_window_ms",
+        "default_quality",
+        "quality_guess",
+    )
+}
+
+
+class RouterAdminServicer:
+    """Serves banditd.v1.RouterAdminService. The event loop's thread only.
+
+    Args:
+        bridge: To the writer.
+        defaults: A router with the server's settings.
+    """
+
+    def __init__(self, bridge: Bridge, defaults: RouterSpec) -> None:
+        self._bridge = bridge
+        self._defaults = defaults
+
+    async def create_router(self, request: pb.CreateRouterRequest) -> pb.CreateRouterResponse:
+        """Add a router."""
+        router = self._checked(request.router)
+        await self._bridge.change(settings.create_router(router, self._bridge.clock.now_ms()))
+        return pb.CreateRouterResponse(router=convert.router_message(self._find(router.router_id)))
+
+    async def get_router(self, request: pb.GetRouterRequest) -> pb.GetRouterResponse:
+        """Return a router."""
+        return pb.GetRouterResponse(router=convert.router_message(self._find(request.router_id or DEFAULT_ROUTER)))
+
+    async def list_routers(self, request: pb.ListRoutersRequest) -> pb.ListRoutersResponse:
+        """List the routers."""
+        routers = [snapshot.router for snapshot in self._bridge.snapshot.routers.values()]
+        page, token = page_of(routers, request.page_size, request.page_token, _ROUTERS_PAGE_MAX)
+        return pb.ListRoutersResponse(routers=[convert.router_message(r) for r in page], next_page_token=token)
+
+    async def update_router(self, request: pb.UpdateRouterRequest) -> pb.UpdateRouterResponse:
+        """Change a router's settings."""
+        fields = masked_fields(request.update_mask.paths, _FIELDS)
+        router = self._checked(request.router)
+        await self._bridge.change(settings.update_router(router, fields, self._bridge.clock.now_ms()))
+        return pb.UpdateRouterResponse(router=convert.router_message(self._find(router.router_id)))
+
+    async def delete_router(self, request: pb.DeleteRouterRequest) -> pb.DeleteRouterResponse:
+        """Remove a router."""
+        self._find(request.router_id)
+        await self._bridge.change(settings.delete_router(request.router_id))
+        return pb.DeleteRouterResponse()
+
+    async def get_policy_status(self, request: pb.GetPolicyStatusRequest) -> pb.GetPolicyStatusResponse:
+        """Show what a router has learnt."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        self._find(router_id)
+        return pb.GetPolicyStatusResponse(status=await self._status(router_id))
+
+    async def list_snapshots(self, request: pb.ListSnapshotsRequest) -> pb.ListSnapshotsResponse:
+        """List the stored snapshots of a router."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        self._find(router_id)
+        stored = self._bridge.snapshots.of_router(router_id)
+        page, token = page_of(stored, request.page_size, request.page_token, _SNAPSHOTS_PAGE_MAX)
+        return pb.ListSnapshotsResponse(
+            snapshots=[convert.snapshot_message(s) for s in page], next_page_token=token
+        )
+
+    async def restore_snapshot(self, request: pb.RestoreSnapshotRequest) -> pb.RestoreSnapshotResponse:
+        """Take a router's learnt state back to a stored snapshot."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        self._find(router_id)
+        stored = self._bridge.snapshots.of_router(router_id)
+        await self._bridge.change(settings.restore_snapshot(router_id, request.policy_version, stored))
+        return pb.RestoreSnapshotResponse(status=await self._status(router_id))
+
+    async def _status(self, router_id: str) -> policy_pb2.PolicyStatus:
+        """Return the status, made on the writer's thread, where the state does not change meanwhile."""
+        found: list[policy_pb2.PolicyStatus] = []
+
+        def look(state: LearnerState) -> tuple[Record, ...]:
+            router = settings.find_router(state, router_id)
+            found.append(convert.policy_status(router, state.catalog, self._bridge.books.all()))
+            return ()
+
+        await self._bridge.change(ChangeSettings(look))
+        return found[0]
+
+    def _find(self, router_id: str) -> RouterSpec:
+        snapshot = self._bridge.snapshot.routers.get(router_id)
+        if snapshot is None:
+            checks.check_name(router_id, "router_id", checks.ROUTER_ID, Reason.BAD_NAME)
+            raise NotFoundError(Reason.ROUTER_NOT_FOUND, f"router_id: there is no router {router_id!r}")
+        return snapshot.router
+
+    def _checked(self, message: router_pb2.Router) -> RouterSpec:
+        """Return the router of a message, with the server's settings where it says nothing."""
+        checks.check_name(message.router_id, "router.router_id", checks.ROUTER_ID, Reason.BAD_NAME)
+        dimension = message.embedding_dimension
+        if dimension != 0:
+            checks.check_range(dimension, "router.embedding_dimension", DIMENSION_MIN, DIMENSION_MAX)
+        policy = self._defaults.policy
+        if message.HasField("policy"):
+            policy = PolicySpec(message.policy.preset, dict(sorted(message.policy.parameters.items())))
+        resolve(policy, "router.policy")
+        window = message.attribution_window_ms or self._defaults.attribution_window_ms
+        checks.check_range(window, "router.attribution_window_ms", _WINDOW_MS_MIN, _WINDOW_MS_MAX)
+        default_quality = None
+        if message.HasField("default_quality"):
+            default_quality = checks.check_range(message.default_quality, "router.default_quality", 0.0, 1.0)
+        quality_guess = self._defaults.quality_guess
+        if message.HasField("quality_guess"):
+            quality_guess = checks.check_range(message.quality_guess, "router.quality_guess", 0.0, 1.0)
+        return RouterSpec(
+            router_id=message.router_id,
+            policy=policy,
+            embedding_dimension=dimension,
+            embedding_model=checks.check_text(message.embedding_model, "router.embedding_model"),
+            model_ids=_model_ids(message),
+            objective=checks.check_objective(message.objective, "router.objective", Objective()),
+            fallback_model_id=message.fallback_model_id,
+            attribution_window_ms=window,
+            default_quality=default_quality,
+            quality_guess=quality_guess,
+        )
+
+
+def _model_ids(message: router_pb2.Router) -> tuple[str, ...]:
+    model_ids = tuple(message.model_ids)
+    if len(model_ids) > ROUTER_MODELS_MAX:
+        raise InvalidArgumentError(
+            Reason.TOO_MANY_CANDIDATES, "router.model_ids", f"at most {ROUTER_MODELS_MAX}", f"{len(model_ids)}"
+        )
+    if len(set(model_ids)) != len(model_ids):
+        raise InvalidArgumentError(Reason.DUPLICATE_MODEL, "router.model_ids", "each model once", "one of them twice")
+    return model_ids

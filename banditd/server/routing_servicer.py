@@ -1,0 +1,301 @@
+"""RoutingService: Route, RouteBatch, RecordOutcome, RecordOutcomes, GetDecision."""
+
+import asyncio
+import hashlib
+from typing import Final
+
+from banditd_proto.v1 import outcome_pb2
+from banditd_proto.v1 import routing_service_pb2 as pb
+
+from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
+from banditd.domain.decision import Choice, Decision, DecisionSource
+from banditd.domain.ids import DecisionId, parse_decision_id
+from banditd.domain.outcome import Outcome
+from banditd.domain.records import OutcomeRecord
+from banditd.domain.router import DEFAULT_ROUTER
+from banditd.errors import AlreadyExistsError, BanditdError, InvalidArgumentError, NotFoundError, Reason
+from banditd.learner.attribution import first_entry
+from banditd.learner.commands import Answer, LogDecisions, RecordOutcomes
+from banditd.learner.writer import REQUEST_MEMORY_MS
+from banditd.routing.choose import Terms, choose, choose_rows
+from banditd.routing.snapshot import RouterSnapshot
+from banditd.server import checks, convert
+from banditd.server.bridge import Bridge
+from banditd.server.settings import fix_dimension
+from banditd.server.status import code_of
+from banditd.store.log import request_key
+
+OUTCOMES_MAX: Final = 1000
+_DIGEST_BYTES: Final = 16
+
+
+class RoutingServicer:
+    """Serves banditd.v1.RoutingService. The event loop's thread only.
+
+    Args:
+        bridge: To the writer and the log.
+        acks_early: Whether decisions are answered before they are on disk.
+    """
+
+    def __init__(self, bridge: Bridge, *, acks_early: bool) -> None:
+        self._bridge = bridge
+        self._acks_early = acks_early
+        # Requests on their way to the disk: a retry that overtakes the first attempt waits for its answer.
+        self._underway: dict[bytes, _Logged] = {}
+
+    async def route(self, request: pb.RouteRequest) -> pb.RouteResponse:
+        """Choose one model for one prompt."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        if not request.HasField("context"):
+            raise InvalidArgumentError(Reason.EMPTY_EMBEDDING, "context", "a context with an embedding", "none")
+        context = checks.check_context(request.context, self._router(router_id).router)
+        key, digest = _identify(router_id, request)
+        snapshot = await self._ready(router_id, len(context.embedding))
+        logged = self._find(key, digest) if key else None
+        if logged is None:
+            terms = self._terms(snapshot, request)
+            (issued,) = self._bridge.issue_ids(1)
+            choice = choose(snapshot, context, terms, issued[1])
+            logged = self._log(
+                (_decision(snapshot, context, terms, choice, issued, request.request_id, digest),), key
+            )
+        response = convert.route_response(logged.decisions[0], logged.time_ms, self._bridge.snapshot.catalog)
+        await self._durable(logged)
+        return response
+
+    async def route_batch(self, request: pb.RouteBatchRequest) -> pb.RouteBatchResponse:
+        """Choose a model for each of many prompts."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        router = self._router(router_id).router
+        contexts = _batch_contexts(request, router.embedding_dimension)
+        checks.check_embedding_model(request.embedding_model, router, "embedding_model")
+        key, digest = _identify(router_id, request)
+        snapshot = await self._ready(router_id, len(contexts[0].embedding))
+        logged = self._find(key, digest) if key else None
+        if logged is None:
+            terms = self._terms(snapshot, request)
+            issued = self._bridge.issue_ids(len(contexts))
+            choices = choose_rows(snapshot, contexts, terms, [uniform for _, uniform in issued])
+            decisions = tuple(
+                _decision(snapshot, context, terms, choice, ids, request.request_id, digest, row, len(contexts))
+                for row, (context, choice, ids) in enumerate(zip(contexts, choices, issued, strict=True))
+            )
+            logged = self._log(decisions, key)
+        response = convert.route_batch_response(logged.decisions, logged.time_ms, self._bridge.snapshot.catalog)
+        await self._durable(logged)
+        return response
+
+    async def record_outcome(self, request: pb.RecordOutcomeRequest) -> pb.RecordOutcomeResponse:
+        """Record what came of a decision."""
+        self._bridge.books.receive(1)
+        outcome = self._checked(request.outcome)
+        if isinstance(outcome, BanditdError):
+            raise outcome
+        (answer,) = await self._bridge.record(RecordOutcomes((outcome,)))
+        if isinstance(answer, BanditdError):
+            raise answer
+        return pb.RecordOutcomeResponse(status=answer.status)
+
+    async def record_outcomes(self, request: pb.RecordOutcomesRequest) -> pb.RecordOutcomesResponse:
+        """Record many outcomes; each stands for itself."""
+        count = len(request.outcomes)
+        if not 1 <= count <= OUTCOMES_MAX:
+            raise InvalidArgumentError(Reason.BATCH_SIZE, "outcomes", f"1..{OUTCOMES_MAX}", f"{count}")
+        self._bridge.books.receive(count)
+        checked = [self._checked(message) for message in request.outcomes]
+        good = tuple(outcome for outcome in checked if not isinstance(outcome, BanditdError))
+        answers = iter(await self._bridge.record(RecordOutcomes(good)) if good else ())
+        results = []
+        for outcome in checked:
+            answer = outcome if isinstance(outcome, BanditdError) else next(answers)
+            if isinstance(answer, BanditdError):
+                code = code_of(answer).value[0]
+                results.append(
+                    pb.OutcomeResult(error_code=code, error_reason=answer.reason, error_message=answer.message)
+                )
+            else:
+                results.append(pb.OutcomeResult(status=answer.status))
+        return pb.RecordOutcomesResponse(results=results)
+
+    async def get_decision(self, request: pb.GetDecisionRequest) -> pb.GetDecisionResponse:
+        """Return a decision with what was recorded of it."""
+        position = parse_decision_id(self._bridge.secret, request.decision_id).position
+        entry = self._bridge.log.find_decision(position)
+        if entry is None or not isinstance(entry.record, Decision):
+            raise _lost(request.decision_id)
+        decision = entry.record
+        if decision.decision_id.hex() != request.decision_id.lower():
+            raise _lost(request.decision_id)
+        ledger = self._bridge.log.ledger(position) or first_entry(decision)
+        outcomes = []
+        for outcome_position in ledger.positions:
+            found = self._bridge.log.get(outcome_position)
+            assert found is not None
+            assert isinstance(found.record, OutcomeRecord)
+            outcomes.append(found.record.outcome)
+        catalog = self._bridge.snapshot.catalog
+        return pb.GetDecisionResponse(
+            decision=convert.decision_message(decision, entry.time_ms, ledger.resolution, outcomes, catalog)
+        )
+
+    def _router(self, router_id: str) -> RouterSnapshot:
+        snapshot = self._bridge.snapshot.routers.get(router_id)
+        if snapshot is None:
+            checks.check_name(router_id, "router_id", checks.ROUTER_ID, Reason.BAD_NAME)
+            raise NotFoundError(Reason.ROUTER_NOT_FOUND, f"router_id: there is no router {router_id!r}")
+        return snapshot
+
+    async def _ready(self, router_id: str, dimension: int) -> RouterSnapshot:
+        """Return the router; its dimension is fixed by the first prompt if it was not before."""
+        snapshot = self._router(router_id)
+        if snapshot.features is None:
+            await self._bridge.change(fix_dimension(router_id, dimension, self._bridge.clock.now_ms()))
+            snapshot = self._router(router_id)
+        # Another first prompt may have been quicker.
+        checks.check_dimension(dimension, snapshot.router.embedding_dimension, "context.embedding")
+        self._bridge.writer.check_room()
+        return snapshot
+
+    def _terms(self, snapshot: RouterSnapshot, request: pb.RouteRequest | pb.RouteBatchRequest) -> Terms:
+        return checks.check_terms(
+            snapshot,
+            self._bridge.snapshot.catalog,
+            request.candidate_model_ids,
+            request.limits if request.HasField("limits") else None,
+            request.objective if request.HasField("objective") else None,
+        )
+
+    def _find(self, key: bytes, digest: bytes) -> "_Logged | None":
+        """Return what a request was answered with before; None if it is new.
+
+        Raises:
+            AlreadyExistsError: `REQUEST_ID_REUSED`: it had other content then.
+        """
+        logged = self._underway.get(key)
+        if logged is None:
+            found = self._bridge.log.request(key)
+            if found is None:
+                return None
+            entries = [self._bridge.log.find_decision(found[0] + i) for i in range(found[1])]
+            decisions = tuple(e.record for e in entries if e is not None and isinstance(e.record, Decision))
+            assert len(decisions) == found[1]
+            assert entries[0] is not None
+            if self._bridge.clock.now_ms() - entries[0].time_ms > REQUEST_MEMORY_MS:
+                return None
+            logged = _Logged(decisions, entries[0].time_ms, None)
+        if logged.decisions[0].request_digest != digest:
+            raise AlreadyExistsError(
+                Reason.REQUEST_ID_REUSED, "request_id: expected a new id, got one that was used with other content"
+            )
+        return logged
+
+    def _log(self, decisions: tuple[Decision, ...], key: bytes) -> "_Logged":
+        """Hand decisions to the writer."""
+        time_ms = self._bridge.clock.now_ms()
+        future = self._bridge.submit(LogDecisions(decisions, key), time_ms)
+        logged = _Logged(decisions, time_ms, future)
+        if key:
+            self._underway[key] = logged
+            future.add_done_callback(lambda _: self._underway.pop(key, None))
+        return logged
+
+    async def _durable(self, logged: "_Logged") -> None:
+        """Wait until decisions are on disk, unless they are to be answered before."""
+        if logged.future is None or self._acks_early:
+            return
+        # The shield: a caller that goes away must not cancel what a retry of it waits for.
+        answer = await (asyncio.shield(logged.future) if logged.decisions[0].request_id else logged.future)
+        if isinstance(answer, BanditdError):
+            raise answer
+
+    def _checked(self, message: outcome_pb2.Outcome) -> tuple[int, Outcome] | BanditdError:
+        """Return position and outcome, or what is wrong with it, counted as rejected."""
+        try:
+            decision_id: DecisionId = parse_decision_id(self._bridge.secret, message.decision_id)
+            raw = bytes.fromhex(message.decision_id)
+            return decision_id.position, checks.check_outcome(message, raw, self._bridge.snapshot.catalog)
+        except BanditdError as error:
+            self._bridge.books.settle({None: 1})
+            return error
+
+
+class _Logged:
+    """Decisions that are logged or on their way there.
+
+    Attributes:
+        decisions: The decisions.
+        time_ms: When they were made.
+        future: Done once they are on disk; None if they were before.
+    """
+
+    __slots__ = ("decisions", "future", "time_ms")
+
+    def __init__(
+        self, decisions: tuple[Decision, ...], time_ms: int, future: "asyncio.Future[Answer] | None"
+    ) -> None:
+        self.decisions = decisions
+        self.time_ms = time_ms
+        self.future = future
+
+
+def _identify(router_id: str, request: pb.RouteRequest | pb.RouteBatchRequest) -> tuple[bytes, bytes]:
+    """Return the key under which a request is remembered and the digest of its content; empty without an id."""
+    if not request.request_id:
+        return b"", b""
+    checks.check_name(request.request_id, "request_id", checks.REQUEST_ID, Reason.BAD_REQUEST_ID)
+    content = request.SerializeToString(deterministic=True)
+    digest = hashlib.blake2b(content, digest_size=_DIGEST_BYTES, person=type(request).__name__.encode()[:16]).digest()
+    return request_key(router_id, request.request_id), digest
+
+
+def _batch_contexts(request: pb.RouteBatchRequest, dimension: int) -> list[Context]:
+    embeddings = checks.check_batch_embeddings(request, dimension)
+    count = len(embeddings)
+    checks.check_column(request.input_token_counts, count, "input_token_counts")
+    checks.check_column(request.categories, count, "categories")
+    lengths = list(request.input_token_counts) or [INPUT_TOKENS_UNKNOWN] * count
+    for row, tokens in enumerate(lengths):
+        if tokens != INPUT_TOKENS_UNKNOWN:
+            checks.check_range(
+                tokens, f"input_token_counts[{row}]", 0, checks.TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE
+            )
+    categories = [
+        checks.check_text(category, f"categories[{row}]") for row, category in enumerate(request.categories)
+    ] or [""] * count
+    return [Context(embeddings[row], lengths[row], categories[row]) for row in range(count)]
+
+
+def _decision(  # noqa: PLR0913 - a decision is what all of these make up
+    snapshot: RouterSnapshot,
+    context: Context,
+    terms: Terms,
+    choice: Choice,
+    issued: tuple[bytes, float],
+    request_id: str,
+    digest: bytes,
+    row: int = -1,
+    rows: int = 0,
+) -> Decision:
+    return Decision(
+        decision_id=issued[0],
+        router_id=snapshot.router.router_id,
+        request_id=request_id,
+        request_digest=digest,
+        context=context,
+        slots=snapshot.slots if terms.candidates is None else snapshot.slots[terms.candidates],
+        choice=choice,
+        uniform=issued[1],
+        objective=terms.objective,
+        limits=terms.limits,
+        policy=snapshot.policy.preset,
+        policy_version=snapshot.version,
+        learnable=choice.source is DecisionSource.POLICY,
+        batch_row=row,
+        batch_row_count=rows,
+    )
+
+
+def _lost(decision_id: str) -> NotFoundError:
+    return NotFoundError(
+        Reason.DECISION_NOT_FOUND, f"decision_id: decision {decision_id} was lost before it reached the disk"
+    )

@@ -1,0 +1,60 @@
+"""Exceptions to gRPC statuses: the one table, and the rich status of google.rpc."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from banditd.errors import (
+    AlreadyExistsError,
+    BanditdError,
+    DataLossError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+
+DOMAIN: Final = "banditd"
+_DETAILS_KEY: Final = "grpc-status-details-bin"
+# Metadata is limited to 8 KiB by default; an error that names 256 models must not break the answer.
+_METADATA_ENTRIES_MAX: Final = 64
+
+STATUS_OF: Final[Mapping[type[BanditdError], grpc.StatusCode]] = MappingProxyType(
+    {
+        InvalidArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
+        NotFoundError: grpc.StatusCode.NOT_FOUND,
+        AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
+        FailedPreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
+        ResourceExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+        UnavailableError: grpc.StatusCode.UNAVAILABLE,
+        DataLossError: grpc.StatusCode.DATA_LOSS,
+    }
+)
+
+
+def code_of(error: BanditdError) -> grpc.StatusCode:
+    """Return the status code of an error."""
+    return STATUS_OF.get(type(error), grpc.StatusCode.INTERNAL)
+
+
+def trailing_metadata(error: BanditdError) -> tuple[tuple[str, bytes]]:
+    """Return the rich status: ErrorInfo with the stable reason, BadRequest where a field is to blame."""
+    metadata = dict(list(error.metadata.items())[:_METADATA_ENTRIES_MAX])
+    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
+    packed = [_pack(detail) for detail in details]
+    if isinstance(error, InvalidArgumentError):
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
+        packed.append(_pack(error_details_pb2.BadRequest(field_violations=[violation])))
+    status = status_pb2.Status(code=code_of(error).value[0], message=error.message, details=packed)
+    return ((_DETAILS_KEY, status.SerializeToString()),)
+
+
+def _pack(message: "error_details_pb2.ErrorInfo | error_details_pb2.BadRequest") -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

@@ -1,0 +1,1 @@
+"""The log and what is derived from it, on disk in one LMDB environment."""

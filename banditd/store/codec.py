@@ -1,0 +1,394 @@
+"""Domain values to bytes on disk and back.
+
+Every value of the log is a header of 13 bytes, then a message of banditd.storage.v1:
+
+    | kind: 1 | CRC-32: 4 | time in ms since 1970: 8 | message |      little-endian
+
+The checksum covers key, kind, time and message, so that a record that was changed, cut or put in another's place is
+never taken for a fact.
+"""
+
+import struct
+import zlib
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from banditd_proto.storage.v1 import records_pb2 as pb
+from google.protobuf.message import DecodeError
+
+from banditd.domain.context import Context
+from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
+from banditd.domain.ledger import LedgerEntry
+from banditd.domain.model import ModelSpec, Price
+from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
+from banditd.domain.records import (
+    Expiry,
+    FeatureFit,
+    LogEntry,
+    ModelChange,
+    OutcomeRecord,
+    Record,
+    Restore,
+    RouterChange,
+)
+from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.errors import DataLossError, Reason
+
+_HEADER = struct.Struct("<BIq")
+_DIGEST_BYTES: Final = 8
+_ENABLED, _DISABLED = 1, 2
+DECISION: Final = int(pb.RECORD_KIND_DECISION)
+OUTCOME: Final = int(pb.RECORD_KIND_OUTCOME)
+EXPIRY: Final = int(pb.RECORD_KIND_EXPIRY)
+
+
+def seal(key: bytes, kind: int, time_ms: int, message: bytes) -> bytes:
+    """Return header and message of the record that is stored under *key*."""
+    crc = zlib.crc32(message, zlib.crc32(key, kind) ^ (time_ms & 0xFFFFFFFF))
+    return _HEADER.pack(kind, crc, time_ms) + message
+
+
+def unseal(key: bytes, value: bytes) -> tuple[int, int, bytes]:
+    """Return kind, time and message.
+
+    Raises:
+        DataLossError: The checksum fails.
+    """
+    if len(value) >= _HEADER.size:
+        kind, crc, time_ms = _HEADER.unpack_from(value)
+        message = value[_HEADER.size :]
+        if crc == zlib.crc32(message, zlib.crc32(key, kind) ^ (time_ms & 0xFFFFFFFF)):
+            return kind, time_ms, message
+    raise DataLossError(Reason.CORRUPT_RECORD, f"log record {int.from_bytes(key, 'big')}: checksum failed")
+
+
+def peek(value: bytes) -> tuple[int, int]:
+    """Return kind and time of a record without checking it."""
+    kind, _, time_ms = _HEADER.unpack_from(value)
+    return kind, time_ms
+
+
+def name_of_kind(kind: int) -> str:
+    """Return what a kind of record is called."""
+    return pb.RecordKind.Name(kind).removeprefix("RECORD_KIND_").lower()  # type: ignore[arg-type]
+
+
+def encode_record(key: bytes, time_ms: int, record: Record) -> bytes:
+    """Return the bytes that are stored of a record under *key*."""
+    kind, message = _ENCODERS[type(record)](record)
+    return seal(key, kind, time_ms, message)
+
+
+def decode_record(key: bytes, value: bytes) -> LogEntry:
+    """Return the record that `encode_record` made *value* of.
+
+    Raises:
+        DataLossError: It is not what was written.
+    """
+    kind, time_ms, message = unseal(key, value)
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        raise DataLossError(Reason.CORRUPT_RECORD, f"log record {int.from_bytes(key, 'big')}: unknown kind {kind}")
+    try:
+        record = decoder(message)
+    except (DecodeError, ValueError) as error:
+        raise DataLossError(
+            Reason.CORRUPT_RECORD, f"log record {int.from_bytes(key, 'big')}: cannot be decoded"
+        ) from error
+    return LogEntry(int.from_bytes(key, "big"), time_ms, record)
+
+
+def _encode_decision(d: Decision) -> tuple[int, bytes]:
+    choice, context = d.choice, d.context
+    message = pb.Decision(
+        router_id=d.router_id,
+        decision_id=d.decision_id,
+        request_id=d.request_id,
+        request_digest=d.request_digest,
+        embedding_float16=context.embedding.tobytes(),
+        input_token_count=context.input_tokens,
+        category=context.category,
+        session_id=context.session,
+        slots=d.slots.tobytes(),
+        pmf=choice.pmf.tobytes(),
+        exclusions=choice.exclusions.tobytes() if choice.exclusions.any() else b"",
+        expected=choice.expected.tobytes(),
+        slot=d.slot,
+        propensity=choice.propensity,
+        uniform=d.uniform,
+        policy_version=d.policy_version,
+        policy=d.policy,
+        source=choice.source,
+        learnable=d.learnable,
+        usd_weight=d.objective.usd_weight,
+        second_weight=d.objective.second_weight,
+        batch_row=d.batch_row,
+        batch_row_count=d.batch_row_count,
+    )
+    if d.limits is not NO_LIMITS:
+        message.limits.CopyFrom(
+            pb.Limits(
+                cost_usd_max=d.limits.cost_usd_max,
+                latency_ms_max=d.limits.latency_ms_max,
+                quality_min=d.limits.quality_min,
+                required_tags=d.limits.required_tags,
+            )
+        )
+    return DECISION, message.SerializeToString()
+
+
+def _decode_decision(raw: bytes) -> Decision:
+    m = pb.Decision.FromString(raw)
+    slots = np.frombuffer(m.slots, "<u2")
+    limits = NO_LIMITS
+    if m.HasField("limits"):
+        limits = Limits(
+            m.limits.cost_usd_max if m.limits.HasField("cost_usd_max") else None,
+            m.limits.latency_ms_max if m.limits.HasField("latency_ms_max") else None,
+            m.limits.quality_min if m.limits.HasField("quality_min") else None,
+            tuple(m.limits.required_tags),
+        )
+    exclusions = np.frombuffer(m.exclusions, np.uint8) if m.exclusions else np.zeros(len(slots), np.uint8)
+    return Decision(
+        decision_id=m.decision_id,
+        router_id=m.router_id,
+        request_id=m.request_id,
+        request_digest=m.request_digest,
+        context=Context(
+            embedding=np.frombuffer(m.embedding_float16, "<f2"),
+            input_tokens=m.input_token_count,
+            category=m.category,
+            session=m.session_id,
+        ),
+        slots=slots,
+        choice=Choice(
+            index=int(np.flatnonzero(slots == m.slot)[0]),
+            pmf=np.frombuffer(m.pmf, "<f8"),
+            exclusions=exclusions,
+            expected=np.frombuffer(m.expected, "<f4").reshape(3, len(slots)),
+            source=DecisionSource(m.source),
+        ),
+        uniform=m.uniform,
+        objective=Objective(m.usd_weight, m.second_weight),
+        limits=limits,
+        policy=m.policy,
+        policy_version=m.policy_version,
+        learnable=m.learnable,
+        batch_row=m.batch_row,
+        batch_row_count=m.batch_row_count,
+    )
+
+
+def _encode_outcome(record: OutcomeRecord) -> tuple[int, bytes]:
+    o, ruling = record.outcome, record.ruling
+    return OUTCOME, pb.Outcome(
+        router_id=record.router_id,
+        decision_position=record.decision_position,
+        decision_id=o.decision_id,
+        outcome_id=o.outcome_id,
+        quality=o.quality,
+        cost_usd=o.cost_usd,
+        input_token_count=o.input_tokens,
+        output_token_count=o.output_tokens,
+        latency_ms=o.latency_ms,
+        failure=o.failure,
+        served_slot=o.served_slot,
+        observe_time_ms=o.observe_time_ms,
+        status=ruling.status,
+        learnt_metrics=ruling.lesson.metrics,
+        learnt_cost_usd=ruling.lesson.cost_usd,
+        learnt_price_mtok_usd=ruling.lesson.price_mtok_usd,
+        resolution=0 if ruling.resolution is None else ruling.resolution,
+    ).SerializeToString()
+
+
+def _decode_outcome(raw: bytes) -> OutcomeRecord:
+    m = pb.Outcome.FromString(raw)
+    outcome = Outcome(
+        decision_id=m.decision_id,
+        outcome_id=m.outcome_id,
+        quality=m.quality if m.HasField("quality") else None,
+        cost_usd=m.cost_usd if m.HasField("cost_usd") else None,
+        input_tokens=m.input_token_count if m.HasField("input_token_count") else None,
+        output_tokens=m.output_token_count if m.HasField("output_token_count") else None,
+        latency_ms=m.latency_ms if m.HasField("latency_ms") else None,
+        failure=Failure(m.failure),
+        served_slot=m.served_slot,
+        observe_time_ms=m.observe_time_ms,
+    )
+    lesson = Lesson(
+        quality=outcome.quality if m.learnt_metrics & Metric.QUALITY else None,
+        cost_usd=m.learnt_cost_usd if m.HasField("learnt_cost_usd") else None,
+        price_mtok_usd=m.learnt_price_mtok_usd if m.HasField("learnt_price_mtok_usd") else None,
+        latency_ms=outcome.latency_ms if m.learnt_metrics & Metric.LATENCY else None,
+    )
+    ruling = Ruling(OutcomeStatus(m.status), lesson, Resolution(m.resolution) if m.resolution else None)
+    return OutcomeRecord(m.router_id, m.decision_position, outcome, ruling)
+
+
+def _encode_expiry(record: Expiry) -> tuple[int, bytes]:
+    return EXPIRY, pb.Expiry(
+        router_id=record.router_id, decision_positions=record.decision_positions, quality=record.quality
+    ).SerializeToString()
+
+
+def _decode_expiry(raw: bytes) -> Expiry:
+    m = pb.Expiry.FromString(raw)
+    return Expiry(m.router_id, tuple(m.decision_positions), m.quality if m.HasField("quality") else None)
+
+
+def _encode_model(record: ModelChange) -> tuple[int, bytes]:
+    message = pb.ModelChange(slot=record.slot, model_id=record.model_id, deleted=record.model is None)
+    model = record.model
+    if model is not None:
+        message.MergeFrom(
+            pb.ModelChange(
+                input_mtok_usd=None if model.price is None else model.price.input_mtok_usd,
+                output_mtok_usd=None if model.price is None else model.price.output_mtok_usd,
+                context_window_token_count=model.context_window_tokens,
+                tags=model.tags,
+                state=_ENABLED if model.enabled else _DISABLED,
+                quality_guess=model.quality_guess,
+                latency_ms_guess=model.latency_ms_guess,
+                create_time_ms=model.create_time_ms,
+                update_time_ms=model.update_time_ms,
+            )
+        )
+    return int(pb.RECORD_KIND_MODEL_CHANGE), message.SerializeToString()
+
+
+def _decode_model(raw: bytes) -> ModelChange:
+    m = pb.ModelChange.FromString(raw)
+    if m.deleted:
+        return ModelChange(m.model_id, m.slot, None)
+    return ModelChange(
+        m.model_id,
+        m.slot,
+        ModelSpec(
+            slot=m.slot,
+            model_id=m.model_id,
+            price=Price(m.input_mtok_usd, m.output_mtok_usd) if m.HasField("input_mtok_usd") else None,
+            context_window_tokens=m.context_window_token_count,
+            tags=tuple(m.tags),
+            enabled=m.state == _ENABLED,
+            quality_guess=m.quality_guess if m.HasField("quality_guess") else None,
+            latency_ms_guess=m.latency_ms_guess if m.HasField("latency_ms_guess") else None,
+            create_time_ms=m.create_time_ms,
+            update_time_ms=m.update_time_ms,
+        ),
+    )
+
+
+def _encode_router(record: RouterChange) -> tuple[int, bytes]:
+    kind = int(pb.RECORD_KIND_ROUTER_CHANGE)
+    r = record.router
+    if r is None:
+        return kind, pb.RouterChange(router_id=record.router_id, deleted=True).SerializeToString()
+    return kind, pb.RouterChange(
+        router_id=r.router_id,
+        embedding_dimension=r.embedding_dimension,
+        embedding_model=r.embedding_model,
+        model_ids=r.model_ids,
+        preset=r.policy.preset,
+        parameters=dict(sorted(r.policy.parameters.items())),
+        usd_weight=r.objective.usd_weight,
+        second_weight=r.objective.second_weight,
+        fallback_model_id=r.fallback_model_id,
+        attribution_window_ms=r.attribution_window_ms,
+        default_quality=r.default_quality,
+        quality_guess=r.quality_guess,
+        create_time_ms=r.create_time_ms,
+        update_time_ms=r.update_time_ms,
+    ).SerializeToString(deterministic=True)
+
+
+def _decode_router(raw: bytes) -> RouterChange:
+    m = pb.RouterChange.FromString(raw)
+    if m.deleted:
+        return RouterChange(m.router_id, None)
+    return RouterChange(
+        m.router_id,
+        RouterSpec(
+            router_id=m.router_id,
+            policy=PolicySpec(m.preset, MappingProxyType(dict(sorted(m.parameters.items())))),
+            embedding_dimension=m.embedding_dimension,
+            embedding_model=m.embedding_model,
+            model_ids=tuple(m.model_ids),
+            objective=Objective(m.usd_weight, m.second_weight),
+            fallback_model_id=m.fallback_model_id,
+            attribution_window_ms=m.attribution_window_ms,
+            default_quality=m.default_quality if m.HasField("default_quality") else None,
+            quality_guess=m.quality_guess,
+            create_time_ms=m.create_time_ms,
+            update_time_ms=m.update_time_ms,
+        ),
+    )
+
+
+def _encode_fit(record: FeatureFit) -> tuple[int, bytes]:
+    message = pb.FeatureFit(router_id=record.router_id, spec=record.spec, prompt_count=record.prompt_count)
+    return int(pb.RECORD_KIND_FEATURE_FIT), message.SerializeToString()
+
+
+def _decode_fit(raw: bytes) -> FeatureFit:
+    m = pb.FeatureFit.FromString(raw)
+    return FeatureFit(m.router_id, m.spec, m.prompt_count)
+
+
+def _encode_restore(record: Restore) -> tuple[int, bytes]:
+    message = pb.Restore(router_id=record.router_id, policy_version=record.policy_version, state=record.state)
+    return int(pb.RECORD_KIND_RESTORE), message.SerializeToString()
+
+
+def _decode_restore(raw: bytes) -> Restore:
+    m = pb.Restore.FromString(raw)
+    return Restore(m.router_id, m.policy_version, m.state)
+
+
+_ENCODERS = {
+    Decision: _encode_decision,
+    OutcomeRecord: _encode_outcome,
+    Expiry: _encode_expiry,
+    ModelChange: _encode_model,
+    RouterChange: _encode_router,
+    FeatureFit: _encode_fit,
+    Restore: _encode_restore,
+}
+_DECODERS = {
+    DECISION: _decode_decision,
+    OUTCOME: _decode_outcome,
+    EXPIRY: _decode_expiry,
+    int(pb.RECORD_KIND_MODEL_CHANGE): _decode_model,
+    int(pb.RECORD_KIND_ROUTER_CHANGE): _decode_router,
+    int(pb.RECORD_KIND_FEATURE_FIT): _decode_fit,
+    int(pb.RECORD_KIND_RESTORE): _decode_restore,
+}
+
+
+def encode_ledger(key: bytes, entry: LedgerEntry) -> bytes:
+    """Return the bytes of a ledger entry that is stored under *key*."""
+    message = pb.LedgerEntry(
+        resolution=entry.resolution,
+        learnt_metrics=entry.learnt,
+        id_digests=b"".join(entry.id_digests),
+        content_digests=b"".join(entry.content_digests),
+        positions=entry.positions,
+    )
+    return seal(key, 0, 0, message.SerializeToString())
+
+
+def decode_ledger(key: bytes, value: bytes) -> LedgerEntry:
+    """Return the entry that `encode_ledger` made *value* of; raises as `unseal`."""
+    m = pb.LedgerEntry.FromString(unseal(key, value)[2])
+    return LedgerEntry(
+        resolution=Resolution(m.resolution),
+        learnt=Metric(m.learnt_metrics),
+        id_digests=_split(m.id_digests),
+        content_digests=_split(m.content_digests),
+        positions=tuple(m.positions),
+    )
+
+
+def _split(raw: bytes) -> tuple[bytes, ...]:
+    return tuple(raw[i : i + _DIGEST_BYTES] for i in range(0, len(raw), _DIGEST_BYTES))

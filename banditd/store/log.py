@@ -1,0 +1,285 @@
+"""Reads and writes of the log and of what is kept beside it.
+
+Keys, each big-endian so that byte order is record order:
+
+    log        | position: 8 |                      a sealed record; only ever appended
+    ledger     | position of the decision: 8 |      a sealed LedgerEntry; absent until something was recorded of it
+    requests   | BLAKE2b of router and request: 16 |  position and count of the decisions: two 8-byte numbers
+    settings   | position: 8 |                      the log's ModelChange and RouterChange records once more
+    snapshots  | position: 8 | router id |          a sealed Snapshot
+    meta       | name |                             format, secret, epoch; books and sweeps as JSON
+"""
+
+import hashlib
+import itertools
+import json
+import struct
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import lmdb
+import numpy as np
+
+from banditd.domain.arrays import Array16
+from banditd.domain.decision import Decision
+from banditd.domain.ledger import LedgerEntry
+from banditd.domain.records import Expiry, LogEntry, ModelChange, OutcomeRecord, Record, RouterChange
+from banditd.errors import DataLossError, Reason
+from banditd.store.codec import DECISION, EXPIRY, OUTCOME, decode_ledger, decode_record, encode_ledger, encode_record, name_of_kind, peek
+from banditd.store.env import Env
+from banditd.store.snapshots import StoredSnapshot, encode_snapshot
+
+_POSITION = struct.Struct(">Q")
+_REQUEST = struct.Struct(">QQ")
+# Decisions that are looked up soon after they were made need not be read again. About 2 KB each.
+_DECISIONS_CACHED: Final = 4096
+
+
+def position_key(position: int) -> bytes:
+    """Return the key of a position."""
+    return _POSITION.pack(position)
+
+
+def request_key(router_id: str, request_id: str) -> bytes:
+    """Return the key under which a request is remembered."""
+    return hashlib.blake2b(f"{router_id}\0{request_id}".encode(), digest_size=16).digest()
+
+
+class Log:
+    """The log of an open data directory.
+
+    Reading is safe from any thread. Writing goes through a `Batch`, on the writer's thread only.
+    """
+
+    def __init__(self, env: Env) -> None:
+        self._env = env
+        self._recent: OrderedDict[int, Decision] = OrderedDict()
+
+    @property
+    def last_position(self) -> int:
+        """Position of the newest entry; 0 for an empty log."""
+        with self._env.lmdb.begin(db=self._env.log) as txn, txn.cursor() as cursor:
+            return int.from_bytes(cursor.key(), "big") if cursor.last() else 0
+
+    def get(self, position: int) -> LogEntry | None:
+        """Return the entry at *position*; None if there is none. Raises DataLossError."""
+        key = position_key(position)
+        with self._env.lmdb.begin(db=self._env.log) as txn:
+            value = txn.get(key)
+        return None if value is None else decode_record(key, value)
+
+    def find_decision(self, position: int) -> LogEntry | None:
+        """Return the decision at *position*; None if there is no entry or another kind of entry."""
+        entry = self.get(position)
+        return entry if entry is not None and isinstance(entry.record, Decision) else None
+
+    def decision(self, position: int) -> Decision:
+        """Return the decision at *position*, which is there.
+
+        Raises:
+            DataLossError: It is not, although something refers to it.
+        """
+        found = self._recent.get(position)
+        if found is not None:
+            return found
+        entry = self.find_decision(position)
+        if entry is None or not isinstance(entry.record, Decision):
+            raise DataLossError(Reason.CORRUPT_RECORD, f"log record {position}: expected a decision, got none")
+        self.remember(position, entry.record)
+        return entry.record
+
+    def remember(self, position: int, decision: Decision) -> None:
+        """Keep a decision at hand; the writer's thread only."""
+        self._recent[position] = decision
+        if len(self._recent) > _DECISIONS_CACHED:
+            self._recent.popitem(last=False)
+
+    def scan(self, after: int) -> Iterator[LogEntry]:
+        """Yield the entries above *after*, oldest first. Reads in slices, so that no old page is held for long."""
+        while True:
+            with self._env.lmdb.begin(db=self._env.log) as txn, txn.cursor() as cursor:
+                if not cursor.set_range(position_key(after + 1)):
+                    return
+                chunk = []
+                for key, value in cursor:
+                    chunk.append((key, value))
+                    if len(chunk) == _SLICE:
+                        break
+            for key, value in chunk:
+                yield decode_record(key, value)
+            after = int.from_bytes(chunk[-1][0], "big")
+
+    def newest_outcomes(self, router_id: str, before: int, count_max: int) -> Sequence[LogEntry]:
+        """Return the newest outcomes and expiries of a router before a position, oldest first."""
+        found: list[LogEntry] = []
+        for key, value in self._backwards(before, (OUTCOME, EXPIRY)):
+            entry = decode_record(key, value)
+            assert isinstance(entry.record, OutcomeRecord | Expiry)
+            if entry.record.router_id == router_id:
+                found.append(entry)
+                if len(found) == count_max:
+                    break
+        found.reverse()
+        return found
+
+    def newest_embeddings(self, router_id: str, dimension: int, before: int, count_max: int) -> Array16:
+        """Return the embeddings of a router's newest decisions before a position: shape (n, dimension), oldest first."""
+        found: list[Array16] = []
+        for key, value in self._backwards(before, (DECISION,)):
+            decision = decode_record(key, value).record
+            assert isinstance(decision, Decision)
+            if decision.router_id == router_id and len(decision.context.embedding) == dimension:
+                found.append(decision.context.embedding)
+                if len(found) == count_max:
+                    break
+        found.reverse()
+        return np.stack(found) if found else np.empty((0, dimension), np.float16)
+
+    def _backwards(self, before: int, kinds: tuple[int, ...]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield key and value of the entries of some kinds below *before*, newest first."""
+        while before > 1:
+            with self._env.lmdb.begin(db=self._env.log) as txn, txn.cursor() as cursor:
+                at = cursor.set_range(position_key(before))
+                chunk = []
+                examined = 0
+                stepping = cursor.prev() if at else cursor.last()
+                while stepping and examined < _SLICE:
+                    examined += 1
+                    before = int.from_bytes(cursor.key(), "big")
+                    value = cursor.value()
+                    if peek(value)[0] in kinds:
+                        chunk.append((cursor.key(), value))
+                    stepping = cursor.prev()
+            yield from chunk
+            if not stepping:
+                return
+
+    def ledger(self, position: int) -> LedgerEntry | None:
+        """Return what is remembered of the decision at *position*; None if nothing is."""
+        key = position_key(position)
+        with self._env.lmdb.begin(db=self._env.ledger) as txn:
+            value = txn.get(key)
+        return None if value is None else decode_ledger(key, value)
+
+    def request(self, key: bytes) -> tuple[int, int] | None:
+        """Return position and count of the decisions of a remembered request."""
+        with self._env.lmdb.begin(db=self._env.requests) as txn:
+            value = txn.get(key)
+        return None if value is None else _REQUEST.unpack(value)
+
+    def settings(self, up_to: int) -> Iterator[LogEntry]:
+        """Yield the changes of models and routers up to a position, oldest first."""
+        with self._env.lmdb.begin(db=self._env.settings) as txn, txn.cursor() as cursor:
+            found = list(cursor)
+        for key, value in found:
+            if int.from_bytes(key, "big") > up_to:
+                return
+            yield decode_record(key, value)
+
+    def headers(self, after: int, count_max: int) -> list[tuple[int, int, int]]:
+        """Return position, kind and time of the entries above *after*, oldest first, unchecked."""
+        with self._env.lmdb.begin(db=self._env.log) as txn, txn.cursor() as cursor:
+            if not cursor.set_range(position_key(after + 1)):
+                return []
+            return [(int.from_bytes(key, "big"), *peek(value)) for key, value in itertools.islice(cursor, count_max)]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many entries there are of each kind."""
+        found: Counter[int] = Counter()
+        after = 0
+        while headers := self.headers(after, _SLICE):
+            found.update(kind for _, kind, _ in headers)
+            after = headers[-1][0]
+        return {name_of_kind(kind): count for kind, count in sorted(found.items())}
+
+    def counters(self, name: str) -> dict[str, int]:
+        """Return a table of counters as it was last written; empty if it never was."""
+        raw = self._env.get_meta(name.encode())
+        return {} if raw is None else json.loads(raw)
+
+    def begin(self) -> "Batch":
+        """Begin a batch of writes; the writer's thread only, one at a time."""
+        return Batch(self._env, self)
+
+
+# Entries per read transaction of a scan: a few milliseconds.
+_SLICE: Final = 1024
+
+
+class Batch:
+    """Writes that become true together. The writer's thread only."""
+
+    def __init__(self, env: Env, log: Log) -> None:
+        self._env = env
+        self._log = log
+        self._txn: lmdb.Transaction = env.lmdb.begin(write=True)
+        self._decisions: dict[int, Decision] = {}
+
+    def append(self, position: int, time_ms: int, record: Record) -> None:
+        """Append a record above all others."""
+        key = position_key(position)
+        value = encode_record(key, time_ms, record)
+        stored = self._txn.put(key, value, db=self._env.log, append=True)
+        assert stored, position
+        if isinstance(record, ModelChange | RouterChange):
+            self._txn.put(key, value, db=self._env.settings, append=True)
+        if isinstance(record, Decision):
+            self._decisions[position] = record
+
+    def find_decision(self, position: int) -> LogEntry | None:
+        """Return the decision at *position*, of this batch or before."""
+        key = position_key(position)
+        value = self._txn.get(key, db=self._env.log)
+        if value is None or peek(value)[0] != DECISION:
+            return None
+        known = self._decisions.get(position) or self._log._recent.get(position)  # noqa: SLF001 - the same module
+        return decode_record(key, value) if known is None else LogEntry(position, peek(value)[1], known)
+
+    def ledger(self, position: int) -> LedgerEntry | None:
+        """Return what is remembered of a decision, as this batch has it."""
+        key = position_key(position)
+        value = self._txn.get(key, db=self._env.ledger)
+        return None if value is None else decode_ledger(key, value)
+
+    def put_ledger(self, position: int, entry: LedgerEntry) -> None:
+        """Remember of a decision."""
+        key = position_key(position)
+        self._txn.put(key, encode_ledger(key, entry), db=self._env.ledger)
+
+    def put_request(self, key: bytes, position: int, count: int) -> None:
+        """Remember a request."""
+        self._txn.put(key, _REQUEST.pack(position, count), db=self._env.requests)
+
+    def delete_request(self, key: bytes) -> None:
+        """Forget a request."""
+        self._txn.delete(key, db=self._env.requests)
+
+    def put_counters(self, name: str, counters: Mapping[str, int]) -> None:
+        """Write a table of counters."""
+        self._txn.put(name.encode(), json.dumps(dict(counters)).encode(), db=self._env.meta)
+
+    def put_snapshot(self, snapshot: StoredSnapshot, time_ms: int) -> None:
+        """Store a snapshot."""
+        key = position_key(snapshot.position) + snapshot.router_id.encode()
+        self._txn.put(key, encode_snapshot(key, snapshot, time_ms), db=self._env.snapshots)
+
+    def keep_snapshots(self, count: int) -> None:
+        """Delete all but the newest *count* sets of snapshots; a set is what was stored at one position."""
+        with self._txn.cursor(db=self._env.snapshots) as cursor:
+            keys = [bytes(key) for key in cursor.iternext(values=False)]
+        positions = sorted({key[:8] for key in keys})
+        doomed = set(positions[: max(0, len(positions) - count)])
+        for key in keys:
+            if key[:8] in doomed:
+                self._txn.delete(key, db=self._env.snapshots)
+
+    def commit(self) -> None:
+        """Make the writes true and durable; returns after the sync."""
+        self._txn.commit()
+        for position, decision in self._decisions.items():
+            self._log.remember(position, decision)
+
+    def abort(self) -> None:
+        """Drop the writes."""
+        self._txn.abort()

@@ -1,0 +1,1 @@
+"""Log lines and metrics: the shell's, never the core's."""

@@ -1,0 +1,152 @@
+"""Administration values to protobuf messages and back."""
+
+from dataclasses import asdict
+
+from banditd_client.admin_types import (
+    DecisionBooks,
+    Model,
+    ModelBelief,
+    OutcomeBooks,
+    Policy,
+    PolicyStatus,
+    Price,
+    Router,
+    Snapshot,
+)
+from banditd_client.convert import label, members, names, objective_to_wire, present, time_from_wire
+from banditd_client.enums import ModelState
+from banditd_client.types import Objective
+from banditd_proto.v1 import model_pb2, policy_pb2, router_pb2
+
+MODEL_STATES = members(ModelState, model_pb2.ModelState, "MODEL_STATE_")
+
+
+def model_to_wire(model: Model) -> model_pb2.Model:
+    """Return a model. ValueError for a state UNKNOWN."""
+    price = model.price
+    return model_pb2.Model(
+        model_id=model.model_id,
+        price=None if price is None else model_pb2.Price(**asdict(price)),
+        context_window_token_count=model.context_window_tokens,
+        tags=names(model.tags, "tags"),
+        state=label(model.state, ModelState, "MODEL_STATE_"),
+        quality_guess=model.quality_guess,
+        latency_ms_guess=model.latency_ms_guess,
+    )
+
+
+def model_from_wire(message: model_pb2.Model) -> Model:
+    """Return a model."""
+    price = present(message, "price")
+    return Model(
+        model_id=message.model_id,
+        price=price and Price(price.input_mtok_usd, price.output_mtok_usd),
+        context_window_tokens=message.context_window_token_count or None,
+        tags=tuple(message.tags),
+        state=MODEL_STATES.get(message.state, ModelState.UNKNOWN),
+        quality_guess=present(message, "quality_guess"),
+        latency_ms_guess=present(message, "latency_ms_guess"),
+        create_time=time_from_wire(message, "create_time"),
+        update_time=time_from_wire(message, "update_time"),
+    )
+
+
+def router_to_wire(router: Router) -> router_pb2.Router:
+    """Return a router."""
+    policy = router.policy
+    return router_pb2.Router(
+        router_id=router.router_id,
+        embedding_dimension=router.embedding_dimension,
+        embedding_model=router.embedding_model,
+        model_ids=names(router.model_ids, "model_ids"),
+        policy=None if policy is None else router_pb2.Policy(preset=policy.preset, parameters=policy.parameters),
+        objective=objective_to_wire(router.objective),
+        fallback_model_id=router.fallback_model,
+        attribution_window_ms=router.attribution_window_ms,
+        default_quality=router.default_quality,
+        quality_guess=router.quality_guess,
+    )
+
+
+def router_from_wire(message: router_pb2.Router) -> Router:
+    """Return a router."""
+    objective = present(message, "objective")
+    return Router(
+        router_id=message.router_id,
+        embedding_dimension=message.embedding_dimension or None,
+        embedding_model=message.embedding_model,
+        model_ids=tuple(message.model_ids),
+        policy=_policy_from_wire(message),
+        objective=objective and Objective(present(objective, "usd_weight"), present(objective, "second_weight")),
+        fallback_model=message.fallback_model_id,
+        attribution_window_ms=message.attribution_window_ms or None,
+        default_quality=present(message, "default_quality"),
+        quality_guess=present(message, "quality_guess"),
+        create_time=time_from_wire(message, "create_time"),
+        update_time=time_from_wire(message, "update_time"),
+    )
+
+
+def _policy_from_wire(message: router_pb2.Router | policy_pb2.PolicyStatus) -> Policy | None:
+    if not message.HasField("policy"):
+        return None
+    return Policy(message.policy.preset, dict(message.policy.parameters))
+
+
+def policy_status_from_wire(message: policy_pb2.PolicyStatus) -> PolicyStatus:
+    """Return a router's status."""
+    outcomes, decisions = message.outcomes, message.decisions
+    return PolicyStatus(
+        router=message.router_id,
+        policy=_policy_from_wire(message),
+        policy_version=message.policy_version,
+        state_digest=message.state_digest,
+        feature_fingerprint=message.feature_fingerprint,
+        embedding_dimension=message.embedding_dimension or None,
+        feature_fit_position=message.feature_fit_position,
+        models=tuple(_belief_from_wire(model) for model in message.models),
+        outcomes=OutcomeBooks(
+            received_count=outcomes.received_count,
+            applied_count=outcomes.applied_count,
+            duplicate_count=outcomes.duplicate_count,
+            late_count=outcomes.late_count,
+            rejected_count=outcomes.rejected_count,
+            waiting_count=outcomes.waiting_count,
+            overridden_count=outcomes.overridden_count,
+            not_learned_count=outcomes.not_learned_count,
+            orphaned_count=outcomes.orphaned_count,
+        ),
+        decisions=DecisionBooks(
+            decision_count=decisions.decision_count,
+            observed_count=decisions.observed_count,
+            expired_count=decisions.expired_count,
+            censored_count=decisions.censored_count,
+            waiting_count=decisions.waiting_count,
+        ),
+    )
+
+
+def _belief_from_wire(message: policy_pb2.ModelBelief) -> ModelBelief:
+    return ModelBelief(
+        model=message.model_id,
+        decision_count=message.decision_count,
+        quality_count=message.quality_count,
+        cost_count=message.cost_count,
+        latency_count=message.latency_count,
+        failure_count=message.failure_count,
+        quality=message.quality,
+        cost_usd=present(message, "cost_usd"),
+        latency_ms=message.latency_ms,
+        quality_deviation=message.quality_deviation,
+    )
+
+
+def snapshot_from_wire(message: policy_pb2.Snapshot) -> Snapshot:
+    """Return a snapshot."""
+    return Snapshot(
+        router=message.router_id,
+        policy_version=message.policy_version,
+        create_time=time_from_wire(message, "create_time"),
+        size_bytes=message.size_bytes,
+        policy=message.policy,
+    )

@@ -1,0 +1,61 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Objective(_message.Message):
+    __slots__ = ("usd_weight", "second_weight")
+    USD_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SECOND_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    usd_weight: float
+    second_weight: float
+    def __init__(self, usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ...) -> None: ...
+
+class Policy(_message.Message):
+    __slots__ = ("preset", "parameters")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    preset: str
+    parameters: _containers.ScalarMap[str, float]
+    def __init__(self, preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class Router(_message.Message):
+    __slots__ = ("router_id", "embedding_dimension", "embedding_model", "model_ids", "policy", "objective", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time", "update_time")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTION_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_QUALITY_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_GUESS_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    embedding_dimension: int
+    embedding_model: str
+    model_ids: _containers.RepeatedScalarFieldContainer[str]
+    policy: Policy
+    objective: Objective
+    fallback_model_id: str
+    attribution_window_ms: int
+    default_quality: float
+    quality_guess: float
+    create_time: _timestamp_pb2.Timestamp
+    update_time: _timestamp_pb2.Timestamp
+    def __init__(self, router_id: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""The simulator: replay logged comparisons, evaluate any policy offline, report with intervals."""

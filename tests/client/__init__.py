@@ -1,0 +1,1 @@
+"""Tests of banditd_client, against a real gRPC server that answers by script."""
