@@ -14,6 +14,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 DATA ?= data
 LISTEN ?= 127.0.0.1:50051
+DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # Two processes: the crash tests wait for disks more than they compute.
 PYTEST := $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
@@ -30,7 +31,7 @@ help: ## list the verbs
 
 .PHONY: demo
 demo: .venv/.demo ## route real prompts with a real server and compare with the baselines; writes out/demo
-	$(BIN)/python -m banditd_sim.demo
+	$(BIN)/python -m banditd_sim.demo $(DEMO_ARGS)
 
 .PHONY: run
 run: .venv/.server ## serve on LISTEN (127.0.0.1:50051) with the state in DATA (./data)

@@ -23,8 +23,8 @@ class Reason(StrEnum):
     """Machine-readable reasons, sent as `google.rpc.ErrorInfo.reason`. Stable for ever."""
 
     MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
+    MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
     OUT_OF_RANGE = "OUT_OF_RANGE"
-    REQUIRED = "REQUIRED"
     BAD_NAME = "BAD_NAME"
     BAD_PAGE_TOKEN = "BAD_PAGE_TOKEN"  # noqa: S105 - not a secret
     BAD_UPDATE_MASK = "BAD_UPDATE_MASK"
@@ -69,7 +69,6 @@ class Reason(StrEnum):
     OVERLOADED = "OVERLOADED"
     STORAGE_FULL = "STORAGE_FULL"
     STORAGE_ERROR = "STORAGE_ERROR"
-    STORAGE_STALLED = "STORAGE_STALLED"
     DRAINING = "DRAINING"
     CORRUPT_RECORD = "CORRUPT_RECORD"
     CONFIG = "CONFIG"

@@ -5,7 +5,7 @@
 #   build.lock    what builds our own distributions
 #   server.lock   what banditd and banditd-client need
 #   demo.lock     what banditd-sim[demo] and banditd[parquet] add
-#   dev.lock      what tests and checks add
+#   dev.lock      what tests, checks and banditd-sim[embed] add
 #   proto.lock    the compiler of the protos, apart from the others
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,8 @@ server="./clients/python
 demo="./clients/python
 .[parquet]
 ./sim[demo]"
+dev="$demo
+./sim[embed]"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -32,7 +34,7 @@ without() { # one --no-emit-package for each package of the locks given
 
 # What stands in the file is what uv prefers, unless told to upgrade.
 cat requirements/{build,server,demo,dev}.lock >"$scratch/all.txt" 2>/dev/null || true
-compile "$scratch/all.txt" --group dev --group build "$@" <<<"$demo"
+compile "$scratch/all.txt" --group dev --group build "$@" <<<"$dev"
 
 cut() { # NAME OPTIONS…
   local name=$1
@@ -46,5 +48,5 @@ cut server $(without requirements/build.lock) <<<"$server"
 # shellcheck disable=SC2046
 cut demo $(without requirements/{build,server}.lock) <<<"$demo"
 # shellcheck disable=SC2046
-cut dev --group dev $(without requirements/{build,server,demo}.lock) <<<"$demo"
+cut dev --group dev $(without requirements/{build,server,demo}.lock) <<<"$dev"
 compile requirements/proto.lock --generate-hashes --group proto "$@" </dev/null

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from banditd.domain.model import ModelSpec
 from banditd.domain.arrays import Codes
 from banditd.domain.decision import Exclusion, Limits, Objective
+from banditd.domain.model import ModelSpec
 
 
 def money_matters(objective: Objective, limits: Limits) -> bool:

@@ -16,7 +16,7 @@ def config() -> None:
 @config.command()
 @click.option("--config", "path", type=click.Path(path_type=Path), help="TOML file; without it the defaults.")
 @click.option("--plain", is_flag=True, help="Leave out what each key means.")
-def show(path: Path | None, plain: bool) -> None:  # noqa: FBT001 - a flag of the command line
+def show(path: Path | None, plain: bool) -> None:
     """Print the configuration as it would hold, as TOML."""
     click.echo(to_toml(load_config(path), annotated=not plain), nl=False)
 

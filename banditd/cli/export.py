@@ -15,5 +15,8 @@ def export(data: Path, out: Path, router_id: str | None) -> None:
         from banditd.store.export import export_parquet
     except ImportError as error:
         raise click.ClickException("export needs pyarrow: pip install 'banditd[parquet]'") from error
-    decisions, outcomes = export_parquet(data, out, router_id)
+    try:
+        decisions, outcomes = export_parquet(data, out, router_id)
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror or error}") from error
     click.echo(f"{out}: {decisions} decisions, {outcomes} outcomes")

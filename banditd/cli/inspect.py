@@ -1,6 +1,7 @@
 """banditd inspect: what is in a data directory."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import click
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--verify", is_flag=True, help="Fold the whole log anew and compare; checks every record.")
-def inspect(data: Path, as_json: bool, verify: bool) -> None:  # noqa: FBT001 - flags of the command line
+def inspect(data: Path, as_json: bool, verify: bool) -> None:
     """Print counts, the newest snapshot and what is believed of each model; beside a running server, too."""
     found = describe(data, verify=verify)
     if as_json:
         click.echo(json.dumps(found, indent=2))
-        return
-    _print(found)
+    else:
+        _print(found)
+    if not found.get("verified", True):
+        sys.exit(1)
 
 
 def describe(data: Path, *, verify: bool) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from banditd.cli.export import export
 from banditd.cli.health import health
 from banditd.cli.inspect import inspect
 from banditd.cli.serve import serve
-from banditd.errors import StartupError
+from banditd.errors import BanditdError, DataLossError, StartupError
+
+_DAMAGED, _FAILED = 4, 1
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,12 +26,15 @@ for _command in (serve, health, config, inspect, export):
 
 
 def main() -> None:
-    """Run the command; a refusal to start is one sentence on standard error and an exit code of its own."""
+    """Run the command; a refusal is one sentence on standard error and an exit code: 2 and 3 to start, 4 for damage."""
     try:
         cli()
     except StartupError as error:
         click.echo(f"banditd: {error.message}", err=True)
         sys.exit(error.exit_code)
+    except BanditdError as error:
+        click.echo(f"banditd: {error.message}", err=True)
+        sys.exit(_DAMAGED if isinstance(error, DataLossError) else _FAILED)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,16 @@ def load_config(path: Path | None, environment: Mapping[str, str] = os.environ) 
         if name.startswith(PREFIX):
             _overlay(tree, name, value)
     try:
-        return msgspec.convert(tree, Config)
+        config = msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:
         raise StartupError(Reason.CONFIG, f"{path or 'environment'}: {_readable(str(error))}") from error
+    for i, model in enumerate(config.models):
+        if (model.input_mtok_usd is None) != (model.output_mtok_usd is None):
+            raise StartupError(
+                Reason.CONFIG,
+                f"{path}: models[{i}]: expected input_mtok_usd and output_mtok_usd together, got one of them",
+            )
+    return config
 
 
 def _overlay(tree: dict[str, Any], name: str, value: str) -> None:

@@ -7,6 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+# What the API takes as a name; \Z and not $, which lets a line end pass.
+ModelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:/@+-]{1,128}\Z")]
+RouterName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
+Tag = Annotated[str, Meta(min_length=1, max_length=64)]
+
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The gRPC server."""
@@ -67,7 +72,7 @@ class MetricsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """A model that is created at the first start. What was changed through the API stays as it is."""
 
-    id: str
+    id: ModelName
     """Name of the model."""
     input_mtok_usd: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
     """USD per million input tokens. Absent means unknown."""
@@ -75,7 +80,7 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """USD per million output tokens. Absent means unknown."""
     context_window_tokens: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
     """Largest prompt in tokens. 0 means no limit known."""
-    tags: list[str] = []
+    tags: Annotated[list[Tag], Meta(max_length=32)] = []
     """Capabilities, region, data policy."""
     quality_guess: Annotated[float, Meta(ge=0, le=1)] | None = None
     """Guess of its mean quality. Absent means the router's."""
@@ -86,13 +91,13 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class RouterConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """A router that is created at the first start. What was changed through the API stays as it is."""
 
-    id: str = "default"
+    id: RouterName = "default"
     """Name of the router."""
     embedding_dimension: Annotated[int, Meta(ge=0, le=4096)] = 0
     """Values in an embedding, 2..4096. 0 means: fixed by the first prompt."""
     embedding_model: str = ""
     """Name of the embedding model that requests must name. Empty means any."""
-    models: list[str] = []
+    models: list[ModelName] = []
     """Models that it offers. Empty means all."""
     policy: str = "linucb"
     """Preset of the policy."""

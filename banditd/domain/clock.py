@@ -25,6 +25,5 @@ class SystemClock:
     def now_ms(self) -> int:
         """Return milliseconds since 1970, never less than what was returned before."""
         now = time.time_ns() // 1_000_000
-        if now > self._last_ms:
-            self._last_ms = now
+        self._last_ms = max(self._last_ms, now)
         return self._last_ms

@@ -48,8 +48,8 @@ def issue_decision_id(key: bytes, position: int, epoch: int) -> tuple[bytes, flo
     return head + digest[:8], uniform
 
 
-def verify_decision_id(key: bytes, raw: bytes) -> DecisionId:
-    """Return the parts of *raw*.
+def verify_decision_id(key: bytes, raw: bytes, field: str = "decision_id") -> DecisionId:
+    """Return the parts of *raw*, which came in *field*.
 
     Raises:
         InvalidArgumentError: It was not issued under *key*. The message is the same whatever is wrong with it.
@@ -60,13 +60,13 @@ def verify_decision_id(key: bytes, raw: bytes) -> DecisionId:
         if hmac.compare_digest(digest[:8], raw[8:]):
             head = _HEAD.unpack_from(raw)[0]
             return DecisionId(position=head >> 16, epoch=head % _EPOCHS)
-    raise InvalidArgumentError(Reason.INVALID_DECISION_ID, "decision_id", "an id that Route returned", "another value")
+    raise InvalidArgumentError(Reason.INVALID_DECISION_ID, field, "an id that Route returned", "another value")
 
 
-def parse_decision_id(key: bytes, text: str) -> DecisionId:
+def parse_decision_id(key: bytes, text: str, field: str = "decision_id") -> DecisionId:
     """Return the parts of an id in its 32 hexadecimal digits; raises as `verify_decision_id`."""
     try:
         raw = bytes.fromhex(text) if len(text) == 2 * DECISION_ID_BYTES else b""
     except ValueError:
         raw = b""
-    return verify_decision_id(key, raw)
+    return verify_decision_id(key, raw, field)

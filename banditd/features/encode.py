@@ -37,12 +37,10 @@ def encode(spec: FeatureSpec, embedding: Array16, input_tokens: int) -> Array32:
         return row
     row[LENGTH] = length_feature(input_tokens)
     x = embedding.astype(np.float32)
-    if spec.kind is FeatureKind.LINEAR:
-        project(x, spec.centre, spec.basis, 1.0, spec.row_norm_max, row[_BODY:])
-    else:
-        projected = np.empty(spec.projected_dimension, np.float32)
-        project(x, spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
-        fourier(projected, spec.omega, spec.phase, row[_BODY:])
+    projected = row[_BODY : _BODY + spec.projected_dimension]
+    project(x, spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
+    if spec.kind is FeatureKind.FOURIER:
+        fourier(projected, spec.omega, spec.phase, row[_BODY + spec.projected_dimension :])
     return row
 
 
@@ -65,10 +63,9 @@ def encode_rows(spec: FeatureSpec, embeddings: Array16, input_tokens: "list[int]
     rows[:, LENGTH] = 0.0 if input_tokens is None else [length_feature(n) for n in input_tokens]
     projected = np.empty((count, spec.projected_dimension), np.float32)
     project_rows(embeddings.astype(np.float32), spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
-    if spec.kind is FeatureKind.LINEAR:
-        rows[:, _BODY:] = projected
-    else:
+    rows[:, _BODY : _BODY + spec.projected_dimension] = projected
+    if spec.kind is FeatureKind.FOURIER:
         body = np.empty((count, spec.phase.shape[0]), np.float32)
         fourier_rows(projected, spec.omega, spec.phase, body)
-        rows[:, _BODY:] = body
+        rows[:, _BODY + spec.projected_dimension :] = body
     return rows

@@ -81,7 +81,7 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int) -> FeatureSpec:
     mean_square = float(np.mean(np.sum(projected * projected, axis=1)))
     # All prompts alike: there is nothing to scale by, and every row is zero whatever the scale.
     scale = 1.0 / np.sqrt(mean_square) if mean_square > 0.0 else 1.0
-    bandwidth = _median_distance(projected * scale) if kind is FeatureKind.FOURIER else 1.0
+    bandwidth = _median_distance(projected * scale) / np.sqrt(2.0) if kind is FeatureKind.FOURIER else 1.0
     return _with_fourier(kind, centre, basis * scale, bandwidth, rng)
 
 

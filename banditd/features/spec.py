@@ -25,11 +25,14 @@ _MAGIC: Final = b"bdfs"
 
 
 class FeatureKind(IntEnum):
-    """What the row holds beside intercept and length."""
+    """What the row holds beside the intercept."""
 
     INTERCEPT_ONLY = 0
+    """Nothing: the belief is blind to the context."""
     LINEAR = 1
+    """The prompt's length and the projected embedding."""
     FOURIER = 2
+    """These, and random Fourier features of the projected embedding: what is not linear in it, too."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,7 @@ class FeatureSpec:
         """Values in a row, N."""
         if self.kind is FeatureKind.INTERCEPT_ONLY:
             return 1
-        body = self.phase.shape[0] if self.kind is FeatureKind.FOURIER else self.basis.shape[1]
-        return _FIXED_COLUMNS + int(body)
+        return _FIXED_COLUMNS + int(self.basis.shape[1] + self.phase.shape[0])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -105,7 +107,9 @@ def decode_spec(raw: bytes) -> FeatureSpec:
         DataLossError: *raw* is of another format or length.
     """
     if len(raw) < _HEADER.size:
-        raise DataLossError(Reason.CORRUPT_RECORD, f"feature spec: expected at least {_HEADER.size} bytes, got {len(raw)}")
+        raise DataLossError(
+            Reason.CORRUPT_RECORD, f"feature spec: expected at least {_HEADER.size} bytes, got {len(raw)}"
+        )
     magic, version, kind, d_in, d, m, norm = _HEADER.unpack_from(raw)
     sizes = (d_in, d_in * d, d * m, m)
     expected = _HEADER.size + 4 * sum(sizes)

@@ -6,12 +6,12 @@ This is the only place where compiler flags are chosen:
   same inputs then give the same bits with SSE, AVX2 and AVX-512, with the interpreter, and on the machine that replays
   the log next year. A strict sum over ``j`` does not vectorise, so products are written in axpy order: for ``i``, for
   ``j``, ``acc[j] += x[i] * m[i, j]``. The accumulators over ``j`` are independent, so they vectorise as they stand.
-  Measured for ten quadratic forms of 66 x 66 in float32 on a shared Xeon core (AVX2 code): strict row sums 29 us, axpy
-  order 7 us, NumPy 11 us. Functions of the C library (``exp``, ``erfc``, ``cos``) pick their code by processor, so kernels
-  use those of ``elementary`` instead, which are only sums and products.
+  Measured in one run for ten quadratic forms of 66 x 66 in float32, on a busy Xeon core: strict row sums 64 us, axpy
+  order 12 us, NumPy 18 us (8 and 10 us when less busy). Functions of the C library (``exp``, ``erfc``, ``cos``) pick
+  their code by processor, so kernels use those of ``elementary`` instead, which are only sums and products.
 * ``error_model="numpy"``: division by zero gives inf or nan, not an exception in the middle of a row.
 * ``nogil=True``: other threads run meanwhile.
-* ``cache=True``: machine code is stored on disk, by processor type. See `UNCACHED` for when that is impossible.
+* The cache: machine code is stored on disk, by processor type. See `UNCACHED` for when that is impossible.
 
 Two modes of Numba's own are honoured: ``NUMBA_DISABLE_JIT=1`` leaves plain Python functions, and
 ``NUMBA_BOUNDSCHECK=1`` checks every index (with cache files of its own, for Numba does not tell the two apart).
@@ -22,7 +22,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,10 +99,13 @@ KERNELS: dict[str, Kernel] = {}
 UNCACHED: dict[str, str] = {}
 """Kernels whose machine code could not be kept on disk, with the reason. Filled at import, then only read.
 
-They work, but every start compiles them anew (seconds rather than milliseconds), so a server logs this once. The cure is
-a writable ``NUMBA_CACHE_DIR``: without it Numba looks beside the source files and in the user's home, and a container
-that is read-only or has no home offers neither.
+They work, but every start compiles them anew (seconds rather than milliseconds), so a server logs this once. The cure
+is a writable ``NUMBA_CACHE_DIR``: without it Numba looks beside the source files and in the user's home, and a
+container that is read-only or has no home offers neither.
 """
+
+FLAGS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy"}
+"""What every kernel and helper is compiled with, beside the cache, which `_enable_cache` adds to kernels."""
 
 COMPILED = not numba.config.DISABLE_JIT
 """False under ``NUMBA_DISABLE_JIT=1``."""
@@ -129,11 +132,11 @@ def _enable_cache(dispatcher: Any) -> None:
     # Numba has no public way to say what else the code depends on, so the file that it would use is replaced by one
     # with another name and stamp. BOUNDSCHECK is not part of Numba's key: without the suffix a test run with checks
     # would leave its slow code to the server, or find the server's unchecked code and check nothing.
-    cache = dispatcher._cache
+    cache = dispatcher._cache  # noqa: SLF001
     suffix = "-checked" if numba.config.BOUNDSCHECK else ""
-    cache._cache_file = type(cache._cache_file)(
-        cache_path=cache._cache_path,
-        filename_base=cache._impl.filename_base + suffix,
+    cache._cache_file = type(cache._cache_file)(  # noqa: SLF001
+        cache_path=cache._cache_path,  # noqa: SLF001
+        filename_base=cache._impl.filename_base + suffix,  # noqa: SLF001
         source_stamp=(_SOURCE_DIGEST, suffix),
     )
 
@@ -146,7 +149,7 @@ def _numba_type(parameter: Parameter) -> Any:
 
 
 def _compile(function: Callable[..., Any], signature: Any) -> Any:
-    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+    dispatcher = numba.njit(**FLAGS)(function)
     try:
         _enable_cache(dispatcher)
         dispatcher.compile(signature)
@@ -154,7 +157,7 @@ def _compile(function: Callable[..., Any], signature: Any) -> Any:
         # A cache that is unwritable, full, or torn by a power cut (Numba does not sync it) fails in many ways, and none
         # is worth refusing to start for. A mistake in the kernel itself is raised again by the next lines.
         UNCACHED[function.__name__] = f"{type(error).__name__}: {error}"
-        dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+        dispatcher = numba.njit(**FLAGS)(function)
         dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher
@@ -166,8 +169,8 @@ def kernel(
     """Compile the function for exactly these parameters, and enter it in `KERNELS`.
 
     Compilation (or loading from the cache) happens at import. Arguments of another dtype, layout or rank are a
-    ``TypeError`` at the call; read-only arrays are accepted wherever the kernel does not write. The plain function stays
-    reachable as ``.py_func``, in all modes.
+    ``TypeError`` at the call; read-only arrays are accepted wherever the kernel does not write. The plain function
+    stays reachable as ``.py_func``, in all modes.
     """
 
     def decorate(function: type_of_function) -> type_of_function:
@@ -201,8 +204,8 @@ def helper(function: type_of_function) -> type_of_function:
 def inlined(function: type_of_function) -> type_of_function:
     """Like `helper`, for a formula that is called once per element: copied into the caller's loop, whatever its length.
 
-    LLVM alone leaves longer ones as calls, and a loop with a call in it does not become vector code (three times slower).
-    Costs compile time, so helpers that have loops of their own are not marked.
+    LLVM alone leaves longer ones as calls, and a loop with a call in it does not become vector code (three times
+    slower). Costs compile time, so helpers that have loops of their own are not marked.
     """
     return _compile_helper(function, inline="always")
 
@@ -211,7 +214,7 @@ def _compile_helper(function: type_of_function, *, inline: str) -> type_of_funct
     compiled: Any = function
     if COMPILED:
         # "never" is about Numba's own copying; LLVM still inlines what is short.
-        compiled = numba.njit(nogil=True, error_model="numpy", inline=inline)(function)
+        compiled = numba.njit(**FLAGS, inline=inline)(function)
     else:
         compiled.py_func = function
     checked: type_of_function = compiled

@@ -1,8 +1,8 @@
 """Elementary functions made of sums and products only, for the kernels.
 
 The C library chooses its ``exp`` by processor (with and without fused multiply-add) and by version, so its last bit
-differs between machines, and a loop around it does not vectorise. These do neither. All are branch-free where it matters,
-so a loop over an array becomes vector code after inlining.
+differs between machines, and a loop around it does not vectorise. These do neither. All are branch-free where it
+matters, so a loop over an array becomes vector code after inlining.
 """
 
 import math
@@ -54,7 +54,7 @@ def exp_negative(
     x: float,  # exponent, <= 0
 ) -> float:
     """Return e^x for x <= 0, to 2 units in the last place; 0 below `EXP_MIN`; nan stays nan."""
-    bounded = EXP_MIN if x < EXP_MIN else x
+    bounded = EXP_MIN if x < EXP_MIN else x  # noqa: FURB136 - max() may lose a nan
     shifted = np.float64(bounded * _LOG2_E + _ROUNDER)
     n = shifted - _ROUNDER
     r = (bounded - n * _LN2_HIGH) - n * _LN2_LOW
@@ -108,8 +108,8 @@ def normal(
 ) -> tuple[float, float]:
     """Return density and distribution function of the standard normal at u.
 
-    Both have relative error below 1e-12 for u < 0, absolute for u > 0. They share one exponential, which is why they come
-    together.
+    Both have relative error below 1e-12 for u < 0, absolute for u > 0. They share one exponential, which is why they
+    come together.
     """
     x = math.fabs(u)
     decay = exp_negative(-0.5 * x * x)

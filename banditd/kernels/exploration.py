@@ -2,8 +2,8 @@
 
 All of them write exactly 0 where a model is not eligible and ignore every number that belongs to such a model, sum to 1
 within 1e-12 over the eligible ones, and treat equal utilities equally, whatever their order. If an eligible number or a
-parameter is not finite, every eligible probability is nan: the caller sees it and falls back. Nobody eligible: all zero.
-Differences of utilities are halved before they are taken, so that 1e308 - (-1e308) does not overflow.
+parameter is not finite, every eligible probability is nan: the caller sees it and falls back. Nobody eligible: all
+zero. Differences of utilities are halved before they are taken, so that 1e308 - (-1e308) does not overflow.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Ridge regression per model: scores with their spread, and exact recursive updates.
 
-Written A for the regularised Gram matrix sum w x x' + prior precision, theta for the estimate A^-1 (sum w y x + ...), and
-``a_inv`` for A^-1, which is what is stored: scoring needs it and a rank-one change keeps it current.
+Written A for the regularised Gram matrix sum w x x' + prior precision, theta for the estimate A^-1 (sum w y x + ...),
+and ``a_inv`` for A^-1, which is what is stored: scoring needs it and a rank-one change keeps it current.
 """
 
 import math
@@ -10,7 +10,8 @@ import numpy as np
 
 from banditd.kernels._jit import Array32, Array64, array, f32, f64, helper, i64, kernel
 
-# Contexts scored against one matrix before the next: 64 rows of N = 66 are 17 kB, which leaves the matrix room in the cache.
+# Contexts scored against one matrix before the next: 64 rows of N = 66 are 17 kB, which leaves the matrix room in the
+# cache.
 _CONTEXTS_PER_BLOCK = 64
 
 
@@ -22,7 +23,7 @@ def _dot(
     """Return a.b summed in float64 from the first element to the last."""
     total = 0.0
     for j in range(a.shape[0]):
-        total += float(a[j]) * float(b[j])
+        total += np.float64(a[j]) * np.float64(b[j])
     return total
 
 
@@ -47,11 +48,11 @@ def _dots(
         total_2 = 0.0
         total_3 = 0.0
         for j in range(x.shape[0]):
-            x_j = float(x[j])
-            total_0 += float(row_0[j]) * x_j
-            total_1 += float(row_1[j]) * x_j
-            total_2 += float(row_2[j]) * x_j
-            total_3 += float(row_3[j]) * x_j
+            x_j = np.float64(x[j])
+            total_0 += np.float64(row_0[j]) * x_j
+            total_1 += np.float64(row_1[j]) * x_j
+            total_2 += np.float64(row_2[j]) * x_j
+            total_3 += np.float64(row_3[j]) * x_j
         out[k] = total_0
         out[k + 1] = total_1
         out[k + 2] = total_2
@@ -82,10 +83,10 @@ def _paired_dots(
         total_2 = 0.0
         total_3 = 0.0
         for j in range(a.shape[1]):
-            total_0 += float(a_0[j]) * float(b_0[j])
-            total_1 += float(a_1[j]) * float(b_1[j])
-            total_2 += float(a_2[j]) * float(b_2[j])
-            total_3 += float(a_3[j]) * float(b_3[j])
+            total_0 += np.float64(a_0[j]) * np.float64(b_0[j])
+            total_1 += np.float64(a_1[j]) * np.float64(b_1[j])
+            total_2 += np.float64(a_2[j]) * np.float64(b_2[j])
+            total_3 += np.float64(a_3[j]) * np.float64(b_3[j])
         out[r] = total_0
         out[r + 1] = total_1
         out[r + 2] = total_2
@@ -102,8 +103,8 @@ def _product(
 ) -> None:
     """Write x' matrix in float32, each sum from the first row to the last.
 
-    Four rows at once only save loads and stores of the sums. Reading one triangle of a symmetric matrix instead was tried
-    and is slower below N = 130: its rows have odd lengths, which vectors do not like.
+    Four rows at once only save loads and stores of the sums. Reading one triangle of a symmetric matrix instead was
+    tried and is slower below N = 130: its rows have odd lengths, which vectors do not like.
     """
     n = x.shape[0]
     n_by_four = n - n % 4
@@ -139,7 +140,7 @@ def _spread(
     _dots(products, x, out_width_sq)
     for k in range(a_inv.shape[0]):
         # Rounding can leave a small negative value, whose root is nan. Not max(): a nan in x must stay nan.
-        if out_width_sq[k] < 0.0:
+        if out_width_sq[k] < 0.0:  # noqa: PLR1730
             out_width_sq[k] = 0.0
 
 
@@ -221,7 +222,7 @@ def score_linear_rows(
             _paired_dots(products[: block.shape[0]], block, width_sq)
             for b in range(block.shape[0]):
                 # As in _spread.
-                out_width_sq[start + b, k] = 0.0 if width_sq[b] < 0.0 else width_sq[b]
+                out_width_sq[start + b, k] = 0.0 if width_sq[b] < 0.0 else width_sq[b]  # noqa: FURB136
 
 
 @helper
@@ -240,20 +241,20 @@ def _gain_direction(
         row_1 = a_inv[i + 1]
         row_2 = a_inv[i + 2]
         row_3 = a_inv[i + 3]
-        x_0 = float(x[i])
-        x_1 = float(x[i + 1])
-        x_2 = float(x[i + 2])
-        x_3 = float(x[i + 3])
+        x_0 = np.float64(x[i])
+        x_1 = np.float64(x[i + 1])
+        x_2 = np.float64(x[i + 2])
+        x_3 = np.float64(x[i + 3])
         for j in range(n):
             out[j] = (((out[j] + x_0 * row_0[j]) + x_1 * row_1[j]) + x_2 * row_2[j]) + x_3 * row_3[j]
     for i in range(n_by_four, n):
         row_0 = a_inv[i]
-        x_0 = float(x[i])
+        x_0 = np.float64(x[i])
         for j in range(n):
             out[j] += x_0 * row_0[j]
     leverage = 0.0
     for j in range(n):
-        leverage += out[j] * float(x[j])
+        leverage += out[j] * np.float64(x[j])
     return leverage
 
 
@@ -264,7 +265,7 @@ def _predict(
 ) -> float:
     prediction = 0.0
     for j in range(theta.shape[0]):
-        prediction += theta[j] * float(x[j])
+        prediction += theta[j] * np.float64(x[j])
     return prediction
 
 
@@ -276,7 +277,9 @@ def update_ridge(
     y: float,  # observed value
     weight: float,  # of this observation, >= 0; 2 equals the same update twice
 ) -> tuple[float, float]:
-    """Learn one observation: A += weight x x', and theta stays A^-1 b (recursive least squares, Sherman & Morrison 1950).
+    """Learn one observation: A += weight x x', and theta stays A^-1 b.
+
+    Recursive least squares by the formula of Sherman & Morrison 1950.
 
     Returns theta.x and x' A^-1 x from before the update: the error of that prediction is what the noise is learnt from.
     If x, y or weight is not finite, or weight is negative, nothing is changed and both are nan.
@@ -288,7 +291,7 @@ def update_ridge(
     leverage = _gain_direction(a_inv, x, direction)
     prediction = _predict(theta, x)
     rate = weight / (1.0 + weight * leverage)
-    root = math.sqrt(rate)
+    root = np.sqrt(rate)
     step = rate * (y - prediction)
     # All that can go wrong shows in these two: a negative weight in the root, the rest in the step.
     if not (math.isfinite(step) and math.isfinite(root) and math.isfinite(leverage) and math.isfinite(weight)):
@@ -330,19 +333,19 @@ def update_ridge_forgetting(
 ) -> tuple[float, float]:
     """Learn one observation and forget a little of the data, but never of the prior.
 
-    A <- gamma A + weight x x' (exponentially weighted least squares), which alone would also forget the prior: directions
-    that no recent context shows would lose all precision ("wind-up"), and A^-1 would grow without limit. So the prior's
-    share is put back, one coordinate a call: coordinate i = cursor mod N gets precision (1 - gamma) N prior_precision[i]
-    towards prior_theta[i], as if observed. Over a round of N calls that restores what forgetting took, for the cost of one
-    more rank-one change. In the long run A = discounted Gram matrix + prior.
+    A <- gamma A + weight x x' (exponentially weighted least squares), which alone would also forget the prior:
+    directions that no recent context shows would lose all precision ("wind-up"), and A^-1 would grow without limit. So
+    the prior's share is put back, one coordinate a call: coordinate i = cursor mod N gets precision (1 - gamma) N
+    prior_precision[i] towards prior_theta[i], as if observed. Over a round of N calls that restores what forgetting
+    took, for the cost of one more rank-one change. In the long run A = discounted Gram matrix + prior.
 
     Bound: from a start at the prior, and for ever, A >= gamma^N diag(prior_precision), for a coordinate is at least its
-    prior at each top-up and waits at most N calls for the next. So no direction's variance exceeds the prior's by more than
-    the factor gamma^-N: 1.22 for gamma = 0.997 and N = 66. It tells how small gamma can sensibly be: 1 - gamma of 1 / N
-    gives 2.7.
+    prior at each top-up and waits at most N calls for the next. So no direction's variance exceeds the prior's by more
+    than the factor gamma^-N: 1.22 for gamma = 0.997 and N = 66. It tells how small gamma can sensibly be: 1 - gamma of
+    1 / N gives 2.7.
 
-    Returns theta.x and x' A^-1 x from before, like `update_ridge`, and refuses the same inputs. With gamma = 1 it does the
-    same to the bit.
+    Returns theta.x and x' A^-1 x from before, like `update_ridge`, and refuses the same inputs. With gamma = 1 it does
+    the same to the bit.
     """
     n = x.shape[0]
     direction = np.empty(n, np.float64)
@@ -351,7 +354,7 @@ def update_ridge_forgetting(
     prediction = _predict(theta, x)
     growth = 1.0 / gamma
     rate = weight / (1.0 + weight * (leverage * growth))
-    root = math.sqrt(rate)
+    root = np.sqrt(rate)
     step = rate * (y - prediction)
     if not (math.isfinite(step) and math.isfinite(root) and math.isfinite(leverage) and math.isfinite(weight)):
         return math.nan, math.nan
@@ -367,7 +370,7 @@ def update_ridge_forgetting(
             top_up[j] = row[j] * growth - direction[c] * direction[j]
         precision = (1.0 - gamma) * n * prior_precision[c]
         rate = precision / (1.0 + precision * top_up[c])
-        root = math.sqrt(rate)
+        root = np.sqrt(rate)
         step = rate * (prior_theta[c] - theta[c])
         for j in range(n):
             theta[j] += step * top_up[j]

@@ -7,7 +7,7 @@ import numpy as np
 from banditd.kernels._jit import Array32, array, f32, f64, helper, kernel
 from banditd.kernels.elementary import cosine
 
-# Below it a float32 is subnormal, and arithmetic on such numbers is up to a hundred times slower.
+# Below it a float32 is subnormal, and arithmetic on such numbers is many times slower.
 _SMALLEST_NORMAL = 1.1754943508222875e-38
 
 
@@ -20,12 +20,12 @@ def _bound(
     """Scale out, shrink it to the norm row_norm_max if it is longer, and flush subnormal numbers to zero."""
     norm_sq = 0.0
     for j in range(out.shape[0]):
-        scaled = float(out[j]) * scale
+        scaled = np.float64(out[j]) * scale
         norm_sq += scaled * scaled
     norm = math.sqrt(norm_sq)
     factor = scale * (row_norm_max / norm) if norm > row_norm_max else scale
     for j in range(out.shape[0]):
-        value = float(out[j]) * factor
+        value = np.float64(out[j]) * factor
         # Written so that nan, for which every comparison is false, is kept.
         out[j] = np.float32(0.0 if math.fabs(value) < _SMALLEST_NORMAL else value)
 
@@ -74,8 +74,8 @@ def project(
 ) -> None:
     """Write scale * (x - centre) @ basis, shrunk to norm row_norm_max (within 1e-6 of it) if it is longer.
 
-    The bound limits the leverage that one strange prompt has over a regression. An embedding so long that its projection
-    overflows float32 gives non-finite values, like a non-finite one.
+    The bound limits the leverage that one strange prompt has over a regression. An embedding so long that its
+    projection overflows float32 gives non-finite values, like a non-finite one.
     """
     _project(x, centre, basis, scale, row_norm_max, out)
 
@@ -91,8 +91,8 @@ def project_rows(
 ) -> None:
     """Write `project` of each embedding, bit for bit.
 
-    One after the other. Blocks of the basis applied to the whole batch, and the batch as innermost axis, were tried and are
-    not faster: the additions are what takes the time.
+    One after the other. Blocks of the basis applied to the whole batch, and the batch as innermost axis, were tried
+    and are not faster: the additions are what takes the time.
     """
     for b in range(x.shape[0]):
         _project(x[b], centre, basis, scale, row_norm_max, out[b])
@@ -115,7 +115,7 @@ def _fourier(
             out[j] += z_i * row[j]
     amplitude = math.sqrt(2.0 / features)
     for j in range(features):
-        out[j] = np.float32(amplitude * cosine(float(out[j]) + float(phase[j])))
+        out[j] = np.float32(amplitude * cosine(np.float64(out[j]) + np.float64(phase[j])))
 
 
 @kernel(array(f32, "D"), array(f32, "DR"), array(f32, "R"), array(f32, "R", out=True))

@@ -2,21 +2,22 @@
 
     P(a is largest) = integral of  phi((z - m_a) / s_a) / s_a * product over b != a of Phi((z - m_b) / s_b)  dz
 
-Writing F for the product of all Phi, the distribution function of the maximum, the integrand is F * phi_a / Phi_a, so one
-grid with K evaluations of (phi, Phi) a node serves all models. The grid is laid from the top down:
+Writing F for the product of all Phi, the distribution function of the maximum, the integrand is F * phi_a / Phi_a, so
+one grid with K evaluations of (phi, Phi) a node serves all models. The grid is laid from the top down:
 
 * Model b matters in m_b +- 7 s_b. Let z_0 be the largest m_b - 7 s_b: the maximum lies below it with probability 1e-12.
   Models that reach no higher than z_0 are dropped. The zone of every one that is left holds z_0, so going down from the
   top, models only ever join, and next to z_0, the origin of all differences, even tiny spreads keep their digits.
-* A panel is 15 Gauss-Legendre nodes over at most `_REACH` spreads of the narrowest model that has joined, or down to where
-  a narrower one joins. Spreads of many orders of magnitude thus take panels in geometric progression.
+* A panel is 15 Gauss-Legendre nodes over at most `_REACH` spreads of the narrowest model that has joined, or down to
+  where a narrower one joins. Spreads of many orders of magnitude thus take panels in geometric progression.
 * The shares found in a panel must add up to the change of F across it, which is known from its ends: an error estimate
-  that is free. If it is off by more than 1e-9, this and all further panels are halved.
+  that is free. If it is off by more than 1e-8, this and all further panels are halved.
 * It ends at z_0, or where F falls below 1e-11. A model without spread is a point mass: if the best of them is not
   dropped, it is z_0 itself, and it takes the rest, F(z_0), sharing with others equal to it.
 
-Measured against adaptive integration (SciPy quad, 30 digits where they differ) over K = 1 to 64, equal spreads and spreads
-over six orders of magnitude, ties and point masses: absolute error below 1e-9, mostly below 1e-10. Four panels are typical.
+Measured against brute force (the twin in tests/reference) on 5000 random problems with K = 2 to 64, equal spreads,
+spreads over six orders of magnitude, equal means and point masses: largest absolute error 2e-9, median 1e-12. Three or
+four panels are typical.
 """
 
 import math
@@ -28,9 +29,10 @@ from banditd.kernels.elementary import normal
 
 # Half-width of the zone in standard deviations: the normal tail beyond is 1.3e-12.
 _ZONE = 7.0
-# Widest panel, in spreads of its narrowest model; 6 needs halving for ten equal models, 2 takes twice the panels.
-_REACH = 4.0
-_ERROR_MAX = 1e-9
+# Widest panel, in spreads of its narrowest model. With 4, ten equal models need a halving; with 3, most need one panel
+# more.
+_REACH = 3.6
+_ERROR_MAX = 1e-8
 _CDF_MIN = 1e-11
 # 64 equal models pass after one halving. A bound all the same, so that the number of panels has one too.
 _HALVINGS_MAX = 6
@@ -111,8 +113,7 @@ def _select(
     for k in range(mean.shape[0]):
         # Differences first: mean - 7 sd would lose the digits in which two large means differ.
         if eligible[k] and (
-            reference < 0
-            or (mean[k] * unit - mean[reference] * unit) > _ZONE * (sd[k] * unit - sd[reference] * unit)
+            reference < 0 or (mean[k] * unit - mean[reference] * unit) > _ZONE * (sd[k] * unit - sd[reference] * unit)
         ):
             reference = k
     count = 0
@@ -193,11 +194,14 @@ def _integrate(
     reach = _REACH
     halvings = 0
     while high > 0.0 and cdf_high > _CDF_MIN:
-        width = high
+        # As the lower end, not as a width: next to a spread of 1e16 the zone of a narrow model would be rounded away.
+        low = 0.0
         for i in range(n):
             if sd[i] > 0.0:
-                width = min(width, max(reach * sd[i], high - (shift[i] + _ZONE * sd[i])))
-        low = high - width
+                low = max(low, min(high - reach * sd[i], shift[i] + _ZONE * sd[i]))
+        if not low < high:  # cannot be while all numbers are finite; but then it would be for ever
+            break
+        width = high - low
         found = _panel(low, width, shift, sd, density, cdf, hazard)
         if math.fabs(found - (cdf_high - cdf[_LANES - 1])) > _ERROR_MAX and halvings < _HALVINGS_MAX:
             reach *= 0.5
@@ -224,9 +228,9 @@ def probability_best(
 ) -> None:
     """Write the probability that each eligible model's utility is the largest, by quadrature; see the module.
 
-    That is the pmf of Thompson sampling with an independent draw per model, exact to 1e-9, the same on every machine.
-    Equal point masses share. 0 for models that are not eligible; nan for all that are if a number is not finite or a spread
-    is negative. Ratios of spreads beyond 1e150 are taken as a point mass beside a spread.
+    That is the pmf of Thompson sampling with an independent draw per model, to 1e-8, the same on every machine.
+    Equal point masses share. 0 for models that are not eligible; nan for all that are if a number is not finite or a
+    spread is negative. Ratios of spreads beyond 1e150 are taken as a point mass beside a spread.
     """
     models = mean.shape[0]
     index = np.empty(models, np.int64)

@@ -27,8 +27,8 @@ def sample_arguments(kernel: Kernel) -> list[NDArray[np.generic] | float | int]:
 def warm_up() -> list[tuple[str, float]]:
     """Call every registered kernel once, in order of name; return what each call took, in seconds.
 
-    The kernels are compiled, or loaded from the cache, when `banditd.kernels` is imported. This catches what is left: the
-    first call of a function touches its code and NumPy's, and proves that it runs on this processor.
+    The kernels are compiled, or loaded from the cache, when `banditd.kernels` is imported. This catches what is left:
+    the first call of a function touches its code and NumPy's, and proves that it runs on this processor.
     """
     timings = []
     for name in sorted(KERNELS):

@@ -8,7 +8,7 @@ from typing import Final
 from banditd.domain.decision import Decision, DecisionSource, Resolution
 from banditd.domain.ledger import NEW_ENTRY, LedgerEntry
 from banditd.domain.model import Price
-from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
+from banditd.domain.outcome import NO_LESSON, Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.errors import AlreadyExistsError, InvalidArgumentError, Reason, ResourceExhaustedError
 
 OUTCOMES_PER_DECISION_MAX: Final = 16
@@ -26,10 +26,7 @@ def first_entry(decision: Decision) -> LedgerEntry:
 def content_digest(outcome: Outcome) -> bytes:
     """Return 8 bytes over what an outcome says; its id is no part of it."""
     numbers = _NUMBERS.pack(
-        *(
-            _ABSENT if value is None else value
-            for value in (outcome.quality, outcome.cost_usd, outcome.latency_ms)
-        ),
+        *(_ABSENT if value is None else value for value in (outcome.quality, outcome.cost_usd, outcome.latency_ms)),
         float(outcome.failure),
         float(outcome.served_slot),
         -1 if outcome.input_tokens is None else outcome.input_tokens,
@@ -39,7 +36,7 @@ def content_digest(outcome: Outcome) -> bytes:
     return hashlib.blake2b(numbers, digest_size=_DIGEST_BYTES).digest()
 
 
-def rule(  # noqa: PLR0911, PLR0913 - one return per answer, one argument per fact
+def rule(
     outcome: Outcome,
     *,
     decision: Decision,
@@ -77,12 +74,14 @@ def rule(  # noqa: PLR0911, PLR0913 - one return per answer, one argument per fa
     if identity in entry.id_digests:
         if entry.content_digests[entry.id_digests.index(identity)] != content:
             raise AlreadyExistsError(
-                Reason.CONFLICTING_OUTCOME, "outcome.outcome_id: expected a new id, got one that was used with other content"
+                Reason.CONFLICTING_OUTCOME,
+                "outcome.outcome_id: expected a new id, got one that was used with other content",
             )
         return Ruling(OutcomeStatus.DUPLICATE), entry
     if len(entry.positions) >= OUTCOMES_PER_DECISION_MAX:
         raise ResourceExhaustedError(
-            Reason.TOO_MANY_OUTCOMES, f"outcome: expected at most {OUTCOMES_PER_DECISION_MAX} per decision, got one more"
+            Reason.TOO_MANY_OUTCOMES,
+            f"outcome: expected at most {OUTCOMES_PER_DECISION_MAX} per decision, got one more",
         )
     if outcome.observe_time_ms and not decision_time_ms <= outcome.observe_time_ms <= now_ms + CLOCK_SKEW_MS:
         raise InvalidArgumentError(
@@ -125,7 +124,13 @@ def _censor(status: OutcomeStatus, entry: LedgerEntry) -> tuple[Ruling, LedgerEn
 
 
 def _new_lesson(outcome: Outcome, entry: LedgerEntry, price: Price | None, input_tokens: int) -> Lesson:
-    """Return what the outcome says that was not learnt before. A decision that is resolved teaches no quality."""
+    """Return what the outcome says that was not learnt before.
+
+    A decision that is resolved teaches no quality. One that is censored teaches nothing: its call failed, or another
+    model served, so that what is reported next is not what the chosen model costs and takes.
+    """
+    if entry.resolution is Resolution.CENSORED:
+        return NO_LESSON
     cost = outcome.cost_usd
     if cost is None and price is not None and outcome.output_tokens is not None:
         # The prompt's length may be known from the request.

@@ -5,7 +5,7 @@ Live, after a crash, under another encoding and in the simulator the same entrie
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -25,7 +25,7 @@ from banditd.domain.records import (
     RouterChange,
 )
 from banditd.domain.router import RouterSpec
-from banditd.errors import DataLossError, FailedPreconditionError, Reason
+from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode
 from banditd.features.fit import fit_spec, seed_of, seeded_spec
 from banditd.features.spec import FeatureKind, FeatureSpec, decode_spec, encode_spec
@@ -92,6 +92,11 @@ class RouterState:
     forgotten: tuple[tuple[int, int], ...] = ()
 
     @property
+    def start_position(self) -> int:
+        """Where the router was made. What was decided before, under its name, was another's."""
+        return self.forgotten[0][1] if self.forgotten else 0
+
+    @property
     def decision_count(self) -> int:
         """Decisions made."""
         return sum(self.decision_counts.values())
@@ -152,6 +157,12 @@ class RouterState:
         if features is None:
             self.features, self.belief = None, None
             return
+        if features.input_dimension != self.router.embedding_dimension:
+            raise FailedPreconditionError(
+                Reason.FEATURE_SPEC_MISMATCH,
+                f"snapshot: expected embeddings of {self.router.embedding_dimension} values, "
+                f"got {features.input_dimension}",
+            )
         belief = LinearBelief(self.policy, features.row_width, self.router.quality_guess)
         belief.load_arrays(arrays)
         self.features, self.belief = features, belief
@@ -251,7 +262,7 @@ class LearnerState:
 
     def _apply_outcome(self, position: int, record: OutcomeRecord, log: LogView) -> None:
         state = self.routers.get(record.router_id)
-        if state is None:
+        if state is None or record.decision_position <= state.start_position:
             return
         ruling = record.ruling
         if ruling.resolution is Resolution.OBSERVED:

@@ -1,6 +1,5 @@
 """The one thread that changes anything: takes commands, commits them in groups, then applies, then publishes."""
 
-import errno
 import threading
 import time
 from collections import Counter, deque
@@ -8,13 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-import lmdb
-
 from banditd.domain.clock import Clock
 from banditd.domain.decision import Decision, Resolution
 from banditd.domain.ledger import NEW_ENTRY
 from banditd.domain.outcome import Outcome, OutcomeStatus, Ruling
 from banditd.domain.records import Expiry, LogEntry, OutcomeRecord, Record
+from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import BanditdError, Reason, ResourceExhaustedError, UnavailableError
 from banditd.learner.attribution import first_entry, rule
 from banditd.learner.books import Books, name_of
@@ -32,13 +30,20 @@ from banditd.learner.commands import (
 from banditd.learner.publish import SnapshotRef
 from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, due_fit
 from banditd.store.codec import DECISION
+from banditd.store.env import STORE_ERRORS
 from banditd.store.log import Batch, Log, request_key
-from banditd.store.snapshots import StoredSnapshot
 
 # Log entries that one turn of tending looks at: tens of milliseconds.
-_TENDED_ENTRIES: Final = 4096
+_TENDED_ENTRIES: Final = 1024
 _EXPIRIES_PER_RECORD: Final = 1000
+# Decisions and outcomes per commit, however many commands they come in: some ten megabytes of pages.
+_GROUP_RECORDS_MAX: Final = 4096
+# Decisions and outcomes that may wait. A command may hold a thousand, so that a limit on commands is none on memory.
+_QUEUE_RECORDS_MAX: Final = 65_536
 REQUEST_MEMORY_MS: Final = 24 * 3600 * 1000
+# A window that no time fits in.
+_CLOSED: Final = -1
+_ORPHANED: Final = Ruling(OutcomeStatus.ORPHANED)
 # Names of the tables of counters.
 _REQUESTS, _WINDOWS = "requests", "windows"
 
@@ -118,7 +123,13 @@ class Writer:
         self._next_position = state.position + 1
         self._snapshot_position = state.position
         self._snapshot_time_ms = clock.now_ms()
+        # Written by the submitting thread and by the writer's, each its own: the difference is what waits.
+        self._submitted_records = 0
+        self._taken_records = 0
+        self._tends_submitted = 0
+        self._tends_done = 0
         self._tending_again = False
+        self._tending_refused = False
         self._oldest_ns = 0
         self.failure: BaseException | None = None
         self.published = SnapshotRef(state.publish())
@@ -129,8 +140,8 @@ class Writer:
 
     def stop(self) -> None:
         """Do what is queued, store a snapshot, and end the thread."""
-        if self.failure is None:
-            self.submit(TakeSnapshot(), self._clock.now_ms())
+        # However full the queue is.
+        self._queue.append(Job(TakeSnapshot(), self._next_position, self._clock.now_ms(), None))
         self._stopping = True
         self._wake.set()
         self._thread.join()
@@ -154,6 +165,8 @@ class Writer:
     @property
     def needs_tending(self) -> bool:
         """Whether something is due now, rather than at the next turn of the clock."""
+        if self._tends_submitted > self._tends_done or self._tending_refused:
+            return False  # soon, or at the next turn of the clock: a full disk is not to be asked in a tight loop
         return self._tending_again or any(router.fit_is_due for router in list(self._state.routers.values()))
 
     def check_room(self) -> None:
@@ -165,7 +178,8 @@ class Writer:
         """
         if self.failure is not None:
             raise UnavailableError(Reason.STORAGE_ERROR, "the store has failed; the server is stopping")
-        if len(self._queue) >= self._settings.queue_commands_max:
+        waiting_records = self._submitted_records - self._taken_records
+        if len(self._queue) >= self._settings.queue_commands_max or waiting_records >= _QUEUE_RECORDS_MAX:
             raise ResourceExhaustedError(Reason.OVERLOADED, "too many requests wait for the disk; try again later")
 
     def submit(self, command: Command, time_ms: int, waiter: object = None) -> int:
@@ -179,6 +193,10 @@ class Writer:
         self.check_room()
         position = self._next_position
         self._next_position += positions_of(command)
+        if isinstance(command, Tend):
+            self._tends_submitted += 1
+        else:
+            self._submitted_records += positions_of(command)
         self._queue.append(Job(command, position, time_ms, waiter))
         self._wake.set()
         return position
@@ -191,11 +209,13 @@ class Writer:
                 jobs = self._next_group()
                 self._oldest_ns = jobs[0].submit_ns
                 try:
-                    self._work(jobs)
+                    # After a failure the thread stays to refuse: a command that was just being queued gets its answer.
+                    if self.failure is None:
+                        self._work(jobs)
                 except BaseException as error:  # noqa: BLE001 - whatever it is, nothing more may be acknowledged
                     self.failure = error
-                    self._refuse([*jobs, *self._queue], UnavailableError(Reason.STORAGE_ERROR, "the store has failed"))
-                    return
+                if self.failure is not None:
+                    self._refuse(jobs, UnavailableError(Reason.STORAGE_ERROR, "the store has failed"))
                 self._oldest_ns = 0
             if self._stopping and not self._queue:
                 return
@@ -206,14 +226,24 @@ class Writer:
         What changes settings sees the state after everything before it, and nothing sees a half-made change.
         """
         jobs = [self._queue.popleft()]
+        records = positions_of(jobs[0].command)
         if _is_traffic(jobs[0]):
             while self._queue and len(jobs) < self._settings.group_commands_max and _is_traffic(self._queue[0]):
+                records += positions_of(self._queue[0].command)
+                if records > _GROUP_RECORDS_MAX:
+                    break
                 jobs.append(self._queue.popleft())
+        if isinstance(jobs[0].command, Tend):
+            self._tends_done += 1
+        else:
+            self._taken_records += sum(positions_of(job.command) for job in jobs)
         return jobs
 
     def _refuse(self, jobs: list[Job], error: BanditdError) -> None:
         for job in jobs:
             job.answer = error
+            if isinstance(job.command, Tend):
+                self._tending_refused = True
             if isinstance(job.command, RecordOutcomes):
                 self._books.settle({None: len(job.command.outcomes)})
         self._on_group(jobs)
@@ -226,9 +256,9 @@ class Writer:
                 self._write(group, job)
             self._books_after(group)
             group.batch.commit()
-        except (lmdb.Error, OSError) as error:
+        except STORE_ERRORS as error:
             group.batch.abort()
-            if not _is_full(error):
+            if not group.batch.is_full(error):
                 raise
             self._refuse(jobs, ResourceExhaustedError(Reason.STORAGE_FULL, "the disk or the map is full"))
             return
@@ -237,6 +267,8 @@ class Writer:
             raise
         for entry in group.entries:
             self._state.apply(entry, self._log)
+        if group.snapshot_position:
+            self._snapshot_position, self._snapshot_time_ms = group.snapshot_position, group.now_ms
         if group.entries:
             self.published.current = self._state.publish()
         self._books.settle(group.statuses)
@@ -282,11 +314,14 @@ class Writer:
     ) -> OutcomeAnswer:
         found = group.batch.find_decision(decision_position)
         if found is None or not isinstance(found.record, Decision) or found.record.decision_id != outcome.decision_id:
-            # The id is genuine, but its decision was acknowledged early and lost in a crash.
+            # The id is genuine, but its decision was acknowledged early and lost in a crash. The fact is kept.
             group.statuses[OutcomeStatus.ORPHANED] += 1
-            return Ruling(OutcomeStatus.ORPHANED)
+            group.append(position, time_ms, OutcomeRecord("", 0, outcome, _ORPHANED))
+            return _ORPHANED
         decision = found.record
         router = self._state.routers.get(decision.router_id)
+        if router is not None and decision_position <= router.start_position:
+            router = None  # the decision was another's, of the same name
         model = self._state.catalog.by_slot.get(decision.slot)
         try:
             ruling, entry = rule(
@@ -296,7 +331,7 @@ class Writer:
                 entry=group.batch.ledger(decision_position) or first_entry(decision),
                 position=position,
                 now_ms=time_ms,
-                window_ms=0 if router is None else router.router.attribution_window_ms,
+                window_ms=_CLOSED if router is None else router.router.attribution_window_ms,
                 price=None if model is None else model.price,
             )
         except BanditdError as error:
@@ -309,7 +344,13 @@ class Writer:
         return ruling
 
     def _tend(self, group: "Group", job: Job) -> None:
-        self._tending_again = False
+        self._tending_again = self._tending_refused = False
+        # First, and of the state as it is: what this turn adds to the log comes after the snapshot.
+        if self._state.position - self._snapshot_position >= self._settings.snapshot_entries or (
+            self._state.position > self._snapshot_position
+            and group.now_ms - self._snapshot_time_ms >= self._settings.snapshot_interval_ms
+        ):
+            self._take_snapshot(group)
         positions = iter(range(job.position, job.position + positions_of(job.command)))
         for router in self._state.routers.values():
             if router.fit_is_due and router.features is not None:
@@ -319,12 +360,7 @@ class Writer:
                 group.append(next(positions), group.now_ms, due_fit(router, embeddings))
         self._expire_windows(group, positions)
         self._forget_requests(group)
-        due = self._state.position - self._snapshot_position >= self._settings.snapshot_entries or (
-            self._state.position > self._snapshot_position
-            and group.now_ms - self._snapshot_time_ms >= self._settings.snapshot_interval_ms
-        )
-        if due and not group.entries:
-            self._take_snapshot(group)
+        self._log.tidy()
 
     def _expire_windows(self, group: "Group", positions: Iterator[int]) -> None:
         """Resolve decisions whose window has closed, a turn's worth per window length."""
@@ -346,19 +382,22 @@ class Writer:
     def _closed_decisions(self, group: "Group", after: int, window_ms: int) -> tuple[int, dict[str, list[int]]]:
         """Return how far was looked, and the unresolved decisions of closed windows by router."""
         closed: dict[str, list[int]] = {}
-        headers = self._log.headers(after, _TENDED_ENTRIES)
-        for position, kind, time_ms in headers:
-            if group.now_ms - time_ms <= window_ms:
-                return after, closed
+        headers = self._log.headers(after, _TENDED_ENTRIES, group.now_ms - window_ms - 1)
+        for position, kind, _ in headers:
             after = position
             if kind != DECISION:
                 continue
+            entry = group.batch.ledger(position)
+            if entry is not None and entry.resolution is not Resolution.WAITING:
+                continue  # most are, and need not be read
             found = group.batch.find_decision(position)
             assert found is not None
             decision = found.record
             assert isinstance(decision, Decision)
-            entry = group.batch.ledger(position) or first_entry(decision)
-            if entry.resolution is Resolution.WAITING:
+            router = self._state.routers.get(decision.router_id)
+            if router is None or position <= router.start_position:
+                continue
+            if (entry or first_entry(decision)).resolution is Resolution.WAITING:
                 closed.setdefault(decision.router_id, []).append(position)
         self._tending_again = self._tending_again or len(headers) == _TENDED_ENTRIES
         return after, closed
@@ -376,9 +415,9 @@ class Writer:
         """Forget the request ids of decisions that are older than they are remembered."""
         after = self._log.counters(_REQUESTS).get("after", 0)
         start = after
-        for position, kind, time_ms in self._log.headers(after, _TENDED_ENTRIES):
-            if group.now_ms - time_ms <= REQUEST_MEMORY_MS:
-                break
+        headers = self._log.headers(after, _TENDED_ENTRIES, group.now_ms - REQUEST_MEMORY_MS - 1)
+        self._tending_again = self._tending_again or len(headers) == _TENDED_ENTRIES
+        for position, kind, _ in headers:
             after = position
             if kind == DECISION:
                 found = group.batch.find_decision(position)
@@ -386,7 +425,7 @@ class Writer:
                 decision = found.record
                 assert isinstance(decision, Decision)
                 if decision.request_id and decision.batch_row <= 0:
-                    group.batch.delete_request(request_key(decision.router_id, decision.request_id))
+                    group.batch.delete_request(request_key(decision.router_id, decision.request_id), position)
         if after != start:
             group.batch.put_counters(_REQUESTS, {"after": after})
 
@@ -399,18 +438,11 @@ class Writer:
             )
             group.batch.put_snapshot(stored, group.now_ms)
         group.batch.keep_snapshots(self._settings.snapshots_kept)
-        self._snapshot_position, self._snapshot_time_ms = self._state.position, group.now_ms
+        group.snapshot_position = self._state.position
 
 
 def _is_traffic(job: Job) -> bool:
     return isinstance(job.command, LogDecisions | RecordOutcomes)
-
-
-def _is_full(error: Exception) -> bool:
-    """Return whether there is no room, which passes, rather than that the disk has failed, which does not."""
-    if isinstance(error, lmdb.MapFullError):
-        return True
-    return (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error)
 
 
 class Group:
@@ -421,6 +453,7 @@ class Group:
         now_ms: When it began.
         entries: Its log entries, to be applied once they are durable.
         statuses: What became of its outcomes; None stands for a refusal.
+        snapshot_position: Position of the snapshot that it holds; 0 for none.
     """
 
     def __init__(self, batch: Batch, now_ms: int) -> None:
@@ -428,6 +461,7 @@ class Group:
         self.now_ms = now_ms
         self.entries: list[LogEntry] = []
         self.statuses: Counter[OutcomeStatus | None] = Counter()
+        self.snapshot_position = 0
 
     def append(self, position: int, time_ms: int, record: Record) -> None:
         """Append a record to the log."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from banditd.domain.model import ModelSpec
 from banditd.domain.arrays import Array32, Array64, Mask
+from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 
 

@@ -74,9 +74,9 @@ class PolicyParameters:
 
 _FLOOR = Parameter(0.005, 0.0, 1.0, "share of uniform exploration mixed in; 0 forgoes off-policy evaluation")
 _SLOPE = Parameter(1.0, 1e-6, 1e6, "prior precision of a slope, in units of the noise precision")
-_INTERCEPT = Parameter(0.1, 1e-6, 1e6, "prior precision of the intercept, in units of the noise precision")
+_INTERCEPT = Parameter(1.0, 1e-6, 1e6, "prior precision of the intercept, in units of the noise precision")
 _RETENTION = Parameter(1.0, 0.5, 1.0, "factor on a model's old evidence per new piece of it; 1 forgets nothing")
-_ALPHA = Parameter(1.0, 0.0, 100.0, "standard deviations of optimism")
+_ALPHA = Parameter(2.0, 0.0, 100.0, "standard deviations of optimism")
 
 
 def _preset(features: FeatureKind, explorer: str, **own: Parameter) -> Preset:
@@ -97,18 +97,18 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
     {
         "linucb": _preset(FeatureKind.LINEAR, "ucb", alpha=_ALPHA),
         "lin_thompson": _preset(
-            FeatureKind.LINEAR, "thompson", deviation_scale=Parameter(1.0, 0.0, 100.0, "factor on the deviations")
+            FeatureKind.LINEAR, "thompson", deviation_scale=Parameter(0.6, 0.0, 100.0, "factor on the deviations")
         ),
         "squarecb": _preset(
             FeatureKind.LINEAR,
             "inverse_gap",
-            gamma_scale=Parameter(10.0, 0.0, 1e6, "gamma = gamma_scale * sqrt(qualities learnt + 1)"),
+            gamma_scale=Parameter(50.0, 0.0, 1e6, "gamma = gamma_scale * sqrt(qualities learnt + 1)"),
         ),
         "epsilon_greedy": _preset(
-            FeatureKind.LINEAR, "greedy", floor=Parameter(0.05, 0.0, 1.0, "share of uniform exploration: epsilon")
+            FeatureKind.LINEAR, "greedy", floor=Parameter(0.03, 0.0, 1.0, "share of uniform exploration: epsilon")
         ),
         "softmax": _preset(
-            FeatureKind.LINEAR, "softmax", temperature=Parameter(0.02, 1e-9, 1e6, "utility that counts as one e-fold")
+            FeatureKind.LINEAR, "softmax", temperature=Parameter(0.025, 1e-9, 1e6, "utility that counts as one e-fold")
         ),
         "adaptive": _preset(
             FeatureKind.LINEAR,
@@ -116,7 +116,12 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             alpha=_ALPHA,
             retention=Parameter(0.995, 0.5, 1.0, _RETENTION.meaning),
         ),
-        "nonlinear": _preset(FeatureKind.FOURIER, "ucb", alpha=_ALPHA),
+        "nonlinear": _preset(
+            FeatureKind.FOURIER,
+            "ucb",
+            alpha=Parameter(1.5, _ALPHA.low, _ALPHA.high, _ALPHA.meaning),
+            slope_penalty=Parameter(0.3, _SLOPE.low, _SLOPE.high, _SLOPE.meaning),
+        ),
         "constant": _preset(FeatureKind.INTERCEPT_ONLY, "ucb", alpha=_ALPHA),
         "uniform": _preset(
             FeatureKind.INTERCEPT_ONLY, "greedy", floor=Parameter(1.0, 1.0, 1.0, "1: every eligible model alike")

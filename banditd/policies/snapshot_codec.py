@@ -1,6 +1,6 @@
 """Learnt state to bytes and back: versioned, checksummed, never pickle.
 
-    | magic 4 | format 2 | header length 4 | header (JSON) | float64 arrays, one after another | BLAKE2b-128 of it all |
+| magic 4 | format 2 | header length 4 | header (JSON) | float64 arrays, one after another | BLAKE2b-128 of it all |
 """
 
 import hashlib
@@ -30,7 +30,9 @@ def encode_state(header: Mapping[str, Any], arrays: Mapping[str, Array64]) -> by
     """
     listed = [[name, list(array.shape)] for name, array in arrays.items()]
     head = json.dumps({"header": dict(header), "arrays": listed}, sort_keys=True, allow_nan=False).encode()
-    body = b"".join([_HEAD.pack(_MAGIC, FORMAT, len(head)), head, *(a.astype("<f8").tobytes() for a in arrays.values())])
+    body = b"".join(
+        [_HEAD.pack(_MAGIC, FORMAT, len(head)), head, *(a.astype("<f8").tobytes() for a in arrays.values())]
+    )
     return body + hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
 
 

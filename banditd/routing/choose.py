@@ -127,9 +127,7 @@ def _choose(
 _PMF_TOLERANCE = 1e-9
 
 
-def _fall_back(
-    snapshot: RouterSnapshot, terms: Terms, eligible: Mask, exclusions: Codes, expected: Array32
-) -> Choice:
+def _fall_back(snapshot: RouterSnapshot, terms: Terms, eligible: Mask, exclusions: Codes, expected: Array32) -> Choice:
     """Serve the configured model, or the first eligible one: a broken policy never leaves the caller without."""
     index = snapshot.fallback_index
     if terms.candidates is not None:

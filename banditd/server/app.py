@@ -43,7 +43,8 @@ from banditd.telemetry.metrics import MethodMetrics, ServerCollector
 _log = structlog.get_logger()
 
 _TEND_INTERVAL_S: Final = 1.0
-# Time that a client has to hear NOT_SERVING and go elsewhere before new calls are refused.
+# Time that answers have to leave once all calls are done; what is still open then is a health watch, which never ends.
+_CLOSE_GRACE_S: Final = 0.5
 _GRPC_OPTIONS: Final = (
     # Two servers on one port would each get some of the traffic, unnoticed.
     ("grpc.so_reuseport", 0),
@@ -177,9 +178,10 @@ class App:
         await self._stopping.wait()
         _log.info("server.draining", grace_ms=config.server.drain_grace_ms)
         await health.set_serving(serving=False)
-        gate.draining = True
+        # While calls run, new ones are told why they are refused; only then the port is closed.
+        await gate.drain(config.server.drain_grace_ms / 1000.0)
         tending.cancel()
-        await server.stop(config.server.drain_grace_ms / 1000.0)
+        await server.stop(_CLOSE_GRACE_S)
         if metrics is not None:
             metrics()
         failed = bridge.writer.failure is not None
@@ -304,5 +306,3 @@ def check_routers(config: Config) -> None:
     for what, listed in (("models", names), ("routers", [router.id for router in config.routers])):
         if len(set(listed)) != len(listed):
             raise StartupError(Reason.CONFIG, f"{what}: expected each id once, got one twice")
-
-

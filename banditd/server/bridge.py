@@ -61,7 +61,13 @@ class Bridge:
 
     async def record(self, command: RecordOutcomes) -> list[OutcomeAnswer]:
         """Record outcomes; returns once they are durable. Raises where none of them could be stored."""
-        answer = await self.submit(command)
+        try:
+            future = self.submit(command)
+        except BanditdError:
+            # The writer counts what it takes; this it never saw.
+            self.books.settle({None: len(command.outcomes)})
+            raise
+        answer = await future
         if isinstance(answer, BanditdError):
             raise answer
         assert answer is not None

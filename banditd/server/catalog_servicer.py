@@ -2,15 +2,14 @@
 
 from typing import Final
 
-from banditd_proto.v1 import catalog_service_pb2 as pb
-from banditd_proto.v1 import model_pb2
-
 from banditd.domain.model import ModelSpec, Price
 from banditd.errors import InvalidArgumentError, NotFoundError, Reason
 from banditd.server import checks, convert, settings
 from banditd.server.bridge import Bridge
 from banditd.server.paging import page_of
 from banditd.server.update_mask import masked_fields
+from banditd_proto.v1 import catalog_service_pb2 as pb
+from banditd_proto.v1 import model_pb2
 
 _PRICE_USD_MAX: Final = 1_000_000.0
 _PAGE_MAX: Final = 256

@@ -2,11 +2,10 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import numpy as np
-from banditd_proto.v1 import context_pb2, outcome_pb2, router_pb2, routing_service_pb2
 
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array32, Index
@@ -18,6 +17,7 @@ from banditd.errors import FailedPreconditionError, InvalidArgumentError, Reason
 from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
 from banditd.routing.choose import Terms
 from banditd.routing.snapshot import RouterSnapshot
+from banditd_proto.v1 import context_pb2, outcome_pb2, router_pb2, routing_service_pb2
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 ROUTER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -27,9 +27,11 @@ COST_USD_MAX: Final = 1_000_000.0
 LATENCY_MS_MAX: Final = 86_400_000.0
 CANDIDATES_MAX: Final = 64
 TAGS_MAX: Final = 32
-TAG_BYTES_MAX: Final = 64
+TAG_CHARACTERS_MAX: Final = 64
 BATCH_ROWS_MAX: Final = 1024
 _TEXT_BYTES_MAX: Final = 128
+_EMBEDDING_MODEL_MAX: Final = 128
+_WHOLE_MAX: Final = 1e15
 # The largest finite float16; embeddings are logged as float16.
 _VALUE_MAX: Final = 65504.0
 
@@ -46,11 +48,21 @@ def check_range(value: float, field: str, low: float, high: float, reason: Reaso
     """Return *value* if it is finite and in [low, high]; raises InvalidArgumentError."""
     if not math.isfinite(value):
         raise InvalidArgumentError(
-            reason if reason is not Reason.OUT_OF_RANGE else Reason.NOT_FINITE, field, f"{low:g}..{high:g}", f"{value}"
+            reason if reason is not Reason.OUT_OF_RANGE else Reason.NOT_FINITE, field, _range(low, high), f"{value}"
         )
     if not low <= value <= high:
-        raise InvalidArgumentError(reason, field, f"{low:g}..{high:g}", f"{value:g}")
+        raise InvalidArgumentError(reason, field, _range(low, high), _number(value))
     return value
+
+
+def _range(low: float, high: float) -> str:
+    return f"{_number(low)}..{_number(high)}" if math.isfinite(high) else f"a finite number >= {_number(low)}"
+
+
+def _number(value: float) -> str:
+    """Return a number in full where that is short: a limit of 100000000 tokens is not 1e+08."""
+    whole = isinstance(value, int) or (abs(value) < _WHOLE_MAX and value == math.floor(value))
+    return f"{int(value)}" if whole else f"{value!r}"
 
 
 def check_text(text: str, field: str) -> str:
@@ -77,8 +89,11 @@ def check_context(context: context_pb2.Context, router: RouterSpec) -> Context:
 
 def check_embedding_model(name: str, router: RouterSpec, field: str) -> None:
     """Raise if the request's embedding was made by another model than the router expects."""
+    if len(name) > _EMBEDDING_MODEL_MAX:
+        raise InvalidArgumentError(
+            Reason.OUT_OF_RANGE, field, f"at most {_EMBEDDING_MODEL_MAX} characters", f"{len(name)}"
+        )
     if name and router.embedding_model and name != router.embedding_model:
-        check_text(name, field)
         raise FailedPreconditionError(
             Reason.EMBEDDING_VERSION, f"{field}: expected {router.embedding_model!r}, got {name!r}"
         )
@@ -117,10 +132,12 @@ def check_dimension(count: int, dimension: int, field: str) -> None:
 
 def to_float16(values: Array32, field: str) -> Array16:
     """Return the values as they are logged; raises where one is not finite or beyond float16."""
-    with np.errstate(over="ignore"):
+    # Infinities of both signs sum to NaN, which is as good a sign as any.
+    with np.errstate(over="ignore", invalid="ignore"):
         rounded = values.astype(np.float16)
-    # One pass tells whether all is well: the sum of finite float16 values in float32 is finite, and no other is.
-    if not math.isfinite(rounded.sum(dtype=np.float32)):
+        # One pass tells whether all is well: the sum of finite float16 values in float32 is finite, and no other is.
+        total = rounded.sum(dtype=np.float32)
+    if not math.isfinite(total):
         flat = values.ravel()
         bad = np.flatnonzero(~np.isfinite(rounded.ravel()))
         at, value = int(bad[0]), float(flat[int(bad[0])])
@@ -201,9 +218,9 @@ def check_tags(tags: Sequence[str], field: str) -> tuple[str, ...]:
     if len(tags) > TAGS_MAX:
         raise InvalidArgumentError(Reason.OUT_OF_RANGE, field, f"at most {TAGS_MAX} tags", f"{len(tags)}")
     for i, tag in enumerate(tags):
-        if not 1 <= len(tag.encode()) <= TAG_BYTES_MAX:
+        if not 1 <= len(tag) <= TAG_CHARACTERS_MAX:
             raise InvalidArgumentError(
-                Reason.OUT_OF_RANGE, f"{field}[{i}]", f"1..{TAG_BYTES_MAX} bytes", f"{len(tag.encode())}"
+                Reason.OUT_OF_RANGE, f"{field}[{i}]", f"1..{TAG_CHARACTERS_MAX} characters", f"{len(tag)}"
             )
     return tuple(tags)
 
@@ -219,20 +236,29 @@ def _candidates(snapshot: RouterSnapshot, catalog: Catalog, model_ids: Sequence[
         index = snapshot.index_of.get(model_id)
         if index is None:
             expected = "a model that the router offers" if catalog.get(model_id) else "a model of the catalogue"
-            raise InvalidArgumentError(Reason.UNKNOWN_MODEL, f"{field}[{i}]", expected, _shown(model_id))
+            raise InvalidArgumentError(Reason.UNKNOWN_MODEL, f"{field}[{i}]", expected, shown_name(model_id))
         picked.append(index)
     if len(set(picked)) != len(picked):
         raise InvalidArgumentError(Reason.DUPLICATE_MODEL, field, "each model once", "one of them twice")
     return np.array(sorted(picked), np.int64)
 
 
-def _shown(model_id: str) -> str:
+def shown_name(model_id: str) -> str:
     """Return a name for a message: only what could be a name is repeated."""
     return repr(model_id) if MODEL_ID.fullmatch(model_id) else "something that is no model's name"
 
 
-def check_outcome(message: outcome_pb2.Outcome, decision_id: bytes, catalog: Catalog) -> Outcome:
-    """Return an outcome. Whether it fits its decision is for the ledger to judge."""
+def check_outcome(
+    message: outcome_pb2.Outcome, decision_id: bytes, catalog: Catalog, decided_slots: Callable[[], Collection[int]]
+) -> Outcome:
+    """Return an outcome. Whether it fits its decision is for the ledger to judge.
+
+    Args:
+        message: What came.
+        decision_id: Of its decision, verified.
+        catalog: The models.
+        decided_slots: Looks up the candidates of the decision; called only where a name alone does not tell the model.
+    """
     if message.outcome_id:
         check_name(message.outcome_id, "outcome.outcome_id", REQUEST_ID, Reason.BAD_OUTCOME_ID)
 
@@ -241,6 +267,8 @@ def check_outcome(message: outcome_pb2.Outcome, decision_id: bytes, catalog: Cat
             return None
         return check_range(getattr(message, name), f"outcome.{name}", 0, high, reason)
 
+    if message.HasField("quality") and not math.isfinite(message.quality):
+        raise InvalidArgumentError(Reason.NOT_FINITE, "outcome.quality", "0..1", f"{message.quality}")
     quality = number("quality", 1.0, Reason.QUALITY_OUT_OF_RANGE)
     cost = number("cost_usd", COST_USD_MAX, Reason.COST_OUT_OF_RANGE)
     latency = number("latency_ms", LATENCY_MS_MAX, Reason.LATENCY_OUT_OF_RANGE)
@@ -252,9 +280,13 @@ def check_outcome(message: outcome_pb2.Outcome, decision_id: bytes, catalog: Cat
         raise InvalidArgumentError(
             Reason.UNKNOWN_FAILURE, "outcome.failure", "a value of Failure", f"{message.failure}"
         ) from None
-    if failure is Failure.NONE and all(v is None for v in (quality, cost, latency, input_tokens, output_tokens)):
+    nothing_seen = all(v is None for v in (quality, cost, latency, input_tokens, output_tokens))
+    if nothing_seen and failure is Failure.NONE and not message.served_model_id:
         raise InvalidArgumentError(
-            Reason.EMPTY_OUTCOME, "outcome", "a quality, cost, token count, latency or failure", "none of them"
+            Reason.EMPTY_OUTCOME,
+            "outcome",
+            "a quality, cost, token count, latency, failure or served model",
+            "none of them",
         )
     observe_time_ms = 0
     if message.HasField("observe_time"):
@@ -273,7 +305,7 @@ def check_outcome(message: outcome_pb2.Outcome, decision_id: bytes, catalog: Cat
         output_tokens=None if output_tokens is None else int(output_tokens),
         latency_ms=latency,
         failure=failure,
-        served_slot=_served_slot(message.served_model_id, catalog),
+        served_slot=_served_slot(message.served_model_id, catalog, decided_slots),
         observe_time_ms=observe_time_ms,
     )
 
@@ -282,13 +314,16 @@ _SECONDS_MAX: Final = 253_402_300_800
 _NANOS: Final = 1_000_000_000
 
 
-def _served_slot(model_id: str, catalog: Catalog) -> int:
+def _served_slot(model_id: str, catalog: Catalog, decided_slots: Callable[[], Collection[int]]) -> int:
     if not model_id:
         return -1
-    # The newest of a name: one that was removed and made again is another model.
-    for slot in range(len(catalog.names) - 1, -1, -1):
-        if catalog.names[slot] == model_id:
-            return slot
+    slots = [slot for slot, name in enumerate(catalog.names) if name == model_id]
+    if len(slots) > 1:
+        # One that was removed and made again is another model: the decision knows which of them it was about.
+        decided = decided_slots()
+        slots = [slot for slot in slots if slot in decided] or slots
+    if slots:
+        return slots[-1]
     raise InvalidArgumentError(
-        Reason.UNKNOWN_MODEL, "outcome.served_model_id", "a candidate of the decision", _shown(model_id)
+        Reason.UNKNOWN_MODEL, "outcome.served_model_id", "a candidate of the decision", shown_name(model_id)
     )

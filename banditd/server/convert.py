@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from banditd_proto.v1 import decision_pb2, model_pb2, outcome_pb2, policy_pb2, router_pb2, routing_service_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from banditd.catalog.models import Catalog
@@ -12,9 +11,10 @@ from banditd.domain.decision import Decision, Resolution
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Outcome
 from banditd.domain.router import RouterSpec
+from banditd.domain.snapshot import StoredSnapshot
 from banditd.learner.state import RouterState
 from banditd.routing.choose import rank
-from banditd.store.snapshots import StoredSnapshot
+from banditd_proto.v1 import decision_pb2, model_pb2, outcome_pb2, policy_pb2, router_pb2, routing_service_pb2
 
 
 def timestamp(time_ms: int) -> Timestamp:
@@ -126,9 +126,7 @@ def model_message(model: ModelSpec) -> model_pb2.Model:
     """Return a model."""
     price = None
     if model.price is not None:
-        price = model_pb2.Price(
-            input_mtok_usd=model.price.input_mtok_usd, output_mtok_usd=model.price.output_mtok_usd
-        )
+        price = model_pb2.Price(input_mtok_usd=model.price.input_mtok_usd, output_mtok_usd=model.price.output_mtok_usd)
     return model_pb2.Model(
         model_id=model.model_id,
         price=price,

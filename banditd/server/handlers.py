@@ -1,13 +1,15 @@
 """What stands around every call: parsing, room, errors, counts. The one place that catches everything."""
 
+import asyncio
+import contextlib
+import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import grpc
 import grpc.aio
 import structlog
-from banditd_proto.v1 import catalog_service_pb2, router_admin_service_pb2, routing_service_pb2
 from google.protobuf.message import DecodeError, Message
 
 from banditd.errors import BanditdError, InvalidArgumentError, Reason, ResourceExhaustedError, UnavailableError
@@ -16,8 +18,13 @@ from banditd.server.router_admin_servicer import RouterAdminServicer
 from banditd.server.routing_servicer import RoutingServicer
 from banditd.server.status import code_of, trailing_metadata
 from banditd.telemetry.metrics import MethodMetrics
+from banditd_proto.v1 import catalog_service_pb2, router_admin_service_pb2, routing_service_pb2
 
 _log = structlog.get_logger()
+# A few bytes can unfold to sixty times as many in memory (an empty outcome is two bytes). What most methods need is far
+# below the server's limit, which is made for batches of embeddings; the rest is refused unread.
+_MESSAGE_BYTES_MAX: Final = 1 << 20
+_EMBEDDING_METHODS: Final = frozenset({"Route", "RouteBatch"})
 _Request = TypeVar("_Request", bound=Message)
 
 
@@ -32,6 +39,8 @@ class Gate:
         self.in_flight_max = in_flight_max
         self.in_flight = 0
         self.draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def enter(self) -> None:
         """Count a call in; raises where there is no room."""
@@ -40,10 +49,19 @@ class Gate:
         if self.in_flight >= self.in_flight_max:
             raise ResourceExhaustedError(Reason.OVERLOADED, "too many calls are worked on; try again later")
         self.in_flight += 1
+        self._idle.clear()
 
     def leave(self) -> None:
         """Count a call out."""
         self.in_flight -= 1
+        if self.in_flight == 0:
+            self._idle.set()
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse new calls; return once the running ones are done, or when *grace_s* is over."""
+        self.draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), grace_s)
 
 
 def generic_handlers(
@@ -52,7 +70,7 @@ def generic_handlers(
     admin: RouterAdminServicer,
     gate: Gate,
     metrics: dict[str, MethodMetrics],
-) -> list[grpc.GenericRpcHandler]:
+) -> "list[grpc.GenericRpcHandler[Any, Any]]":
     """Return the handlers of all services, by the methods that their descriptors name."""
     services = (
         (routing_service_pb2, "RoutingService", routing),
@@ -80,6 +98,19 @@ def _snake(name: str) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
 
 
+def _parse(raw: bytes, request_type: type[_Request], bytes_max: int) -> _Request:
+    if len(raw) > bytes_max:
+        raise ResourceExhaustedError(
+            Reason.MESSAGE_TOO_LARGE, f"request: expected at most {bytes_max} bytes, got {len(raw)}"
+        )
+    try:
+        return request_type.FromString(raw)
+    except DecodeError:
+        raise InvalidArgumentError(
+            Reason.MALFORMED_MESSAGE, "request", f"a {request_type.__name__}", f"{len(raw)} other bytes"
+        ) from None
+
+
 def _handler(
     name: str,
     request_type: type[_Request],
@@ -87,7 +118,7 @@ def _handler(
     gate: Gate,
     metrics: MethodMetrics,
 ) -> Callable[[bytes, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[Message]]:
-    parse = request_type.FromString
+    bytes_max = sys.maxsize if name in _EMBEDDING_METHODS else _MESSAGE_BYTES_MAX
 
     async def handle(raw: bytes, context: "grpc.aio.ServicerContext[Any, Any]") -> Message:
         start = time.perf_counter()
@@ -96,13 +127,7 @@ def _handler(
         try:
             gate.enter()
             entered = True
-            try:
-                request = parse(raw)
-            except DecodeError:
-                raise InvalidArgumentError(
-                    Reason.MALFORMED_MESSAGE, "request", f"a {request_type.__name__}", f"{len(raw)} other bytes"
-                ) from None
-            response = await serve(request)
+            response = await serve(_parse(raw, request_type, bytes_max))
             code = "OK"
         except BanditdError as error:
             status = code_of(error)

@@ -9,7 +9,7 @@ class Health:
     """The health service."""
 
     def __init__(self) -> None:
-        self.servicer = health.aio.HealthServicer()
+        self.servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
 
     async def set_serving(self, *, serving: bool) -> None:
         """Say whether the server serves, for it as a whole and for each service."""

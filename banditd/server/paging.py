@@ -1,11 +1,12 @@
 """Pages of lists."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from banditd.errors import InvalidArgumentError, Reason
 
 _T = TypeVar("_T")
+_TOKEN_DIGITS_MAX: Final = 18
 
 
 def page_of(items: Sequence[_T], page_size: int, page_token: str, page_size_max: int) -> tuple[Sequence[_T], str]:
@@ -24,8 +25,12 @@ def page_of(items: Sequence[_T], page_size: int, page_token: str, page_size_max:
         raise InvalidArgumentError(Reason.OUT_OF_RANGE, "page_size", f"0..{page_size_max}", f"{page_size}")
     start = 0
     if page_token:
-        if not (page_token.isascii() and page_token.isdigit() and int(page_token) <= len(items)):
-            raise InvalidArgumentError(Reason.BAD_PAGE_TOKEN, "page_token", "a token of the page before", "another value")
+        # The length first: Python refuses to read a number of thousands of digits.
+        is_number = len(page_token) <= _TOKEN_DIGITS_MAX and page_token.isascii() and page_token.isdigit()
+        if not (is_number and int(page_token) <= len(items)):
+            raise InvalidArgumentError(
+                Reason.BAD_PAGE_TOKEN, "page_token", "a token of the page before", "another value"
+            )
         start = int(page_token)
     end = start + (page_size or page_size_max)
     return items[start:end], str(end) if end < len(items) else ""

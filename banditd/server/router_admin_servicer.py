@@ -2,9 +2,6 @@
 
 from typing import Final
 
-from banditd_proto.v1 import policy_pb2, router_pb2
-from banditd_proto.v1 import router_admin_service_pb2 as pb
-
 from banditd.domain.decision import Objective
 from banditd.domain.records import Record
 from banditd.domain.router import DEFAULT_ROUTER, ROUTER_MODELS_MAX, PolicySpec, RouterSpec
@@ -17,6 +14,8 @@ from banditd.server import checks, convert, settings
 from banditd.server.bridge import Bridge
 from banditd.server.paging import page_of
 from banditd.server.update_mask import masked_fields
+from banditd_proto.v1 import policy_pb2, router_pb2
+from banditd_proto.v1 import router_admin_service_pb2 as pb
 
 _WINDOW_MS_MIN: Final = 1_000
 _WINDOW_MS_MAX: Final = 7_776_000_000
@@ -91,9 +90,7 @@ class RouterAdminServicer:
         self._find(router_id)
         stored = self._bridge.snapshots.of_router(router_id)
         page, token = page_of(stored, request.page_size, request.page_token, _SNAPSHOTS_PAGE_MAX)
-        return pb.ListSnapshotsResponse(
-            snapshots=[convert.snapshot_message(s) for s in page], next_page_token=token
-        )
+        return pb.ListSnapshotsResponse(snapshots=[convert.snapshot_message(s) for s in page], next_page_token=token)
 
     async def restore_snapshot(self, request: pb.RestoreSnapshotRequest) -> pb.RestoreSnapshotResponse:
         """Take a router's learnt state back to a stored snapshot."""
@@ -137,6 +134,8 @@ class RouterAdminServicer:
         default_quality = None
         if message.HasField("default_quality"):
             default_quality = checks.check_range(message.default_quality, "router.default_quality", 0.0, 1.0)
+        if message.fallback_model_id:
+            checks.check_name(message.fallback_model_id, "router.fallback_model_id", checks.MODEL_ID, Reason.BAD_NAME)
         quality_guess = self._defaults.quality_guess
         if message.HasField("quality_guess"):
             quality_guess = checks.check_range(message.quality_guess, "router.quality_guess", 0.0, 1.0)
@@ -160,6 +159,8 @@ def _model_ids(message: router_pb2.Router) -> tuple[str, ...]:
         raise InvalidArgumentError(
             Reason.TOO_MANY_CANDIDATES, "router.model_ids", f"at most {ROUTER_MODELS_MAX}", f"{len(model_ids)}"
         )
+    for i, model_id in enumerate(model_ids):
+        checks.check_name(model_id, f"router.model_ids[{i}]", checks.MODEL_ID, Reason.BAD_NAME)
     if len(set(model_ids)) != len(model_ids):
         raise InvalidArgumentError(Reason.DUPLICATE_MODEL, "router.model_ids", "each model once", "one of them twice")
     return model_ids

@@ -2,28 +2,28 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from typing import Final
-
-from banditd_proto.v1 import outcome_pb2
-from banditd_proto.v1 import routing_service_pb2 as pb
 
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import Choice, Decision, DecisionSource
-from banditd.domain.ids import DecisionId, parse_decision_id
+from banditd.domain.ids import parse_decision_id
 from banditd.domain.outcome import Outcome
 from banditd.domain.records import OutcomeRecord
 from banditd.domain.router import DEFAULT_ROUTER
 from banditd.errors import AlreadyExistsError, BanditdError, InvalidArgumentError, NotFoundError, Reason
 from banditd.learner.attribution import first_entry
-from banditd.learner.commands import Answer, LogDecisions, RecordOutcomes
+from banditd.learner.commands import Answer, ChangeSettings, LogDecisions, RecordOutcomes
 from banditd.learner.writer import REQUEST_MEMORY_MS
 from banditd.routing.choose import Terms, choose, choose_rows
 from banditd.routing.snapshot import RouterSnapshot
 from banditd.server import checks, convert
 from banditd.server.bridge import Bridge
-from banditd.server.settings import fix_dimension
+from banditd.server.settings import fix_dimension, started
 from banditd.server.status import code_of
 from banditd.store.log import request_key
+from banditd_proto.v1 import outcome_pb2
+from banditd_proto.v1 import routing_service_pb2 as pb
 
 OUTCOMES_MAX: Final = 1000
 _DIGEST_BYTES: Final = 16
@@ -50,15 +50,13 @@ class RoutingServicer:
             raise InvalidArgumentError(Reason.EMPTY_EMBEDDING, "context", "a context with an embedding", "none")
         context = checks.check_context(request.context, self._router(router_id).router)
         key, digest = _identify(router_id, request)
-        snapshot = await self._ready(router_id, len(context.embedding))
+        snapshot = await self._ready(router_id, [context], request)
         logged = self._find(key, digest) if key else None
         if logged is None:
             terms = self._terms(snapshot, request)
             (issued,) = self._bridge.issue_ids(1)
             choice = choose(snapshot, context, terms, issued[1])
-            logged = self._log(
-                (_decision(snapshot, context, terms, choice, issued, request.request_id, digest),), key
-            )
+            logged = self._log((_decision(snapshot, context, terms, choice, issued, request.request_id, digest),), key)
         response = convert.route_response(logged.decisions[0], logged.time_ms, self._bridge.snapshot.catalog)
         await self._durable(logged)
         return response
@@ -70,7 +68,7 @@ class RoutingServicer:
         contexts = _batch_contexts(request, router.embedding_dimension)
         checks.check_embedding_model(request.embedding_model, router, "embedding_model")
         key, digest = _identify(router_id, request)
-        snapshot = await self._ready(router_id, len(contexts[0].embedding))
+        snapshot = await self._ready(router_id, contexts, request)
         logged = self._find(key, digest) if key else None
         if logged is None:
             terms = self._terms(snapshot, request)
@@ -121,6 +119,10 @@ class RoutingServicer:
         """Return a decision with what was recorded of it."""
         position = parse_decision_id(self._bridge.secret, request.decision_id).position
         entry = self._bridge.log.find_decision(position)
+        if entry is None and self._acks_early:
+            # It may be on its way to the disk: look again after what is queued now.
+            await self._bridge.change(ChangeSettings(lambda _: ()))
+            entry = self._bridge.log.find_decision(position)
         if entry is None or not isinstance(entry.record, Decision):
             raise _lost(request.decision_id)
         decision = entry.record
@@ -145,14 +147,21 @@ class RoutingServicer:
             raise NotFoundError(Reason.ROUTER_NOT_FOUND, f"router_id: there is no router {router_id!r}")
         return snapshot
 
-    async def _ready(self, router_id: str, dimension: int) -> RouterSnapshot:
+    async def _ready(
+        self, router_id: str, contexts: Sequence[Context], request: pb.RouteRequest | pb.RouteBatchRequest
+    ) -> RouterSnapshot:
         """Return the router; its dimension is fixed by the first prompt if it was not before."""
+        dimension = len(contexts[0].embedding)
         snapshot = self._router(router_id)
         if snapshot.features is None:
+            # A request that will be refused fixes nothing, so it is tried first.
+            first = started(snapshot, dimension)
+            choose_rows(first, contexts, self._terms(first, request), [0.0] * len(contexts))
             await self._bridge.change(fix_dimension(router_id, dimension, self._bridge.clock.now_ms()))
             snapshot = self._router(router_id)
         # Another first prompt may have been quicker.
-        checks.check_dimension(dimension, snapshot.router.embedding_dimension, "context.embedding")
+        field = "context.embedding" if isinstance(request, pb.RouteRequest) else "embeddings_float32"
+        checks.check_dimension(dimension, snapshot.router.embedding_dimension, field)
         self._bridge.writer.check_room()
         return snapshot
 
@@ -211,12 +220,19 @@ class RoutingServicer:
     def _checked(self, message: outcome_pb2.Outcome) -> tuple[int, Outcome] | BanditdError:
         """Return position and outcome, or what is wrong with it, counted as rejected."""
         try:
-            decision_id: DecisionId = parse_decision_id(self._bridge.secret, message.decision_id)
+            decision_id = parse_decision_id(self._bridge.secret, message.decision_id, "outcome.decision_id")
             raw = bytes.fromhex(message.decision_id)
-            return decision_id.position, checks.check_outcome(message, raw, self._bridge.snapshot.catalog)
+            catalog = self._bridge.snapshot.catalog
+            outcome = checks.check_outcome(message, raw, catalog, lambda: self._slots(decision_id.position))
         except BanditdError as error:
             self._bridge.books.settle({None: 1})
             return error
+        return decision_id.position, outcome
+
+    def _slots(self, position: int) -> tuple[int, ...]:
+        """Return the candidates of the decision at a position; none where it is not on disk."""
+        found = self._bridge.log.find_decision(position)
+        return () if found is None or not isinstance(found.record, Decision) else tuple(found.record.slots.tolist())
 
 
 class _Logged:
@@ -230,9 +246,7 @@ class _Logged:
 
     __slots__ = ("decisions", "future", "time_ms")
 
-    def __init__(
-        self, decisions: tuple[Decision, ...], time_ms: int, future: "asyncio.Future[Answer] | None"
-    ) -> None:
+    def __init__(self, decisions: tuple[Decision, ...], time_ms: int, future: "asyncio.Future[Answer] | None") -> None:
         self.decisions = decisions
         self.time_ms = time_ms
         self.future = future
@@ -256,16 +270,14 @@ def _batch_contexts(request: pb.RouteBatchRequest, dimension: int) -> list[Conte
     lengths = list(request.input_token_counts) or [INPUT_TOKENS_UNKNOWN] * count
     for row, tokens in enumerate(lengths):
         if tokens != INPUT_TOKENS_UNKNOWN:
-            checks.check_range(
-                tokens, f"input_token_counts[{row}]", 0, checks.TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE
-            )
+            checks.check_range(tokens, f"input_token_counts[{row}]", 0, checks.TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE)
     categories = [
         checks.check_text(category, f"categories[{row}]") for row, category in enumerate(request.categories)
     ] or [""] * count
     return [Context(embeddings[row], lengths[row], categories[row]) for row in range(count)]
 
 
-def _decision(  # noqa: PLR0913 - a decision is what all of these make up
+def _decision(
     snapshot: RouterSnapshot,
     context: Context,
     terms: Terms,

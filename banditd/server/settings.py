@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from banditd.catalog.models import MODELS_MAX
+from banditd.catalog.models import MODELS_MAX, SLOT_MAX
 from banditd.domain.model import ModelSpec
 from banditd.domain.records import ModelChange, Record, Restore, RouterChange
 from banditd.domain.router import DEFAULT_ROUTER, ROUTERS_MAX, RouterSpec
+from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
@@ -14,11 +15,13 @@ from banditd.errors import (
     Reason,
     ResourceExhaustedError,
 )
+from banditd.features.spec import decode_spec
 from banditd.learner.commands import ChangeSettings
 from banditd.learner.state import LearnerState, RouterState, missing_fit
+from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import resolve
 from banditd.policies.snapshot_codec import decode_state
-from banditd.store.snapshots import StoredSnapshot
+from banditd.routing.snapshot import RouterSnapshot
 
 
 def find_model(state: LearnerState, model_id: str) -> ModelSpec:
@@ -54,6 +57,10 @@ def create_model(wanted: ModelSpec, now_ms: int) -> ChangeSettings:
         if len(state.catalog) >= MODELS_MAX:
             raise ResourceExhaustedError(Reason.TOO_MANY_MODELS, f"model: expected at most {MODELS_MAX}, got one more")
         slot = len(state.catalog.names)
+        if slot > SLOT_MAX:
+            raise ResourceExhaustedError(
+                Reason.TOO_MANY_MODELS, f"model: expected at most {SLOT_MAX + 1} models ever made, got one more"
+            )
         model = replace(wanted, slot=slot, create_time_ms=now_ms, update_time_ms=now_ms)
         return (ModelChange(model.model_id, slot, model),)
 
@@ -139,6 +146,16 @@ def fix_dimension(router_id: str, dimension: int, now_ms: int) -> ChangeSettings
         return _with_start(state, replace(there.router, embedding_dimension=fixed, update_time_ms=now_ms))
 
     return ChangeSettings(decide)
+
+
+def started(snapshot: RouterSnapshot, dimension: int) -> RouterSnapshot:
+    """Return a router without an encoding as its first prompt would find it: nothing learnt, the seeded start."""
+    router = replace(snapshot.router, embedding_dimension=snapshot.router.embedding_dimension or dimension)
+    start = missing_fit(RouterState(router, snapshot.policy))
+    assert start is not None
+    features = decode_spec(start.spec)
+    belief = LinearBelief(snapshot.policy, features.row_width, router.quality_guess)
+    return replace(snapshot, router=router, features=features, belief=belief.freeze(snapshot.models))
 
 
 def delete_router(router_id: str) -> ChangeSettings:

@@ -7,6 +7,7 @@ from typing import Final
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from banditd.errors import (
     AlreadyExistsError,
@@ -20,9 +21,10 @@ from banditd.errors import (
 )
 
 DOMAIN: Final = "banditd"
-_DETAILS_KEY: Final = "grpc-status-details-bin"
-# Metadata is limited to 8 KiB by default; an error that names 256 models must not break the answer.
-_METADATA_ENTRIES_MAX: Final = 64
+# A client takes 8 KiB of metadata, in which this travels as base64 and the message stands twice: an error that names
+# 256 models of 128 characters must not break the answer.
+_METADATA_BYTES_MAX: Final = 3072
+_ENTRY_OVERHEAD_BYTES: Final = 6
 
 STATUS_OF: Final[Mapping[type[BanditdError], grpc.StatusCode]] = MappingProxyType(
     {
@@ -42,16 +44,21 @@ def code_of(error: BanditdError) -> grpc.StatusCode:
     return STATUS_OF.get(type(error), grpc.StatusCode.INTERNAL)
 
 
-def trailing_metadata(error: BanditdError) -> tuple[tuple[str, bytes]]:
+def trailing_metadata(error: BanditdError) -> "tuple[tuple[str, str | bytes], ...]":
     """Return the rich status: ErrorInfo with the stable reason, BadRequest where a field is to blame."""
-    metadata = dict(list(error.metadata.items())[:_METADATA_ENTRIES_MAX])
+    metadata, size = {}, 0
+    for key, value in error.metadata.items():
+        size += len(key.encode()) + len(value.encode()) + _ENTRY_OVERHEAD_BYTES
+        if size > _METADATA_BYTES_MAX:
+            break
+        metadata[key] = value
     details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
     packed = [_pack(detail) for detail in details]
     if isinstance(error, InvalidArgumentError):
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
         packed.append(_pack(error_details_pb2.BadRequest(field_violations=[violation])))
     status = status_pb2.Status(code=code_of(error).value[0], message=error.message, details=packed)
-    return ((_DETAILS_KEY, status.SerializeToString()),)
+    return rpc_status.to_status(status).trailing_metadata
 
 
 def _pack(message: "error_details_pb2.ErrorInfo | error_details_pb2.BadRequest") -> any_pb2.Any:

@@ -10,11 +10,11 @@ never taken for a fact.
 
 import struct
 import zlib
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from banditd_proto.storage.v1 import records_pb2 as pb
 from google.protobuf.message import DecodeError
 
 from banditd.domain.context import Context
@@ -33,11 +33,16 @@ from banditd.domain.records import (
     RouterChange,
 )
 from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import DataLossError, Reason
+from banditd_proto.storage.v1 import records_pb2 as pb
 
 _HEADER = struct.Struct("<BIq")
+_TIME = struct.Struct("<q")
 _DIGEST_BYTES: Final = 8
 _ENABLED, _DISABLED = 1, 2
+# Kind of what is kept beside the log.
+_DERIVED: Final = 0
 DECISION: Final = int(pb.RECORD_KIND_DECISION)
 OUTCOME: Final = int(pb.RECORD_KIND_OUTCOME)
 EXPIRY: Final = int(pb.RECORD_KIND_EXPIRY)
@@ -45,8 +50,11 @@ EXPIRY: Final = int(pb.RECORD_KIND_EXPIRY)
 
 def seal(key: bytes, kind: int, time_ms: int, message: bytes) -> bytes:
     """Return header and message of the record that is stored under *key*."""
-    crc = zlib.crc32(message, zlib.crc32(key, kind) ^ (time_ms & 0xFFFFFFFF))
-    return _HEADER.pack(kind, crc, time_ms) + message
+    return _HEADER.pack(kind, _checksum(key, kind, time_ms, message), time_ms) + message
+
+
+def _checksum(key: bytes, kind: int, time_ms: int, message: bytes) -> int:
+    return zlib.crc32(message, zlib.crc32(key + _TIME.pack(time_ms), kind))
 
 
 def unseal(key: bytes, value: bytes) -> tuple[int, int, bytes]:
@@ -58,20 +66,27 @@ def unseal(key: bytes, value: bytes) -> tuple[int, int, bytes]:
     if len(value) >= _HEADER.size:
         kind, crc, time_ms = _HEADER.unpack_from(value)
         message = value[_HEADER.size :]
-        if crc == zlib.crc32(message, zlib.crc32(key, kind) ^ (time_ms & 0xFFFFFFFF)):
+        if crc == _checksum(key, kind, time_ms, message):
             return kind, time_ms, message
-    raise DataLossError(Reason.CORRUPT_RECORD, f"log record {int.from_bytes(key, 'big')}: checksum failed")
+    raise _damaged(key, "checksum failed")
+
+
+def _damaged(key: bytes, what: str) -> DataLossError:
+    # Positions are the first eight bytes of most keys; the others are names or digests.
+    return DataLossError(Reason.CORRUPT_RECORD, f"record at {int.from_bytes(key[:8], 'big')}: {what}")
 
 
 def peek(value: bytes) -> tuple[int, int]:
     """Return kind and time of a record without checking it."""
+    if len(value) < _HEADER.size:
+        raise DataLossError(Reason.CORRUPT_RECORD, f"record: expected {_HEADER.size} bytes or more, got {len(value)}")
     kind, _, time_ms = _HEADER.unpack_from(value)
     return kind, time_ms
 
 
 def name_of_kind(kind: int) -> str:
     """Return what a kind of record is called."""
-    return pb.RecordKind.Name(kind).removeprefix("RECORD_KIND_").lower()  # type: ignore[arg-type]
+    return pb.RecordKind.Name(kind).removeprefix("RECORD_KIND_").lower()
 
 
 def encode_record(key: bytes, time_ms: int, record: Record) -> bytes:
@@ -89,13 +104,11 @@ def decode_record(key: bytes, value: bytes) -> LogEntry:
     kind, time_ms, message = unseal(key, value)
     decoder = _DECODERS.get(kind)
     if decoder is None:
-        raise DataLossError(Reason.CORRUPT_RECORD, f"log record {int.from_bytes(key, 'big')}: unknown kind {kind}")
+        raise _damaged(key, f"unknown kind {kind}")
     try:
         record = decoder(message)
-    except (DecodeError, ValueError) as error:
-        raise DataLossError(
-            Reason.CORRUPT_RECORD, f"log record {int.from_bytes(key, 'big')}: cannot be decoded"
-        ) from error
+    except (DecodeError, ValueError, IndexError) as error:
+        raise _damaged(key, "cannot be decoded") from error
     return LogEntry(int.from_bytes(key, "big"), time_ms, record)
 
 
@@ -346,7 +359,7 @@ def _decode_restore(raw: bytes) -> Restore:
     return Restore(m.router_id, m.policy_version, m.state)
 
 
-_ENCODERS = {
+_ENCODERS: Final[dict[type, Callable[..., tuple[int, bytes]]]] = {
     Decision: _encode_decision,
     OutcomeRecord: _encode_outcome,
     Expiry: _encode_expiry,
@@ -355,7 +368,7 @@ _ENCODERS = {
     FeatureFit: _encode_fit,
     Restore: _encode_restore,
 }
-_DECODERS = {
+_DECODERS: Final[dict[int, Callable[[bytes], Record]]] = {
     DECISION: _decode_decision,
     OUTCOME: _decode_outcome,
     EXPIRY: _decode_expiry,
@@ -375,19 +388,50 @@ def encode_ledger(key: bytes, entry: LedgerEntry) -> bytes:
         content_digests=b"".join(entry.content_digests),
         positions=entry.positions,
     )
-    return seal(key, 0, 0, message.SerializeToString())
+    return seal(key, _DERIVED, 0, message.SerializeToString())
 
 
 def decode_ledger(key: bytes, value: bytes) -> LedgerEntry:
-    """Return the entry that `encode_ledger` made *value* of; raises as `unseal`."""
-    m = pb.LedgerEntry.FromString(unseal(key, value)[2])
-    return LedgerEntry(
-        resolution=Resolution(m.resolution),
-        learnt=Metric(m.learnt_metrics),
-        id_digests=_split(m.id_digests),
-        content_digests=_split(m.content_digests),
-        positions=tuple(m.positions),
+    """Return the entry that `encode_ledger` made *value* of; raises DataLossError."""
+    kind, _, message = unseal(key, value)
+    if kind != _DERIVED:
+        raise _damaged(key, f"expected a ledger entry, got a log record of kind {kind}")
+    try:
+        m = pb.LedgerEntry.FromString(message)
+        return LedgerEntry(
+            resolution=Resolution(m.resolution),
+            learnt=Metric(m.learnt_metrics),
+            id_digests=_split(m.id_digests),
+            content_digests=_split(m.content_digests),
+            positions=tuple(m.positions),
+        )
+    except (DecodeError, ValueError) as error:
+        raise _damaged(key, "cannot be decoded") from error
+
+
+def encode_snapshot(key: bytes, snapshot: StoredSnapshot, time_ms: int) -> bytes:
+    """Return the bytes of a snapshot that is stored under *key*."""
+    message = pb.Snapshot(
+        router_id=snapshot.router_id,
+        position=snapshot.position,
+        policy_version=snapshot.version,
+        create_time_ms=time_ms,
+        policy=snapshot.policy,
+        state=snapshot.state,
     )
+    return seal(key, _DERIVED, time_ms, message.SerializeToString())
+
+
+def decode_snapshot(key: bytes, value: bytes) -> StoredSnapshot:
+    """Return the snapshot that `encode_snapshot` made *value* of; raises DataLossError."""
+    kind, _, message = unseal(key, value)
+    if kind != _DERIVED:
+        raise _damaged(key, f"expected a snapshot, got a log record of kind {kind}")
+    try:
+        m = pb.Snapshot.FromString(message)
+    except DecodeError as error:
+        raise _damaged(key, "cannot be decoded") from error
+    return StoredSnapshot(m.router_id, m.position, m.policy_version, m.policy, m.create_time_ms, m.state)
 
 
 def _split(raw: bytes) -> tuple[bytes, ...]:

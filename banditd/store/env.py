@@ -1,15 +1,24 @@
 """The one LMDB environment of a data directory: its named databases, its lock, its identity."""
 
+import errno
 import fcntl
 import os
+import resource
 import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Self
 
 import lmdb
 
 from banditd.domain.ids import KEY_BYTES
-from banditd.errors import Reason, StartupError
+from banditd.errors import DataLossError, Reason, StartupError
+from banditd.store.codec import seal, unseal
+from banditd.store.residency import Residency
 
 # Data format of LMDB 0.9, which every LMDB tool reads. Pinned: the library's default may move on.
 _LIB_VERSION: Final = 0
@@ -17,9 +26,21 @@ _LIB_VERSION: Final = 0
 FORMAT: Final = b"1"
 _LOCK_FILE: Final = "writer.lock"
 _DATA_FILE: Final = "data.mdb"
-_OWN_FILES: Final = frozenset({_LOCK_FILE, _DATA_FILE, "lock.mdb"})
+# Where a new directory's databases are made before they are moved into place.
+_MAKING: Final = "making"
+# A volume of its own comes with lost+found.
+_OWN_FILES: Final = frozenset({_LOCK_FILE, _DATA_FILE, "lock.mdb", _MAKING, "lost+found"})
+_DATABASES: Final = (b"log", b"ledger", b"requests", b"snapshots", b"settings")
 _READERS_MAX: Final = 512
 _FORMAT_KEY, _SECRET_KEY, _EPOCH_KEY = b"format", b"secret", b"epoch"
+_EMPTY_MAP_BYTES: Final = 1 << 20
+# A commit writes at most a few megabytes. With less than this the next one may not fit.
+_ROOM_BYTES: Final = 16 << 20
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+# What a read or write of the store may raise beside our own errors.
+STORE_ERRORS: Final = (lmdb.Error, OSError)
 
 
 class Env:
@@ -44,63 +65,67 @@ class Env:
             raise
 
     def _open(self, map_bytes: int, *, readonly: bool) -> None:
-        fresh = not (self.path / _DATA_FILE).exists()
-        if readonly and fresh:
-            raise StartupError(Reason.DATA_DIRECTORY, f"{self.path} holds no banditd data")
-        foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _OWN_FILES)
-        if fresh and foreign:
-            raise StartupError(
-                Reason.DATA_DIRECTORY, f"{self.path} is not empty and holds no banditd data (found {foreign[0]!r})"
-            )
         try:
-            self.lmdb = lmdb.open(
-                str(self.path),
-                map_size=map_bytes,
-                max_dbs=8,
-                max_readers=_READERS_MAX,
-                max_spare_txns=1,
-                readonly=readonly,
-                # An acknowledged fact survives: every commit is synced, data and meta page both. The page cache keeps
-                # no more of a log that is written front to back and read here and there.
-                sync=True,
-                metasync=True,
-                writemap=False,
-                readahead=False,
-                mode=0o600,
-                lib_version=_LIB_VERSION,
-            )
-        except (lmdb.Error, OSError) as error:
+            if not os.path.lexists(self.path / _DATA_FILE):
+                self._check_free(readonly=readonly)
+                _make_databases(self.path)
+            if (self.path / _DATA_FILE).stat().st_size == 0:
+                # LMDB would make a new one of it.
+                raise StartupError(Reason.DATA_FORMAT, f"{self.path / _DATA_FILE} is empty; restore a backup")
+            self.lmdb = _open_lmdb(self.path, map_bytes, readonly=readonly)
+        except STORE_ERRORS as error:
             raise StartupError(
                 Reason.DATA_DIRECTORY, f"{self.path} cannot be opened as a banditd data directory: {error}"
             ) from error
-        flags = self.lmdb.flags()
-        assert flags["sync"], flags
-        assert flags["metasync"], flags
-        assert not flags["writemap"], flags
-        assert not flags["map_async"], flags
         try:
-            if fresh:
-                self._initialise()
+            self._check_length(readonly=readonly)
             # Opened once: opening takes a transaction of its own, which would wait for the one it is called in.
             self.meta = self._open_meta()
             self._check_format()
-            self.log = self.lmdb.open_db(b"log", create=False)
-            self.ledger = self.lmdb.open_db(b"ledger", create=False)
-            self.requests = self.lmdb.open_db(b"requests", create=False)
-            self.snapshots = self.lmdb.open_db(b"snapshots", create=False)
-            self.settings = self.lmdb.open_db(b"settings", create=False)
+            self.log, self.ledger, self.requests, self.snapshots, self.settings = (
+                self.lmdb.open_db(name, create=False) for name in _DATABASES
+            )
+            if not readonly:
+                self.forget_dead_readers()
+        except STORE_ERRORS as error:
+            self.lmdb.close()
+            raise StartupError(Reason.DATA_FORMAT, f"{self.path}: the data is damaged: {error}") from error
         except BaseException:
             self.lmdb.close()
             raise
+        self._residency = Residency(self.path / _DATA_FILE)
 
-    def _initialise(self) -> None:
-        meta = self.lmdb.open_db(b"meta")
-        for name in (b"log", b"ledger", b"requests", b"snapshots", b"settings"):
-            self.lmdb.open_db(name)
-        with self.lmdb.begin(write=True, db=meta) as txn:
-            txn.put(_FORMAT_KEY, FORMAT)
-            txn.put(_SECRET_KEY, secrets.token_bytes(KEY_BYTES))
-            txn.put(_EPOCH_KEY, b"0")
+    def _check_free(self, *, readonly: bool) -> None:
+        """Raise unless the directory can be taken: it holds nothing but what a first start left that was cut short."""
+        if readonly:
+            raise StartupError(Reason.DATA_DIRECTORY, f"{self.path} holds no banditd data")
+        foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _OWN_FILES)
+        if foreign:
+            raise StartupError(
+                Reason.DATA_DIRECTORY, f"{self.path} is not empty and holds no banditd data (found {foreign[0]!r})"
+            )
+
+    def _check_length(self, *, readonly: bool) -> None:
+        """See that every page can be read: a read of the map beyond the end of the file would kill the process.
+
+        Raises:
+            StartupError: The file was cut.
+        """
+        file = self.path / _DATA_FILE
+        expected = (self.lmdb.info()["last_pgno"] + 1) * self.lmdb.stat()["psize"]
+        got = file.stat().st_size
+        if got >= expected:
+            return
+        # LMDB leaves pages at the end unwritten that it took and gave back in one commit: a short file may be whole.
+        # Whether it is, another process tries.
+        command = [sys.executable, "-m", "banditd.store.verify", str(self.path)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise StartupError(
+                Reason.DATA_FORMAT, f"{file} was cut: expected {expected} bytes, got {got}; restore a backup"
+            )
+        if not readonly:
+            os.truncate(file, expected)
 
     def _open_meta(self) -> "lmdb._Database":
         try:
@@ -117,10 +142,11 @@ class Env:
             )
 
     def get_meta(self, key: bytes) -> bytes | None:
-        """Return a value of the meta database."""
-        with self.lmdb.begin(db=self.meta) as txn:
+        """Return a value of the meta database; raises DataLossError."""
+        with self.reading(self.meta) as txn:
             value = txn.get(key)
-        return None if value is None else bytes(value)
+        # The format alone is written bare: it tells how the others are.
+        return value if value is None or key == _FORMAT_KEY else unseal(key, value)[2]
 
     @property
     def secret(self) -> bytes:
@@ -132,9 +158,50 @@ class Env:
     def next_epoch(self) -> int:
         """Count a start of the server and return its number."""
         epoch = int(self.get_meta(_EPOCH_KEY) or b"0") + 1
-        with self.lmdb.begin(write=True, db=self.meta) as txn:
-            txn.put(_EPOCH_KEY, str(epoch).encode())
+        try:
+            with self.lmdb.begin(write=True, db=self.meta) as txn:
+                txn.put(_EPOCH_KEY, seal(_EPOCH_KEY, 0, 0, str(epoch).encode()))
+        except STORE_ERRORS as error:
+            raise StartupError(Reason.DATA_DIRECTORY, f"{self.path} cannot be written: {error}") from error
         return epoch
+
+    @contextmanager
+    def reading(self, database: "lmdb._Database", *, buffers: bool = False) -> Iterator[lmdb.Transaction]:
+        """Begin a transaction that reads one database; what LMDB finds damaged is a DataLossError."""
+        try:
+            with self.lmdb.begin(db=database, buffers=buffers) as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise DataLossError(Reason.CORRUPT_RECORD, f"the data file is damaged: {error}") from error
+
+    def is_full(self, error: Exception) -> bool:
+        """Return whether *error* says that there is no room, which passes, and not that the disk has failed.
+
+        LMDB calls a write that was cut short an input/output error, and running out of room cuts one short first.
+        """
+        if isinstance(error, lmdb.MapFullError) or getattr(error, "errno", None) in _NO_ROOM:
+            return True
+        text = str(error)
+        if any(os.strerror(code) in text for code in _NO_ROOM):
+            return True
+        return os.strerror(errno.EIO) in text and self._room_bytes() < _ROOM_BYTES
+
+    def _room_bytes(self) -> int:
+        """Return how much the data file can still grow."""
+        disk = os.statvfs(self.path)
+        room = disk.f_bavail * disk.f_frsize
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit == resource.RLIM_INFINITY:
+            return room
+        return min(room, limit - (self.path / _DATA_FILE).stat().st_size)
+
+    def forget_dead_readers(self) -> None:
+        """Free the places of readers that died: their old view would keep pages from being used again."""
+        self.lmdb.reader_check()
+
+    def trim(self) -> None:
+        """Give mapped pages back where they have become many; see `banditd.store.residency`."""
+        self._residency.trim()
 
     def close(self) -> None:
         """Close the environment and let others write."""
@@ -153,6 +220,55 @@ class Env:
         self.close()
 
 
+def _open_lmdb(path: Path, map_bytes: int, *, readonly: bool) -> lmdb.Environment:
+    env = lmdb.open(
+        str(path),
+        map_size=map_bytes,
+        max_dbs=8,
+        max_readers=_READERS_MAX,
+        max_spare_txns=1,
+        readonly=readonly,
+        # An acknowledged fact survives: every commit is synced, data and meta page both. The page cache keeps
+        # no more of a log that is written front to back and read here and there.
+        sync=True,
+        metasync=True,
+        writemap=False,
+        readahead=False,
+        mode=0o600,
+        lib_version=_LIB_VERSION,
+    )
+    flags = env.flags()
+    assert flags["sync"], flags
+    assert flags["metasync"], flags
+    assert not flags["writemap"], flags
+    assert not flags["map_async"], flags
+    return env
+
+
+def _make_databases(path: Path) -> None:
+    """Make empty databases aside and move them into place, so that a start that is cut short leaves none half made."""
+    making = path / _MAKING
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(mode=0o700)
+    with _open_lmdb(making, _EMPTY_MAP_BYTES, readonly=False) as env:
+        with env.begin(write=True) as txn:
+            for name in _DATABASES:
+                env.open_db(name, txn=txn)
+            meta = env.open_db(b"meta", txn=txn)
+            txn.put(_FORMAT_KEY, FORMAT, db=meta)
+            txn.put(_SECRET_KEY, seal(_SECRET_KEY, 0, 0, secrets.token_bytes(KEY_BYTES)), db=meta)
+            txn.put(_EPOCH_KEY, seal(_EPOCH_KEY, 0, 0, b"0"), db=meta)
+    (making / _DATA_FILE).rename(path / _DATA_FILE)
+    shutil.rmtree(making)
+    # LMDB syncs the file; its name, and that of the directory, are ours to sync.
+    for folder in (path, path.parent):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def _lock(path: Path) -> IO[str]:
     """Take the writer's lock of a directory; the kernel drops it with the process, however that ends."""
     try:
@@ -165,5 +281,5 @@ def _lock(path: Path) -> IO[str]:
     except OSError as error:
         handle.close()
         raise StartupError(Reason.WRITER_LOCKED, f"another writer holds {path}", exit_code=3) from error
-    os.set_inheritable(handle.fileno(), False)  # noqa: FBT003 - the standard library's own signature
+    os.set_inheritable(handle.fileno(), False)
     return handle

@@ -4,10 +4,10 @@ Keys, each big-endian so that byte order is record order:
 
     log        | position: 8 |                      a sealed record; only ever appended
     ledger     | position of the decision: 8 |      a sealed LedgerEntry; absent until something was recorded of it
-    requests   | BLAKE2b of router and request: 16 |  position and count of the decisions: two 8-byte numbers
+    requests   | BLAKE2b of router and request: 16 |  sealed: position and count of the decisions, two 8-byte numbers
     settings   | position: 8 |                      the log's ModelChange and RouterChange records once more
     snapshots  | position: 8 | router id |          a sealed Snapshot
-    meta       | name |                             format, secret, epoch; books and sweeps as JSON
+    meta       | name |                             format; sealed: secret, epoch; books and sweeps as JSON
 """
 
 import hashlib
@@ -25,10 +25,23 @@ from banditd.domain.arrays import Array16
 from banditd.domain.decision import Decision
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.records import Expiry, LogEntry, ModelChange, OutcomeRecord, Record, RouterChange
+from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import DataLossError, Reason
-from banditd.store.codec import DECISION, EXPIRY, OUTCOME, decode_ledger, decode_record, encode_ledger, encode_record, name_of_kind, peek
+from banditd.store.codec import (
+    DECISION,
+    EXPIRY,
+    OUTCOME,
+    decode_ledger,
+    decode_record,
+    encode_ledger,
+    encode_record,
+    encode_snapshot,
+    name_of_kind,
+    peek,
+    seal,
+    unseal,
+)
 from banditd.store.env import Env
-from banditd.store.snapshots import StoredSnapshot, encode_snapshot
 
 _POSITION = struct.Struct(">Q")
 _REQUEST = struct.Struct(">QQ")
@@ -59,13 +72,13 @@ class Log:
     @property
     def last_position(self) -> int:
         """Position of the newest entry; 0 for an empty log."""
-        with self._env.lmdb.begin(db=self._env.log) as txn, txn.cursor() as cursor:
+        with self._env.reading(self._env.log) as txn, txn.cursor() as cursor:
             return int.from_bytes(cursor.key(), "big") if cursor.last() else 0
 
     def get(self, position: int) -> LogEntry | None:
         """Return the entry at *position*; None if there is none. Raises DataLossError."""
         key = position_key(position)
-        with self._env.lmdb.begin(db=self._env.log) as txn:
+        with self._env.reading(self._env.log) as txn:
             value = txn.get(key)
         return None if value is None else decode_record(key, value)
 
@@ -98,7 +111,7 @@ class Log:
     def scan(self, after: int) -> Iterator[LogEntry]:
         """Yield the entries above *after*, oldest first. Reads in slices, so that no old page is held for long."""
         while True:
-            with self._env.lmdb.begin(db=self._env.log) as txn, txn.cursor() as cursor:
+            with self._env.reading(self._env.log) as txn, txn.cursor() as cursor:
                 if not cursor.set_range(position_key(after + 1)):
                     return
                 chunk = []
@@ -139,7 +152,7 @@ class Log:
     def _backwards(self, before: int, kinds: tuple[int, ...]) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and value of the entries of some kinds below *before*, newest first."""
         while before > 1:
-            with self._env.lmdb.begin(db=self._env.log) as txn, txn.cursor() as cursor:
+            with self._env.reading(self._env.log) as txn, txn.cursor() as cursor:
                 at = cursor.set_range(position_key(before))
                 chunk = []
                 examined = 0
@@ -158,31 +171,40 @@ class Log:
     def ledger(self, position: int) -> LedgerEntry | None:
         """Return what is remembered of the decision at *position*; None if nothing is."""
         key = position_key(position)
-        with self._env.lmdb.begin(db=self._env.ledger) as txn:
+        with self._env.reading(self._env.ledger) as txn:
             value = txn.get(key)
         return None if value is None else decode_ledger(key, value)
 
     def request(self, key: bytes) -> tuple[int, int] | None:
         """Return position and count of the decisions of a remembered request."""
-        with self._env.lmdb.begin(db=self._env.requests) as txn:
+        with self._env.reading(self._env.requests) as txn:
             value = txn.get(key)
-        return None if value is None else _REQUEST.unpack(value)
+        return None if value is None else _decode_request(key, value)
 
     def settings(self, up_to: int) -> Iterator[LogEntry]:
         """Yield the changes of models and routers up to a position, oldest first."""
-        with self._env.lmdb.begin(db=self._env.settings) as txn, txn.cursor() as cursor:
+        with self._env.reading(self._env.settings) as txn, txn.cursor() as cursor:
             found = list(cursor)
         for key, value in found:
             if int.from_bytes(key, "big") > up_to:
                 return
             yield decode_record(key, value)
 
-    def headers(self, after: int, count_max: int) -> list[tuple[int, int, int]]:
-        """Return position, kind and time of the entries above *after*, oldest first, unchecked."""
-        with self._env.lmdb.begin(db=self._env.log) as txn, txn.cursor() as cursor:
+    def headers(self, after: int, count_max: int, until_ms: int | None = None) -> list[tuple[int, int, int]]:
+        """Return position, kind and time of the entries above *after*, oldest first, unchecked.
+
+        Ends before the first entry that is younger than *until_ms*.
+        """
+        found: list[tuple[int, int, int]] = []
+        with self._env.reading(self._env.log, buffers=True) as txn, txn.cursor() as cursor:
             if not cursor.set_range(position_key(after + 1)):
                 return []
-            return [(int.from_bytes(key, "big"), *peek(value)) for key, value in itertools.islice(cursor, count_max)]
+            for key, value in itertools.islice(cursor, count_max):
+                kind, time_ms = peek(value)
+                if until_ms is not None and time_ms > until_ms:
+                    break
+                found.append((int.from_bytes(key, "big"), kind, time_ms))
+        return found
 
     def counts(self) -> dict[str, int]:
         """Return how many entries there are of each kind."""
@@ -197,6 +219,11 @@ class Log:
         """Return a table of counters as it was last written; empty if it never was."""
         raw = self._env.get_meta(name.encode())
         return {} if raw is None else json.loads(raw)
+
+    def tidy(self) -> None:
+        """Do what keeps a long-running process small: cheap, once a second; the writer's thread only."""
+        self._env.forget_dead_readers()
+        self._env.trim()
 
     def begin(self) -> "Batch":
         """Begin a batch of writes; the writer's thread only, one at a time."""
@@ -249,15 +276,18 @@ class Batch:
 
     def put_request(self, key: bytes, position: int, count: int) -> None:
         """Remember a request."""
-        self._txn.put(key, _REQUEST.pack(position, count), db=self._env.requests)
+        self._txn.put(key, seal(key, 0, 0, _REQUEST.pack(position, count)), db=self._env.requests)
 
-    def delete_request(self, key: bytes) -> None:
-        """Forget a request."""
-        self._txn.delete(key, db=self._env.requests)
+    def delete_request(self, key: bytes, position: int) -> None:
+        """Forget a request, unless its id was used again since the decisions at *position*."""
+        value = self._txn.get(key, db=self._env.requests)
+        if value is not None and _decode_request(key, value)[0] == position:
+            self._txn.delete(key, db=self._env.requests)
 
     def put_counters(self, name: str, counters: Mapping[str, int]) -> None:
         """Write a table of counters."""
-        self._txn.put(name.encode(), json.dumps(dict(counters)).encode(), db=self._env.meta)
+        key = name.encode()
+        self._txn.put(key, seal(key, 0, 0, json.dumps(dict(counters)).encode()), db=self._env.meta)
 
     def put_snapshot(self, snapshot: StoredSnapshot, time_ms: int) -> None:
         """Store a snapshot."""
@@ -283,3 +313,12 @@ class Batch:
     def abort(self) -> None:
         """Drop the writes."""
         self._txn.abort()
+
+    def is_full(self, error: Exception) -> bool:
+        """Return whether *error* says that there is no room; see `Env.is_full`."""
+        return self._env.is_full(error)
+
+
+def _decode_request(key: bytes, value: bytes) -> tuple[int, int]:
+    position, count = _REQUEST.unpack(unseal(key, value)[2])
+    return position, count

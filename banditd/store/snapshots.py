@@ -1,52 +1,9 @@
 """Stored copies of learnt states. Those of all routers at one position make a set."""
 
-from dataclasses import dataclass
-
-from banditd_proto.storage.v1 import records_pb2 as pb
-
+from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import DataLossError
-from banditd.store.codec import seal, unseal
+from banditd.store.codec import decode_snapshot
 from banditd.store.env import Env
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSnapshot:
-    """A router's learnt state at a position.
-
-    Attributes:
-        router_id: The router.
-        position: Log position of the set.
-        version: Version of the router's policy at that position.
-        policy: Name of the preset.
-        time_ms: When it was stored.
-        state: See `banditd.policies.snapshot_codec`.
-    """
-
-    router_id: str
-    position: int
-    version: int
-    policy: str
-    time_ms: int
-    state: bytes
-
-
-def encode_snapshot(key: bytes, snapshot: StoredSnapshot, time_ms: int) -> bytes:
-    """Return the bytes of a snapshot that is stored under *key*."""
-    message = pb.Snapshot(
-        router_id=snapshot.router_id,
-        position=snapshot.position,
-        policy_version=snapshot.version,
-        create_time_ms=time_ms,
-        policy=snapshot.policy,
-        state=snapshot.state,
-    )
-    return seal(key, 0, time_ms, message.SerializeToString())
-
-
-def decode_snapshot(key: bytes, value: bytes) -> StoredSnapshot:
-    """Return the snapshot that `encode_snapshot` made *value* of; raises DataLossError."""
-    m = pb.Snapshot.FromString(unseal(key, value)[2])
-    return StoredSnapshot(m.router_id, m.position, m.policy_version, m.policy, m.create_time_ms, m.state)
 
 
 class Snapshots:
@@ -57,7 +14,7 @@ class Snapshots:
 
     def positions(self) -> list[int]:
         """Return the positions of the sets, newest first."""
-        with self._env.lmdb.begin(db=self._env.snapshots) as txn, txn.cursor() as cursor:
+        with self._env.reading(self._env.snapshots) as txn, txn.cursor() as cursor:
             found = {int.from_bytes(key[:8], "big") for key in cursor.iternext(values=False)}
         return sorted(found, reverse=True)
 
@@ -69,7 +26,7 @@ class Snapshots:
         """
         prefix = position.to_bytes(8, "big")
         found = {}
-        with self._env.lmdb.begin(db=self._env.snapshots) as txn, txn.cursor() as cursor:
+        with self._env.reading(self._env.snapshots) as txn, txn.cursor() as cursor:
             at = cursor.set_range(prefix)
             while at and cursor.key().startswith(prefix):
                 snapshot = decode_snapshot(cursor.key(), cursor.value())

@@ -8,9 +8,41 @@ from structlog.typing import EventDict, WrappedLogger
 
 # What a line may carry. Anything else is dropped, so that a payload cannot slip in through a new call.
 ALLOWED_KEYS = frozenset(
-    """event level timestamp logger exception exc_info code method reason message listen metrics_listen data router
-    model policy position version count decisions outcomes seconds ms signal path grace_ms epoch kernels pid bytes
-    cache kept address""".split()
+    [
+        "event",
+        "level",
+        "timestamp",
+        "logger",
+        "exception",
+        "exc_info",
+        "code",
+        "method",
+        "reason",
+        "message",
+        "listen",
+        "metrics_listen",
+        "data",
+        "router",
+        "model",
+        "policy",
+        "position",
+        "version",
+        "count",
+        "decisions",
+        "outcomes",
+        "seconds",
+        "ms",
+        "signal",
+        "path",
+        "grace_ms",
+        "epoch",
+        "kernels",
+        "pid",
+        "bytes",
+        "cache",
+        "kept",
+        "address",
+    ]
 )
 
 

@@ -51,7 +51,7 @@ class ServerCollector(Collector):
         """Yield the metrics as they are now."""
         calls = CounterMetricFamily("banditd_calls", "Finished calls.", labels=("method", "code"))
         seconds = HistogramMetricFamily("banditd_call_seconds", "Time from arrival to answer.", labels=("method",))
-        for name, method in self._methods.items():
+        for name, method in list(self._methods.items()):
             for code, count in list(method.codes.items()):
                 calls.add_metric((name, code), count)
             total = 0

@@ -117,9 +117,9 @@ async def test_a_silent_server_costs_the_deadline_and_no_more(server, caller):
     server.play("Route", HANG)
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        await caller("route", [1.0], timeout=0.05)
-    assert 0.04 <= time.monotonic() - start < 2.0
-    assert 0 < server.received[0].remaining_s <= 0.06
+        await caller("route", [1.0], timeout=0.2)
+    assert 0.19 <= time.monotonic() - start < 2.0
+    assert 0 < server.received[0].remaining_s <= 0.21
 
 
 async def test_the_deadline_counts_retries(server, connect):
@@ -137,10 +137,10 @@ async def test_an_unavailable_server_does_not_outlast_the_deadline(server, conne
     """However many tries are allowed."""
     server.play("Route", *[UNAVAILABLE] * 1000)
     start = time.monotonic()
-    with pytest.raises(Unavailable):
-        await connect(retry=RetryPolicy(10_000, 0.005, 0.005))("route", [1.0], timeout=0.05)
+    with pytest.raises((Unavailable, DeadlineExceeded)):  # which one, is a matter of where the time runs out
+        await connect(retry=RetryPolicy(10_000, 0.02, 0.02))("route", [1.0], timeout=0.2)
     assert time.monotonic() - start < 2.0
-    assert 2 <= len(server.received) < 30
+    assert 2 <= len(server.received) <= 20  # pauses of at least 10 ms
 
 
 async def test_calls_have_the_clients_timeouts(server, connect):

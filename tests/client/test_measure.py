@@ -156,7 +156,7 @@ async def test_a_report_never_masks_the_bodys_exception(server, connect, refusal
     if refusal:
         server.play("RecordOutcome", *[refusal] * 50)
     raised = KeyError("body")
-    call, error = await connect(timeout=0.2).measured(ROUTE, raising(raised, **values))
+    call, error = await connect().measured(ROUTE, raising(raised, **values))
     assert error is raised
     assert call.status is None
     assert call.report_error is not None
@@ -165,7 +165,7 @@ async def test_a_report_never_masks_the_bodys_exception(server, connect, refusal
 async def test_a_server_out_of_reach_does_not_cost_the_answer(server, connect, caplog):
     """The model has answered; the report is logged as lost, without a word of the prompt."""
     server.play("RecordOutcome", *[UNAVAILABLE] * 50)
-    call, error = await connect(timeout=0.2).measured(ROUTE, setting())
+    call, error = await connect().measured(ROUTE, setting())
     assert error is None
     assert call.status is None
     assert type(call.report_error) is Unavailable

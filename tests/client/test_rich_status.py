@@ -46,5 +46,5 @@ def test_damaged_bytes_give_a_status(info, data):
 def test_fields_of_other_wire_types_are_skipped():
     """A newer status may have fixed-width and varint fields before the ones that are known."""
     info = packed(error_details_pb2.ErrorInfo(reason="R", domain="banditd"))
-    newer = bytes([4 << 3 | 1]) + bytes(8) + bytes([5 << 3 | 5]) + bytes(4) + bytes([6 << 3, 0x80, 0x01])
+    newer = bytes([4 << 3 | 1]) + b"\xff" * 8 + bytes([5 << 3 | 5]) + b"\xff" * 4 + bytes([6 << 3, 0x80, 0x01])
     assert parse(newer + status_pb2.Status(details=[info]).SerializeToString()).reason == "R"

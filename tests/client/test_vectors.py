@@ -93,7 +93,7 @@ def test_doubles_are_rounded_as_numpy_rounds_them(values):
         (["0.5"], TypeError, None),
         (None, TypeError, None),
     ],
-    ids=str,
+    ids=["odd", "odd-view", "matrix", "scalar", "str", "complex", "text", "text-view", "list-of-text", "none"],
 )
 def test_what_is_no_vector_is_refused(embedding, error, message):
     """A mistake in the caller's code is named before anything is sent."""

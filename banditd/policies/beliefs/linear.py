@@ -21,8 +21,8 @@ from typing import Final
 
 import numpy as np
 
-from banditd.domain.model import ModelSpec
 from banditd.domain.arrays import Array32, Array64, frozen
+from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.errors import DataLossError, Reason
 from banditd.features.spec import INTERCEPT
@@ -50,6 +50,8 @@ _NOISE_GUESS_COUNT: Final = 10.0
 # Logs of zeros would dominate everything; less than these is a zero that was rounded.
 _COST_USD_MIN: Final = 1e-9
 _LATENCY_MS_MIN: Final = 1e-3
+# A price below this is none: over a denormal price a cost would be infinite, and nothing could be learnt after it.
+_PRICE_MTOK_USD_MIN: Final = 1e-12
 # exp() of what a log regression predicts stays finite and above zero.
 _LOG_MAX: Final = 60.0
 
@@ -98,9 +100,11 @@ class Regression:
             predicted, width_sq = update_ridge_forgetting(
                 self.a_inv, self.theta, row, value, 1.0, penalties, self._prior_theta(), retention, int(numbers[4])
             )
-            numbers[4] = (numbers[4] + 1.0) % len(self.theta)
         error = value - predicted
+        if not math.isfinite(error):
+            return  # the kernels change nothing where an input is not finite, and neither do we
         numbers[1] += 1.0
+        numbers[4] = (numbers[4] + 1.0) % len(self.theta)
         numbers[2] = numbers[2] * retention + error * error / (1.0 + width_sq)
         numbers[3] = numbers[3] * retention + 1.0
 
@@ -199,7 +203,8 @@ class LinearBelief:
         if lesson.quality is not None:
             quality.learn(row, lesson.quality, self._penalties, self._retention)
         if lesson.cost_usd is not None and not _is_free(model):
-            unit = lesson.price_mtok_usd if model.price is not None and lesson.price_mtok_usd else _unit_price(model)
+            told = lesson.price_mtok_usd or 0.0
+            unit = told if model.price is not None and told >= _PRICE_MTOK_USD_MIN else _unit_price(model)
             cost.learn(row, math.log(max(lesson.cost_usd, _COST_USD_MIN) / unit), self._penalties, self._retention)
         if lesson.latency_ms is not None:
             latency.learn(row, math.log(max(lesson.latency_ms, _LATENCY_MS_MIN)), self._penalties, self._retention)
@@ -234,7 +239,10 @@ class LinearBelief:
             stale = [k for k, model in enumerate(models) if model.slot in self._changed]
         else:
             width = len(self._penalties)
-            theta, a_inv = np.empty((3, len(models), width), np.float32), np.empty((len(models), width, width), np.float32)
+            theta, a_inv = (
+                np.empty((3, len(models), width), np.float32),
+                np.empty((len(models), width, width), np.float32),
+            )
             stale = list(range(len(models)))
         for k in stale:
             a_inv[k] = arms[k][_QUALITY].a_inv
@@ -306,7 +314,7 @@ class LinearBelief:
         hasher = hashlib.blake2b(digest_size=16)
         for name, array in self.to_arrays().items():
             hasher.update(name.encode())
-            hasher.update(np.ascontiguousarray(array))
+            hasher.update(array.tobytes())
         return hasher.digest()
 
     def _arm(self, model: ModelSpec) -> _Arm:
@@ -343,13 +351,13 @@ class LinearBelief:
 
 def _is_free(model: ModelSpec) -> bool:
     """Return whether the model costs nothing whatever was billed: there is no ratio to learn."""
-    return model.price is not None and model.price.blended_mtok_usd == 0.0
+    return model.price is not None and model.price.blended_mtok_usd < _PRICE_MTOK_USD_MIN
 
 
 def _unit_price(model: ModelSpec) -> float:
     """Return what costs are learnt as ratios to: the blended price, or a dollar where there is none."""
     blended = 0.0 if model.price is None else model.price.blended_mtok_usd
-    return blended if blended > 0.0 else 1.0
+    return blended if blended >= _PRICE_MTOK_USD_MIN else 1.0
 
 
 def _cost_offset(model: ModelSpec, cost: Regression) -> float:
@@ -358,4 +366,4 @@ def _cost_offset(model: ModelSpec, cost: Regression) -> float:
         # Without a price the cost is known as far as it was reported.
         return 0.5 * cost.noise_variance if cost.count else math.nan
     blended = model.price.blended_mtok_usd
-    return math.log(blended) + 0.5 * cost.noise_variance if blended > 0.0 else -math.inf
+    return math.log(blended) + 0.5 * cost.noise_variance if blended >= _PRICE_MTOK_USD_MIN else -math.inf

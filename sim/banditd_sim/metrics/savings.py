@@ -12,6 +12,9 @@ from banditd_sim.metrics.arrays import finite_vector, same_length
 from banditd_sim.metrics.errors import MetricError
 from banditd_sim.metrics.hull import fixed_mix_hull, hull_quality
 
+# Below any difference in quality that means something, above the rounding of a mean of a million values.
+_QUALITY_ROUNDING = 1e-9
+
 
 def cost_saving_at_quality(
     cost: npt.ArrayLike,
@@ -43,7 +46,8 @@ def cost_saving_at_quality(
         raise MetricError("reference_cost", "> 0", reference_cost)
     if not share > 0.0:
         raise MetricError("share", "> 0", share)
-    wanted = share * reference_quality
+    # A product of two decimals can round up past the quality that it names (0.75 x 0.8 > 0.6).
+    wanted = share * reference_quality - _QUALITY_ROUNDING
     if mixed:
         hull = fixed_mix_hull(c, q)
         if wanted > hull.quality[-1]:

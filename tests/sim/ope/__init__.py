@@ -1,0 +1,1 @@
+"""Tests of off-policy evaluation, and the synthetic worlds that they share."""

@@ -8,8 +8,8 @@ import pytest
 from banditd_sim.ope import (
     ESTIMATORS,
     INTERVALS,
-    LoggedRounds,
     LogError,
+    LoggedRounds,
     Settings,
     SupportError,
     category_target,
@@ -88,9 +88,7 @@ def test_a_reward_in_another_range_scales_with_it():
     log, target = log_and_target()
     scaled = with_reward(log, 10.0 * log.reward - 3.0, reward_min=-3.0, reward_max=7.0)
     names, intervals = ("snips", "dr", "sndr"), ("normal", "confidence_sequence")
-    for a, b in zip(
-        evaluate(log, target, names, intervals), evaluate(scaled, target, names, intervals), strict=True
-    ):
+    for a, b in zip(evaluate(log, target, names, intervals), evaluate(scaled, target, names, intervals), strict=True):
         assert (b.value, b.low, b.high) == pytest.approx(
             (10 * a.value - 3, 10 * a.low - 3, 10 * a.high - 3), rel=1e-6, nan_ok=True
         )

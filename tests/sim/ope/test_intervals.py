@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banditd_sim.ope import (
@@ -52,6 +52,7 @@ def test_ratio_error_by_hand():
     assert standard_error(terms) == pytest.approx(math.sqrt(0.25 / 3.0) / (4.0 / 3.0))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(seeds)
 def test_a_higher_level_is_not_narrower(seed):
     """For every interval: alpha .01 contains alpha .2."""
@@ -70,6 +71,7 @@ def test_a_higher_level_is_not_narrower(seed):
     assert (wide.high >= narrow.high).all()
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(seeds)
 def test_the_same_rounds_twice_are_not_wider(seed):
     """Doubling the data cannot widen an interval at a fixed level."""
@@ -125,6 +127,7 @@ def test_bootstraps_are_repeatable_and_shared():
     assert bootstrap_interval(snips, seed=10) != alone
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(seeds, st.floats(0.0, 3.0))
 def test_streaming_equals_batch(seed, slack):
     """Round by round and all at once, bit for bit in the sums, at every round."""
@@ -150,6 +153,7 @@ def test_looks_do_not_change_the_bounds():
     assert some.high == pytest.approx(every.high[[6, 99, 299]])
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(seeds)
 def test_dr_outcomes_have_the_mean_and_the_bound_they_promise(seed):
     """Averaged exactly over the logged pmf, low has the target's value as its mean and never falls below -slack."""

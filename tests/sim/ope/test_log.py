@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from banditd_sim.ope import LoggedRounds, LogError, take, with_reward
+from banditd_sim.ope import LogError, LoggedRounds, take, with_reward
 
 GOOD = {
     "action": [0, 1, 1],

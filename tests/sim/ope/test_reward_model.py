@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from banditd_sim.ope import (
-    LoggedRounds,
     LogError,
+    LoggedRounds,
     OpeError,
     cross_fitted_boosting,
     cross_fitted_ridge,

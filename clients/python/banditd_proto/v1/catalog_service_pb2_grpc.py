@@ -97,6 +97,7 @@ class CatalogServiceServicer(object):
 
     def DeleteModel(self, request, context):
         """Removes a model. What was learnt of it stays in the log; created again under its name it starts from its prior.
+        FAILED_PRECONDITION (`MODEL_IN_USE`) while a router names it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,1 @@
+"""Worlds in which a router decides and sees what came of it."""

@@ -1,0 +1,162 @@
+"""Makes the golden bytes of the data directory: python tests/golden/disk/make_disk.py.
+
+Run once per file. What exists is left alone: old bytes must decode to the same value for ever.
+"""
+
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from banditd.domain.context import Context
+from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
+from banditd.domain.ledger import LedgerEntry
+from banditd.domain.model import ModelSpec, Price
+from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
+from banditd.domain.records import Expiry, FeatureFit, ModelChange, OutcomeRecord, Restore, RouterChange
+from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.domain.snapshot import StoredSnapshot
+from banditd.store import codec
+from banditd.store.log import position_key
+
+_TIME_MS = 1_790_000_000_123
+_ID = bytes(range(16))
+
+
+def _decision(**changes):
+    values = {
+        "decision_id": _ID,
+        "router_id": "default",
+        "request_id": "",
+        "request_digest": b"",
+        "context": Context(np.array([0.5, -1.25, 65504.0, 6e-8], np.float16)),
+        "slots": np.array([0, 3, 65535], np.uint16),
+        "choice": Choice(
+            index=1,
+            pmf=np.array([0.25, 0.75, 0.0]),
+            exclusions=np.array([0, 0, 1], np.uint8),
+            expected=np.array([[0.5, 0.75, 0.25], [0.001, np.nan, 0.0], [100.0, 2000.0, 1.5]], np.float32),
+            source=DecisionSource.POLICY,
+        ),
+        "uniform": 0.5,
+        "objective": Objective(10.0, 0.125),
+        "limits": NO_LIMITS,
+        "policy": "linucb",
+        "policy_version": 41,
+        "learnable": True,
+    }
+    return Decision(**(values | changes))
+
+
+# Name to position, time and record.
+RECORDS = {
+    "decision": (42, _TIME_MS, _decision()),
+    "decision_of_a_batch": (
+        2**40,
+        _TIME_MS,
+        _decision(
+            request_id="r-1",
+            request_digest=_ID[::-1],
+            context=Context(np.array([1.0, 0.0], np.float16), 350, "code", "s-7"),
+            limits=Limits(0.01, 5000.0, 0.25, ("eu", "vision")),
+            choice=Choice(
+                index=0,
+                pmf=np.array([1.0]),
+                exclusions=np.zeros(1, np.uint8),
+                expected=np.array([[0.5], [0.001], [2000.0]], np.float32),
+                source=DecisionSource.FALLBACK,
+            ),
+            slots=np.array([7], np.uint16),
+            learnable=False,
+            batch_row=3,
+            batch_row_count=8,
+        ),
+    ),
+    "outcome": (
+        43,
+        _TIME_MS + 1,
+        OutcomeRecord(
+            "default",
+            42,
+            Outcome(_ID, "o-1", 0.75, 0.002, 350, 120, 1250.5, Failure.NONE, -1, _TIME_MS),
+            Ruling(OutcomeStatus.APPLIED, Lesson(0.75, 0.002, 1.5, 1250.5), Resolution.OBSERVED),
+        ),
+    ),
+    "outcome_of_a_failure": (
+        44,
+        _TIME_MS + 2,
+        OutcomeRecord(
+            "default",
+            42,
+            Outcome(_ID, failure=Failure.REFUSAL, served_slot=0, quality=0.0),
+            Ruling(OutcomeStatus.OVERRIDDEN, resolution=Resolution.CENSORED),
+        ),
+    ),
+    "expiry": (45, _TIME_MS, Expiry("default", (1, 2, 40), 0.0)),
+    "expiry_without_quality": (46, _TIME_MS, Expiry("other", (3,), None)),
+    "model_change": (
+        47,
+        _TIME_MS,
+        ModelChange(
+            "vendor/model-1",
+            3,
+            ModelSpec(3, "vendor/model-1", Price(0.25, 1.25), 128_000, ("eu",), False, 0.5, 900.0, 1, 2),
+        ),
+    ),
+    "model_without_price": (48, _TIME_MS, ModelChange("m", 0, ModelSpec(0, "m"))),
+    "model_removal": (49, _TIME_MS, ModelChange("m", 0, None)),
+    "router_change": (
+        50,
+        _TIME_MS,
+        RouterChange(
+            "support",
+            RouterSpec(
+                router_id="support",
+                policy=PolicySpec("linucb", MappingProxyType({"alpha": 0.5, "floor": 0.01})),
+                embedding_dimension=384,
+                embedding_model="minilm",
+                model_ids=("m", "vendor/model-1"),
+                objective=Objective(10.0, 0.0),
+                fallback_model_id="m",
+                attribution_window_ms=3_600_000,
+                default_quality=0.0,
+                quality_guess=0.625,
+                create_time_ms=3,
+                update_time_ms=4,
+            ),
+        ),
+    ),
+    "router_removal": (51, _TIME_MS, RouterChange("support", None)),
+    "feature_fit": (52, _TIME_MS, FeatureFit("support", b"\x00\x01spec\xff", 1024)),
+    "restore": (53, _TIME_MS, Restore("support", 40, b"\x00\x01state\xff")),
+}
+
+LEDGER_KEY = position_key(42)
+LEDGER = LedgerEntry(
+    resolution=Resolution.OBSERVED,
+    learnt=Metric.QUALITY | Metric.LATENCY,
+    id_digests=(b"identity", b"identit2"),
+    content_digests=(b"content1", b"content2"),
+    positions=(43, 44),
+)
+LEDGER_BYTES = codec.encode_ledger(LEDGER_KEY, LEDGER)
+SNAPSHOT = StoredSnapshot("support", 60, 52, "linucb", _TIME_MS, b"state\x00\xff")
+SNAPSHOT_KEY = position_key(60) + b"support"
+SNAPSHOT_BYTES = codec.encode_snapshot(SNAPSHOT_KEY, SNAPSHOT, _TIME_MS)
+
+
+def main() -> None:
+    """Write the files that are missing."""
+    here = Path(__file__).resolve().parent
+    made = {
+        name: codec.encode_record(position_key(position), time_ms, record)
+        for name, (position, time_ms, record) in RECORDS.items()
+    }
+    for name, raw in {**made, "ledger": LEDGER_BYTES, "snapshot": SNAPSHOT_BYTES}.items():
+        file = here / f"{name}.bin"
+        if not file.exists():
+            file.write_bytes(raw)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Every kernel equals its twin in tests/reference, which computes the same by another route."""
+
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from banditd.kernels import COMPILED, KERNELS
+
+SEEDS = range(12 if COMPILED else 4)
+SIZES = {
+    "K": (1, 3, 10),
+    "N": (1, 5, 26, 66),
+    "B": (1, 3, 9),
+    "M": (1, 3),
+    "E": (1, 7, 96),
+    "D": (1, 6, 16),
+    "R": (1, 8),
+}
+
+
+def _precisions(rng, n, count):
+    """Inverses of Gram matrices as snapshots hold them: float32, symmetric, of very different conditions."""
+    matrices = []
+    for _ in range(count):
+        rows = rng.normal(size=(rng.integers(1, 3 * n + 2), n)) * rng.choice([0.1, 1.0, 10.0])
+        inverse = np.linalg.inv(rows.T @ rows + np.eye(n))
+        matrices.append((inverse + inverse.T) / 2)
+    return np.array(matrices)
+
+
+def _utilities(rng, k):
+    kind = rng.integers(4)
+    if kind == 0:
+        return np.full(k, rng.normal())
+    if kind == 1:
+        return rng.integers(0, 3, k).astype(float)
+    return rng.normal(size=k) * 10.0 ** rng.integers(-3, 3)
+
+
+def _pmf(rng, eligible):
+    pmf = rng.random(len(eligible)) ** 4 * eligible
+    return pmf / pmf.sum()
+
+
+# What cannot be drawn from a standard normal distribution, by kernel and parameter; s holds the sizes.
+SPECIAL = {
+    "a_inv": lambda rng, s: (
+        _precisions(rng, s["N"], s["K"]) if "K" in s else np.ascontiguousarray(_precisions(rng, s["N"], 1)[0])
+    ),
+    "eligible": lambda rng, s: (np.arange(s["K"]) == rng.integers(s["K"])) | (rng.random(s["K"]) < 0.7),
+    "u": lambda rng, s: _utilities(rng, s["K"]),
+    "spread": lambda rng, s: np.abs(_utilities(rng, s["K"])),
+    "sd": lambda rng, s: np.exp(rng.normal(size=s["K"]) * rng.choice([0, 1, 3])) * (rng.random(s["K"]) > 0.2),
+    "alpha": lambda rng, _: rng.random(),
+    "temperature": lambda rng, _: 10.0 ** rng.uniform(-2, 2),
+    "gamma": lambda rng, s: rng.uniform(0.5, 1.0) if "N" in s else 10.0 ** rng.uniform(-2, 4),
+    "floor": lambda rng, _: rng.choice([0.0, 0.05, 1.0, rng.random()]),
+    "scale": lambda rng, _: 10.0 ** rng.uniform(-3, 1),
+    "row_norm_max": lambda rng, _: 10.0 ** rng.uniform(-1, 2),
+    "phase": lambda rng, s: rng.uniform(0, 2 * np.pi, s["R"]),
+    "y": lambda rng, _: rng.normal(),
+    "weight": lambda rng, _: rng.choice([0.0, 1.0, 2.0, rng.random()]),
+    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s["N"]),
+    "cursor": lambda rng, _: int(rng.integers(0, 1000)),
+}
+
+
+def _arguments(kernel, seed):
+    """Make arguments that are legal for *kernel*, read-only where it must not write."""
+    rng = np.random.default_rng([seed, *kernel.name.encode()])
+    letters = {letter for parameter in kernel.parameters for letter in parameter.shape}
+    sizes = {letter: int(rng.choice(SIZES[letter])) for letter in sorted(letters)}
+    names = list(inspect.signature(kernel.python).parameters)
+    drawn = {}
+    for name, parameter in zip(names, kernel.parameters, strict=True):
+        shape = tuple(sizes[letter] for letter in parameter.shape)
+        value = None
+        if name in SPECIAL and (shape or name != "u"):  # the u of draw is a uniform number
+            value = SPECIAL[name](rng, sizes)
+        if name == "pmf":
+            eligible = np.array(SPECIAL["eligible"](rng, sizes))
+            value = _pmf(rng, eligible)
+            drawn["mask_of_pmf"] = eligible
+        if name == "eligible" and "mask_of_pmf" in drawn:
+            value = drawn["mask_of_pmf"]
+        if value is None:
+            value = rng.normal(size=shape) if shape else rng.random()
+        if parameter.out:
+            value = np.full(shape, 7.0)
+        if shape:
+            value = np.ascontiguousarray(value, parameter.dtype)
+            assert value.shape == shape, name
+        drawn[name] = value
+    return [drawn[name] for name in names]
+
+
+def _call(function, kernel, arguments):
+    """Call with copies; return everything that was written or returned."""
+    copies = [np.array(a) if isinstance(a, np.ndarray) else a for a in arguments]
+    for copy, parameter in zip(copies, kernel.parameters, strict=True):
+        if isinstance(copy, np.ndarray):
+            copy.setflags(write=parameter.mutable)
+    result = function(*copies)
+    results = result if isinstance(result, tuple) else () if result is None else (result,)
+    return [
+        *(np.asarray(r) for r in results),
+        *(copy for copy, parameter in zip(copies, kernel.parameters, strict=True) if parameter.mutable),
+    ]
+
+
+def _twin(kernel):
+    return getattr(importlib.import_module(f"tests.reference.{kernel.module}"), kernel.name)
+
+
+# Absolute, with as much relative: float32 sums of some dozens of terms of size 1 to 10, else rounding of float64.
+TOLERANCE = {
+    "score_linear": 3e-5,
+    "score_linear_rows": 3e-5,
+    "score_models": 3e-5,
+    "project": 2e-5,
+    "project_rows": 2e-5,
+    "fourier": 5e-6,
+    "fourier_rows": 5e-6,
+    "probability_best": 1e-7,
+    "update_ridge": 1e-9,
+    "update_ridge_forgetting": 1e-9,
+}
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_a_kernel_has_a_twin_with_the_same_parameters(name):
+    """A kernel without an independent second opinion does not land."""
+    assert list(inspect.signature(_twin(KERNELS[name])).parameters) == list(
+        inspect.signature(KERNELS[name].python).parameters
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_a_kernel_equals_its_twin(name, seed):
+    """What it writes and returns is what the other route gives, within the rounding of its arithmetic."""
+    kernel = KERNELS[name]
+    arguments = _arguments(kernel, seed)
+    tolerance = TOLERANCE.get(name, 1e-12)
+    ours = _call(kernel.function, kernel, arguments)
+    theirs = _call(_twin(kernel), kernel, arguments)
+    for our, their in zip(ours, theirs, strict=True):
+        assert np.isfinite(their).all()
+        np.testing.assert_allclose(our, their, rtol=tolerance, atol=tolerance)
+
+
+def _digests():
+    """Hash what every kernel makes of the same arguments, bit for bit."""
+    digests = {}
+    for name, kernel in sorted(KERNELS.items()):
+        for seed in range(3):
+            results = _call(kernel.function, kernel, _arguments(kernel, seed))
+            digests[f"{name} {seed}"] = hashlib.sha256(b"".join(r.tobytes() for r in results)).hexdigest()
+    return digests
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
+def test_compiled_and_interpreted_give_the_same_bits(root_dir):
+    """Strict arithmetic: no reordered sum, no fused multiply-add, no function of the C library. So machines agree.
+
+    The interpreter runs in a process of its own, for in this one the helpers that kernels call are compiled too.
+    """
+    code = "import json; from tests.kernels import test_twins; print(json.dumps(test_twins._digests()))"
+    interpreted = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=root_dir,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert json.loads(interpreted.stdout) == _digests()
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_inputs_stay_as_they_were(name):
+    """Read-only arrays are accepted, and only what is declared mutable is written."""
+    kernel = KERNELS[name]
+    arguments = _arguments(kernel, 0)
+    copies = [np.array(a) if isinstance(a, np.ndarray) else a for a in arguments]
+    kernel.function(*copies)
+    for before, after, parameter in zip(arguments, copies, kernel.parameters, strict=True):
+        if isinstance(before, np.ndarray) and not parameter.mutable:
+            np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    "name, single",
+    [
+        ("score_linear_rows", "score_linear"),
+        ("score_mean_rows", "score_mean"),
+        ("project_rows", "project"),
+        ("fourier_rows", "fourier"),
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 2, 5, 70])
+def test_a_batch_gives_the_bits_of_its_rows(name, single, batch, monkeypatch):
+    """A prompt is routed alike alone and in a batch of any size."""
+    monkeypatch.setitem(SIZES, "B", (batch if COMPILED else min(batch, 5),))
+    monkeypatch.setitem(SIZES, "N", (26,))
+    monkeypatch.setitem(SIZES, "E", (67,))
+    kernel = KERNELS[name]
+    arguments = _arguments(kernel, 3)
+    together = _call(kernel.function, kernel, arguments)
+    batched = ["B" in parameter.shape for parameter in kernel.parameters]
+    for b in range(together[0].shape[0]):
+        row = [argument[b] if is_batched else argument for argument, is_batched in zip(arguments, batched, strict=True)]
+        alone = _call(KERNELS[single].function, KERNELS[single], row)
+        for ours, theirs in zip(together, alone, strict=True):
+            assert ours[b].tobytes() == theirs.tobytes()
+
+
+def test_scoring_all_metrics_gives_the_bits_of_scoring_each():
+    """The fused kernel saves calls, nothing else."""
+    kernel = KERNELS["score_models"]
+    theta, a_inv, x, out_mean, out_width_sq = _arguments(kernel, 1)
+    means, width_sq = _call(kernel.function, kernel, [theta, a_inv, x, out_mean, out_width_sq])
+    for m in range(theta.shape[0]):
+        linear = KERNELS["score_linear"]
+        mean, width = _call(linear.function, linear, [theta[m], a_inv, x, out_mean[m], out_width_sq])
+        assert mean.tobytes() == means[m].tobytes()
+        assert width.tobytes() == width_sq.tobytes()

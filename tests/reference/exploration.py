@@ -1,0 +1,49 @@
+"""Twins of the kernels in ``exploration.py``: on the eligible models only, in whole-array operations."""
+
+import numpy as np
+
+
+def _scatter(eligible, values, out):
+    out[:] = 0.0
+    out[eligible] = values
+
+
+def greedy(u, eligible, out_pmf):
+    """Equal shares among the largest."""
+    best = u[eligible] == u[eligible].max()
+    _scatter(eligible, best / best.sum(), out_pmf)
+
+
+def ucb(u, spread, eligible, alpha, out_pmf):
+    """Greedy on the upper bound."""
+    greedy(u + alpha * spread, eligible, out_pmf)
+
+
+def softmax(u, eligible, temperature, out_pmf):
+    """By the logarithm of the sum."""
+    scaled = u[eligible] / temperature
+    _scatter(eligible, np.exp(scaled - np.logaddexp.reduce(scaled)), out_pmf)
+
+
+def inverse_gap(u, eligible, gamma, out_pmf):
+    """As in the paper, averaged over every choice of the best among equals."""
+    u = u[eligible]
+    choices = []
+    for best in np.flatnonzero(u == u.max()):
+        pmf = 1.0 / (len(u) + gamma * (u[best] - u))
+        pmf[best] = 0.0
+        pmf[best] = 1.0 - pmf.sum()
+        choices.append(pmf)
+    _scatter(eligible, np.mean(choices, axis=0), out_pmf)
+
+
+def mix_floor(pmf, eligible, floor):
+    """A mixture with the uniform distribution over the eligible ones."""
+    pmf[:] = (1 - floor) * pmf * eligible + floor * eligible / eligible.sum()
+
+
+def draw(pmf, u):
+    """By binary search in the cumulative sum."""
+    cdf = np.cumsum(pmf)
+    k = int(np.searchsorted(cdf, u * cdf[-1], side="right"))
+    return min(k, int(np.flatnonzero(pmf)[-1]))
