@@ -22,6 +22,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 # The locks are complete, so pip neither resolves nor builds. Byte code is made at first import, which is sooner than
 # making it for everything.
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+# Where an environment forbids byte code, every start of every process would parse its packages anew.
+export PYTHONDONTWRITEBYTECODE :=
 PIP_LOCKED := $(PIP) install --no-deps --no-compile --require-hashes --only-binary :all:
 PIP_OURS := $(PIP) install --no-deps --no-build-isolation
 

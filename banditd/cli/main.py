@@ -1,6 +1,11 @@
 """banditd: the command."""
 
+import os
 import sys
+
+# Before NumPy is loaded. Only the rare fits of an encoding use linear algebra, and idle threads of its library, which
+# spin, would take the cores from the calls that are served meanwhile.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 

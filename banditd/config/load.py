@@ -1,5 +1,6 @@
 """Reads the configuration: defaults, then the file, then the environment."""
 
+import contextlib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -54,10 +55,8 @@ def _overlay(tree: dict[str, Any], name: str, value: str) -> None:
     if not key:
         raise StartupError(Reason.CONFIG, f"environment: {name}: expected {PREFIX}<SECTION>__<KEY>")
     parsed: Any = value
-    try:
+    with contextlib.suppress(tomllib.TOMLDecodeError):  # a bare word is a string
         parsed = tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
-        pass  # a bare word is a string
     inner = tree.setdefault(section, {})
     if not isinstance(inner, dict):
         raise StartupError(Reason.CONFIG, f"environment: {name}: {section} is a list and set in the file only")

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 import json
 from typing import Any
 
@@ -16,7 +17,7 @@ def field_meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(schema))
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == struct.__name__)
     meanings = {}
-    for field, below in zip(body, body[1:], strict=False):
+    for field, below in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
             assert isinstance(below.value, ast.Constant)
             meanings[field.target.id] = " ".join(str(below.value.value).split())

@@ -13,6 +13,9 @@ from banditd.kernels.projection import fourier, fourier_rows, project, project_r
 _LENGTH_CENTRE: Final = math.log(400.0)
 _LENGTH_SCALE: Final = 1.0 / 3.0
 _BODY: Final = LENGTH + 1
+# Looking up a member of an enumeration takes a tenth of the time of an encoding.
+_INTERCEPT_ONLY: Final = FeatureKind.INTERCEPT_ONLY
+_FOURIER: Final = FeatureKind.FOURIER
 
 
 def length_feature(input_tokens: int) -> float:
@@ -31,16 +34,17 @@ def encode(spec: FeatureSpec, embedding: Array16, input_tokens: int) -> Array32:
     Returns:
         Shape (N,), float32.
     """
-    row = np.empty(spec.row_width, np.float32)
+    kind = spec.kind
+    if kind is _INTERCEPT_ONLY:
+        return np.ones(1, np.float32)
+    fourier_at = _BODY + spec.basis.shape[1]
+    row = np.empty(fourier_at + spec.phase.shape[0], np.float32)
     row[INTERCEPT] = 1.0
-    if spec.kind is FeatureKind.INTERCEPT_ONLY:
-        return row
     row[LENGTH] = length_feature(input_tokens)
-    x = embedding.astype(np.float32)
-    projected = row[_BODY : _BODY + spec.projected_dimension]
-    project(x, spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
-    if spec.kind is FeatureKind.FOURIER:
-        fourier(projected, spec.omega, spec.phase, row[_BODY + spec.projected_dimension :])
+    projected = row[_BODY:fourier_at]
+    project(embedding.astype(np.float32), spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
+    if kind is _FOURIER:
+        fourier(projected, spec.omega, spec.phase, row[fourier_at:])
     return row
 
 
@@ -58,13 +62,13 @@ def encode_rows(spec: FeatureSpec, embeddings: Array16, input_tokens: "list[int]
     count = len(embeddings)
     rows = np.empty((count, spec.row_width), np.float32)
     rows[:, INTERCEPT] = 1.0
-    if spec.kind is FeatureKind.INTERCEPT_ONLY:
+    if spec.kind is _INTERCEPT_ONLY:
         return rows
     rows[:, LENGTH] = 0.0 if input_tokens is None else [length_feature(n) for n in input_tokens]
     projected = np.empty((count, spec.projected_dimension), np.float32)
     project_rows(embeddings.astype(np.float32), spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
     rows[:, _BODY : _BODY + spec.projected_dimension] = projected
-    if spec.kind is FeatureKind.FOURIER:
+    if spec.kind is _FOURIER:
         body = np.empty((count, spec.phase.shape[0]), np.float32)
         fourier_rows(projected, spec.omega, spec.phase, body)
         rows[:, _BODY + spec.projected_dimension :] = body

@@ -113,7 +113,7 @@ def decode_spec(raw: bytes) -> FeatureSpec:
     magic, version, kind, d_in, d, m, norm = _HEADER.unpack_from(raw)
     sizes = (d_in, d_in * d, d * m, m)
     expected = _HEADER.size + 4 * sum(sizes)
-    if magic != _MAGIC or version != _FORMAT or len(raw) != expected:
+    if magic != _MAGIC or version != _FORMAT or kind not in set(FeatureKind) or len(raw) != expected:
         raise DataLossError(
             Reason.CORRUPT_RECORD,
             f"feature spec: expected format {_FORMAT} and {expected} bytes, got format {version} and {len(raw)}",

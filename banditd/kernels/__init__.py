@@ -5,16 +5,10 @@ Numba only.
 """
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
+from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
 from banditd.kernels.exploration import draw, greedy, inverse_gap, mix_floor, softmax, ucb
-from banditd.kernels.linear import (
-    score_linear,
-    score_linear_rows,
-    score_mean,
-    score_mean_rows,
-    score_models,
-    update_ridge,
-    update_ridge_forgetting,
-)
+from banditd.kernels.half import to_half
+from banditd.kernels.linear import update_ridge, update_ridge_forgetting
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
@@ -34,18 +28,19 @@ __all__ = [
     "greedy",
     "inverse_gap",
     "mix_floor",
+    "predict_models",
+    "predict_models_rows",
     "probability_best",
     "project",
     "project_rows",
+    "rank_models",
     "sample_arguments",
-    "score_linear",
-    "score_linear_rows",
-    "score_mean",
-    "score_mean_rows",
-    "score_models",
+    "settle",
     "softmax",
+    "to_half",
     "ucb",
     "update_ridge",
     "update_ridge_forgetting",
     "warm_up",
+    "weigh",
 ]

@@ -35,6 +35,9 @@ type_of_function = TypeVar("type_of_function", bound=Callable[..., Any])
 Array32 = NDArray[np.float32]
 Array64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Codes = NDArray[np.uint8]
+Bits16 = NDArray[np.uint16]
+Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ class Parameter:
     Attributes:
         dtype: NumPy's name of the element type.
         shape: One letter per axis, equal letters meaning equal lengths; empty for a scalar. ``K`` models, ``N`` row
-            width, ``B`` contexts of a batch, ``M`` metrics, ``E`` embedding width, ``D`` projected width, ``R`` random
-            features.
+            width, ``B`` contexts of a batch, ``E`` embedding width, ``D`` projected width, ``R`` random features,
+            ``T`` the three metrics, ``V`` the four values expected of a model.
         out: Written and not read.
         inout: Read and written: a state.
     """
@@ -65,6 +68,8 @@ f32 = Parameter("float32")
 f64 = Parameter("float64")
 i64 = Parameter("int64")
 boolean = Parameter("bool")
+u8 = Parameter("uint8")
+u16 = Parameter("uint16")
 
 
 def array(dtype: Parameter, shape: str, *, out: bool = False, inout: bool = False) -> Parameter:

@@ -9,12 +9,14 @@ from banditd.kernels._jit import KERNELS, Kernel, Parameter
 
 # Any length will do; four also enters the loops that take four rows at once.
 _LENGTH = 5
+# Axes that are always as long: metrics, and the four rows of what is expected.
+_FIXED = {"T": 3, "V": 4}
 
 
 def _sample(parameter: Parameter) -> NDArray[np.generic] | float | int:
     if not parameter.shape:
         return 0 if parameter.dtype == "int64" else 0.5
-    values = np.ones((_LENGTH,) * len(parameter.shape), parameter.dtype)
+    values = np.ones([_FIXED.get(axis, _LENGTH) for axis in parameter.shape], parameter.dtype)
     values.setflags(write=parameter.mutable)
     return values
 

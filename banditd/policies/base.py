@@ -10,19 +10,34 @@ from banditd.domain.outcome import Lesson
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a belief says of one context. K models in catalogue order.
+    """What a belief says of one context, or of a batch of B. K models in catalogue order.
 
     Attributes:
-        quality: Shape (K,), float64: expected quality.
-        deviation: Shape (K,), float64, >= 0: standard deviation of that expectation.
-        cost_usd: Shape (K,), float64, >= 0: expected cost; NaN where neither price nor cost is known.
-        latency_ms: Shape (K,), float64, > 0: expected latency.
+        values: Shape (4, K) or (B, 4, K), float64; the properties name its parts. One array, because taking it apart
+            and handing on the parts would take as long as a kernel.
     """
 
-    quality: Array64
-    deviation: Array64
-    cost_usd: Array64
-    latency_ms: Array64
+    values: Array64
+
+    @property
+    def quality(self) -> Array64:
+        """Expected quality: shape (K,) or (B, K)."""
+        return self.values[..., 0, :]
+
+    @property
+    def deviation(self) -> Array64:
+        """Standard deviation of that expectation, >= 0."""
+        return self.values[..., 1, :]
+
+    @property
+    def cost_usd(self) -> Array64:
+        """Expected cost, >= 0; NaN where neither price nor cost is known."""
+        return self.values[..., 2, :]
+
+    @property
+    def latency_ms(self) -> Array64:
+        """Expected latency, > 0."""
+        return self.values[..., 3, :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +71,7 @@ class BeliefSnapshot(Protocol):
         ...
 
     def predict_rows(self, rows: Array32) -> Prediction:
-        """Return the same for rows (B, N): arrays of shape (B, K), each row bit-identical to `predict`."""
+        """Return the same for rows (B, N), each bit-identical to `predict`."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Explorers: utilities to probabilities. Each is a few lines over a kernel; the floor is mixed in by `routing.choose`."""
+"""Explorers: utilities to probabilities, each a few lines over a kernel. `routing.choose` mixes in the floor."""
 
 import math
 from collections.abc import Mapping

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from banditd.catalog.eligibility import exclusions_of
-from banditd.domain.arrays import Array32, Array64, Codes, Index, Mask
+from banditd.domain.arrays import Array32, Codes, Index, Mask
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, DecisionSource, Exclusion, Limits, Objective
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
-from banditd.kernels.exploration import draw, mix_floor
-from banditd.objective.limits import exclude_beyond_limits
-from banditd.objective.utility import utility
+from banditd.kernels.decision import rank_models, settle
+from banditd.objective.weigh import weigh
 from banditd.policies.base import Prediction
 from banditd.routing.snapshot import RouterSnapshot
 
@@ -70,16 +69,10 @@ def choose_rows(
     assert snapshot.belief is not None
     embeddings = np.stack([context.embedding for context in contexts])
     rows = encode_rows(snapshot.features, embeddings, [context.input_tokens for context in contexts])
-    p = snapshot.belief.predict_rows(rows)
+    predictions = snapshot.belief.predict_rows(rows).values
     return [
-        _choose(
-            snapshot,
-            Prediction(p.quality[b], p.deviation[b], p.cost_usd[b], p.latency_ms[b]),
-            context.input_tokens,
-            terms,
-            uniform,
-        )
-        for b, (context, uniform) in enumerate(zip(contexts, uniforms, strict=True))
+        _choose(snapshot, Prediction(values), context.input_tokens, terms, uniform)
+        for values, context, uniform in zip(predictions, contexts, uniforms, strict=True)
     ]
 
 
@@ -94,37 +87,23 @@ def _choose(
     if terms.candidates is not None:
         picked = terms.candidates
         exclusions = exclusions[picked]
-        prediction = Prediction(
-            prediction.quality[picked],
-            prediction.deviation[picked],
-            prediction.cost_usd[picked],
-            prediction.latency_ms[picked],
-        )
-    exclude_beyond_limits(prediction, terms.objective, limits, exclusions)
-    eligible: Mask = exclusions == Exclusion.ELIGIBLE
-    if not eligible.any():
+        prediction = Prediction(prediction.values.take(picked, axis=1))
+    count = len(exclusions)
+    eligible, value, pmf = np.empty(count, np.bool_), np.empty(count), np.empty(count)
+    if not weigh(prediction, terms.objective, limits, exclusions, eligible, value):
         raise no_eligible_model(snapshot, terms, exclusions)
-    pmf = np.empty(len(eligible))
-    snapshot.policy.explorer(
-        utility(prediction, terms.objective),
-        prediction.deviation,
-        eligible,
-        snapshot.policy.exploration,
-        snapshot.belief.learnt_count if snapshot.belief is not None else 0,
-        pmf,
-    )
-    mix_floor(pmf, eligible, snapshot.policy.floor)
-    expected = np.empty((3, len(eligible)), np.float32)
-    expected[0] = prediction.quality
-    expected[1] = prediction.cost_usd
-    expected[2] = prediction.latency_ms
-    if not abs(pmf.sum() - 1.0) < _PMF_TOLERANCE:
+    policy, belief = snapshot.policy, snapshot.belief
+    learnt_count = 0 if belief is None else belief.learnt_count
+    policy.explorer(value, prediction.values[1], eligible, policy.exploration, learnt_count, pmf)
+    expected = np.empty((3, count), np.float32)
+    index = settle(prediction.values, eligible, policy.floor, uniform, pmf, expected)
+    if index < 0:
         return _fall_back(snapshot, terms, eligible, exclusions, expected)
-    return Choice(int(draw(pmf, uniform)), pmf, exclusions, expected, DecisionSource.POLICY)
+    return Choice(index, pmf, exclusions, expected, _POLICY)
 
 
-# Kernels normalise to within 1e-12; anything beyond this is not a rounding error.
-_PMF_TOLERANCE = 1e-9
+# Looking up a member of an enumeration takes as long as a kernel's call.
+_POLICY = DecisionSource.POLICY
 
 
 def _fall_back(snapshot: RouterSnapshot, terms: Terms, eligible: Mask, exclusions: Codes, expected: Array32) -> Choice:
@@ -163,8 +142,6 @@ def rank(choice: Choice, objective: Objective) -> list[int]:
 
     Works from what is stored of a choice, so that a repeated request is answered with the same order.
     """
-    quality, cost, latency = choice.expected.astype(np.float64)
-    value: Array64 = utility(Prediction(quality, quality, cost, latency), objective)
-    keys = np.where(choice.exclusions == Exclusion.ELIGIBLE, -value, np.inf)
-    keys[choice.index] = -np.inf
-    return [int(k) for k in np.argsort(keys, kind="stable")]
+    order: Index = np.empty(len(choice.exclusions), np.int64)
+    rank_models(choice.expected, choice.exclusions, objective.usd_weight, objective.second_weight, choice.index, order)
+    return [int(k) for k in order.tolist()]

@@ -253,7 +253,7 @@ async def _seed(bridge: Bridge, config: Config) -> None:
             await bridge.change(settings.create_model(spec, now_ms))
         except AlreadyExistsError:
             _log.info("model.kept", model=model.id)
-    routers = {router.id: _router_spec(router, config) for router in config.routers}
+    routers = {router.id: _router_spec(router) for router in config.routers}
     routers.setdefault(DEFAULT_ROUTER, _router_defaults(config))
     for router_id, router in routers.items():
         try:
@@ -273,7 +273,7 @@ def _router_defaults(config: Config) -> RouterSpec:
     )
 
 
-def _router_spec(router: RouterConfig, config: Config) -> RouterSpec:
+def _router_spec(router: RouterConfig) -> RouterSpec:
     policy = PolicySpec(router.policy, MappingProxyType(dict(sorted(router.parameters.items()))))
     return RouterSpec(
         router_id=router.id,

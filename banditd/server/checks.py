@@ -15,6 +15,7 @@ from banditd.domain.outcome import Failure, Outcome
 from banditd.domain.router import RouterSpec
 from banditd.errors import FailedPreconditionError, InvalidArgumentError, Reason
 from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
+from banditd.kernels.half import to_half
 from banditd.routing.choose import Terms
 from banditd.routing.snapshot import RouterSnapshot
 from banditd_proto.v1 import context_pb2, outcome_pb2, router_pb2, routing_service_pb2
@@ -34,6 +35,7 @@ _EMBEDDING_MODEL_MAX: Final = 128
 _WHOLE_MAX: Final = 1e15
 # The largest finite float16; embeddings are logged as float16.
 _VALUE_MAX: Final = 65504.0
+_FLOAT32: Final = np.dtype("<f4")
 
 
 def check_name(text: str, field: str, pattern: re.Pattern[str], reason: Reason) -> str:
@@ -110,7 +112,7 @@ def _embedding(context: context_pb2.Context, dimension: int) -> Array16:
         if len(raw) % 4 or (dimension and len(raw) != 4 * dimension):
             expected = f"{4 * dimension} bytes ({dimension} float32 values)" if dimension else "a multiple of 4 bytes"
             raise InvalidArgumentError(Reason.WRONG_DIMENSION, field, expected, f"{len(raw)}")
-        values: Array32 = np.frombuffer(raw, "<f4")
+        values: Array32 = np.frombuffer(raw, _FLOAT32)
     else:
         field = "context.embedding"
         values = np.array(context.embedding, np.float32)
@@ -132,21 +134,17 @@ def check_dimension(count: int, dimension: int, field: str) -> None:
 
 def to_float16(values: Array32, field: str) -> Array16:
     """Return the values as they are logged; raises where one is not finite or beyond float16."""
-    # Infinities of both signs sum to NaN, which is as good a sign as any.
-    with np.errstate(over="ignore", invalid="ignore"):
-        rounded = values.astype(np.float16)
-        # One pass tells whether all is well: the sum of finite float16 values in float32 is finite, and no other is.
-        total = rounded.sum(dtype=np.float32)
-    if not math.isfinite(total):
-        flat = values.ravel()
-        bad = np.flatnonzero(~np.isfinite(rounded.ravel()))
+    rounded = np.empty(values.size, np.uint16)
+    flat = values.reshape(-1)
+    if not to_half(flat, rounded):
+        bad = np.flatnonzero(~np.isfinite(rounded.view(np.float16)))
         at, value = int(bad[0]), float(flat[int(bad[0])])
         if math.isfinite(value):
             raise InvalidArgumentError(
                 Reason.NORM_OUT_OF_RANGE, f"{field}[{at}]", f"a magnitude of at most {_VALUE_MAX:g}", f"{abs(value):g}"
             )
         raise InvalidArgumentError(Reason.NOT_FINITE, f"{field}[{at}]", "a finite number", f"{value}")
-    return rounded
+    return rounded.view(np.float16).reshape(values.shape)
 
 
 def check_batch_embeddings(request: routing_service_pb2.RouteBatchRequest, dimension: int) -> Array16:
@@ -162,7 +160,7 @@ def check_batch_embeddings(request: routing_service_pb2.RouteBatchRequest, dimen
             Reason.WRONG_DIMENSION, "embeddings_float32", f"a multiple of {4 * count} bytes ({count} rows)", f"{size}"
         )
     check_dimension(size // (4 * count), dimension, "embeddings_float32")
-    values: Array32 = np.frombuffer(request.embeddings_float32, "<f4").reshape(count, -1)
+    values: Array32 = np.frombuffer(request.embeddings_float32, _FLOAT32).reshape(count, -1)
     return to_float16(values, "embeddings_float32")
 
 
@@ -201,7 +199,7 @@ def check_objective(message: router_pb2.Objective, field: str, default: Objectiv
 
 def _limits(message: routing_service_pb2.Limits) -> Limits:
     def limit(name: str, high: float) -> float | None:
-        if not message.HasField(name):  # type: ignore[arg-type]
+        if not message.HasField(name):
             return None
         return check_range(float(getattr(message, name)), f"limits.{name}", 0.0, high, Reason.BAD_CONSTRAINT)
 
@@ -263,7 +261,7 @@ def check_outcome(
         check_name(message.outcome_id, "outcome.outcome_id", REQUEST_ID, Reason.BAD_OUTCOME_ID)
 
     def number(name: str, high: float, reason: Reason) -> float | None:
-        if not message.HasField(name):  # type: ignore[arg-type]
+        if not message.HasField(name):
             return None
         return check_range(getattr(message, name), f"outcome.{name}", 0, high, reason)
 

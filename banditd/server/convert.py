@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, cast
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,12 +11,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from banditd.catalog.models import Catalog
 from banditd.domain.decision import Decision, Resolution
 from banditd.domain.model import ModelSpec
-from banditd.domain.outcome import Failure, Outcome
+from banditd.domain.outcome import Outcome
 from banditd.domain.router import RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.learner.state import RouterState
 from banditd.routing.choose import rank
 from banditd_proto.v1 import decision_pb2, model_pb2, outcome_pb2, policy_pb2, router_pb2, routing_service_pb2
+
+
+def wire(value: IntEnum) -> Any:
+    """Return an enum's number. The generated stubs know no enums but their own, which have the same numbers."""
+    return int(value)
 
 
 def timestamp(time_ms: int) -> Timestamp:
@@ -47,18 +54,55 @@ def candidates(decision: Decision, catalog: Catalog) -> list[decision_pb2.Candid
     ]
 
 
-def route_response(decision: Decision, time_ms: int, catalog: Catalog) -> routing_service_pb2.RouteResponse:
-    """Return the answer of Route."""
-    return routing_service_pb2.RouteResponse(
-        decision_id=decision.decision_id.hex(),
-        model_id=catalog.names[decision.slot],
-        propensity=decision.choice.propensity,
-        candidates=candidates(decision, catalog),
-        policy_version=decision.policy_version,
-        source=decision.choice.source,
-        learnable=decision.learnable,
-        create_time=timestamp(time_ms),
-    )
+class RouteReplies:
+    """Answers of Route, as bytes. The event loop's thread only.
+
+    A message is made once per number of candidates and filled anew for each decision, which takes a seventh of the time
+    of making its candidates one by one.
+    """
+
+    def __init__(self) -> None:
+        self._blanks: dict[int, tuple[routing_service_pb2.RouteResponse, list[decision_pb2.Candidate]]] = {}
+
+    def encode(self, decision: Decision, time_ms: int, catalog: Catalog) -> bytes:
+        """Return the answer: the message that has `candidates` in it."""
+        choice, names = decision.choice, catalog.names
+        slots = decision.slots.tolist()
+        pmf = choice.pmf.tolist()
+        reasons = choice.exclusions.tolist()
+        quality, cost, latency = choice.expected.tolist()
+        reply, blanks = self._blanks.get(len(slots)) or self._blank(len(slots))
+        for candidate, k in zip(blanks, rank(choice, decision.objective), strict=True):
+            candidate.model_id = names[slots[k]]
+            candidate.probability = pmf[k]
+            # What is unknown is NaN, which alone differs from itself.
+            if (value := quality[k]) == value:
+                candidate.expected_quality = value
+            else:
+                candidate.ClearField("expected_quality")
+            if (value := cost[k]) == value:
+                candidate.expected_cost_usd = value
+            else:
+                candidate.ClearField("expected_cost_usd")
+            if (value := latency[k]) == value:
+                candidate.expected_latency_ms = value
+            else:
+                candidate.ClearField("expected_latency_ms")
+            candidate.exclusion_reason = reasons[k]
+        reply.decision_id = decision.decision_id.hex()
+        reply.model_id = names[slots[choice.index]]
+        reply.propensity = pmf[choice.index]
+        reply.policy_version = decision.policy_version
+        reply.source = wire(choice.source)
+        reply.learnable = decision.learnable
+        reply.create_time.seconds = time_ms // 1000
+        reply.create_time.nanos = time_ms % 1000 * 1_000_000
+        return reply.SerializeToString()
+
+    def _blank(self, count: int) -> tuple[routing_service_pb2.RouteResponse, list[decision_pb2.Candidate]]:
+        reply = routing_service_pb2.RouteResponse(candidates=[decision_pb2.Candidate() for _ in range(count)])
+        self._blanks[count] = reply, list(reply.candidates)
+        return self._blanks[count]
 
 
 def route_batch_response(
@@ -68,7 +112,7 @@ def route_batch_response(
     first = decisions[0]
     expected = np.stack([d.choice.expected for d in decisions])
     exclusions = np.stack([d.choice.exclusions for d in decisions])
-    sources = [int(d.choice.source) for d in decisions]
+    sources = [wire(d.choice.source) for d in decisions]
     return routing_service_pb2.RouteBatchResponse(
         model_ids=[catalog.names[slot] for slot in first.slots],
         decision_ids=b"".join([d.decision_id for d in decisions]),
@@ -78,7 +122,7 @@ def route_batch_response(
         expected_qualities=expected[:, 0].ravel(),
         expected_costs_usd=expected[:, 1].ravel(),
         expected_latencies_ms=expected[:, 2].ravel(),
-        exclusion_reasons=exclusions.ravel().tolist() if exclusions.any() else None,
+        exclusion_reasons=cast("list[Any]", exclusions.ravel().tolist()) if exclusions.any() else None,
         policy_version=first.policy_version,
         sources=sources if max(sources) > 1 else None,
         create_time=timestamp(time_ms),
@@ -95,7 +139,7 @@ def outcome_message(outcome: Outcome, catalog: Catalog) -> outcome_pb2.Outcome:
         input_token_count=outcome.input_tokens,
         output_token_count=outcome.output_tokens,
         latency_ms=outcome.latency_ms,
-        failure=outcome.failure if outcome.failure is not Failure.NONE else None,
+        failure=wire(outcome.failure),
         served_model_id=catalog.names[outcome.served_slot] if outcome.served_slot >= 0 else "",
         observe_time=timestamp(outcome.observe_time_ms) if outcome.observe_time_ms else None,
     )
@@ -115,9 +159,9 @@ def decision_message(
         candidates=candidates(decision, catalog),
         policy_version=decision.policy_version,
         policy=decision.policy,
-        source=decision.choice.source,
+        source=wire(decision.choice.source),
         learnable=decision.learnable,
-        resolution=resolution,
+        resolution=wire(resolution),
         outcomes=[outcome_message(outcome, catalog) for outcome in outcomes],
     )
 

@@ -85,10 +85,9 @@ def generic_handlers(
             serve = getattr(servicer, _snake(method.name))
             counts = metrics.setdefault(method.name, MethodMetrics())
             request_type = getattr(module, method.input_type.name)
-            # Requests come as bytes: what cannot be parsed is our answer to give, not the library's.
+            # Requests come and answers leave as bytes: what cannot be parsed is ours to answer, not the library's.
             methods[method.name] = grpc.unary_unary_rpc_method_handler(
-                _handler(method.name, request_type, serve, gate, counts),
-                response_serializer=getattr(module, method.output_type.name).SerializeToString,
+                _handler(method.name, request_type, serve, gate, counts)
             )
         handlers.append(grpc.method_handlers_generic_handler(service.full_name, methods))
     return handlers
@@ -114,20 +113,21 @@ def _parse(raw: bytes, request_type: type[_Request], bytes_max: int) -> _Request
 def _handler(
     name: str,
     request_type: type[_Request],
-    serve: Callable[[_Request], Awaitable[Message]],
+    serve: Callable[[_Request], Awaitable[Message | bytes]],
     gate: Gate,
     metrics: MethodMetrics,
-) -> Callable[[bytes, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[Message]]:
+) -> Callable[[bytes, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[bytes]]:
     bytes_max = sys.maxsize if name in _EMBEDDING_METHODS else _MESSAGE_BYTES_MAX
 
-    async def handle(raw: bytes, context: "grpc.aio.ServicerContext[Any, Any]") -> Message:
+    async def handle(raw: bytes, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         start = time.perf_counter()
         entered = False
         code = "CANCELLED"
         try:
             gate.enter()
             entered = True
-            response = await serve(_parse(raw, request_type, bytes_max))
+            answer = await serve(_parse(raw, request_type, bytes_max))
+            response = answer if isinstance(answer, bytes) else answer.SerializeToString()
             code = "OK"
         except BanditdError as error:
             status = code_of(error)

@@ -40,11 +40,12 @@ class RoutingServicer:
     def __init__(self, bridge: Bridge, *, acks_early: bool) -> None:
         self._bridge = bridge
         self._acks_early = acks_early
+        self._replies = convert.RouteReplies()
         # Requests on their way to the disk: a retry that overtakes the first attempt waits for its answer.
         self._underway: dict[bytes, _Logged] = {}
 
-    async def route(self, request: pb.RouteRequest) -> pb.RouteResponse:
-        """Choose one model for one prompt."""
+    async def route(self, request: pb.RouteRequest) -> bytes:
+        """Choose one model for one prompt; returns a serialised RouteResponse."""
         router_id = request.router_id or DEFAULT_ROUTER
         if not request.HasField("context"):
             raise InvalidArgumentError(Reason.EMPTY_EMBEDDING, "context", "a context with an embedding", "none")
@@ -57,7 +58,7 @@ class RoutingServicer:
             (issued,) = self._bridge.issue_ids(1)
             choice = choose(snapshot, context, terms, issued[1])
             logged = self._log((_decision(snapshot, context, terms, choice, issued, request.request_id, digest),), key)
-        response = convert.route_response(logged.decisions[0], logged.time_ms, self._bridge.snapshot.catalog)
+        response = self._replies.encode(logged.decisions[0], logged.time_ms, self._bridge.snapshot.catalog)
         await self._durable(logged)
         return response
 
@@ -92,7 +93,7 @@ class RoutingServicer:
         (answer,) = await self._bridge.record(RecordOutcomes((outcome,)))
         if isinstance(answer, BanditdError):
             raise answer
-        return pb.RecordOutcomeResponse(status=answer.status)
+        return pb.RecordOutcomeResponse(status=convert.wire(answer.status))
 
     async def record_outcomes(self, request: pb.RecordOutcomesRequest) -> pb.RecordOutcomesResponse:
         """Record many outcomes; each stands for itself."""
@@ -112,7 +113,7 @@ class RoutingServicer:
                     pb.OutcomeResult(error_code=code, error_reason=answer.reason, error_message=answer.message)
                 )
             else:
-                results.append(pb.OutcomeResult(status=answer.status))
+                results.append(pb.OutcomeResult(status=convert.wire(answer.status)))
         return pb.RecordOutcomesResponse(results=results)
 
     async def get_decision(self, request: pb.GetDecisionRequest) -> pb.GetDecisionResponse:

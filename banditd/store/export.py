@@ -1,7 +1,7 @@
 """The log as Parquet: one row per decision, one per outcome. Needs pyarrow."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,7 +116,7 @@ class _Table:
         self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
         self._rows.clear()
 
-    def __enter__(self) -> "_Table":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:

@@ -137,7 +137,7 @@ class Log:
         return found
 
     def newest_embeddings(self, router_id: str, dimension: int, before: int, count_max: int) -> Array16:
-        """Return the embeddings of a router's newest decisions before a position: shape (n, dimension), oldest first."""
+        """Return a router's newest embeddings before a position: shape (n, dimension), oldest first."""
         found: list[Array16] = []
         for key, value in self._backwards(before, (DECISION,)):
             decision = decode_record(key, value).record

@@ -50,6 +50,16 @@ def _drop_unknown(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {key: value for key, value in event.items() if key in ALLOWED_KEYS}
 
 
+class _StandardError:
+    """Standard error as it is when a line is written: one that was redirected and closed since is not kept."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure_logging(level: str, line_format: str) -> None:
     """Set up structlog on standard error.
 
@@ -70,6 +80,6 @@ def configure_logging(level: str, line_format: str) -> None:
             ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_StandardError()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )

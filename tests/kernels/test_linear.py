@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from banditd.kernels import COMPILED, score_linear, update_ridge, update_ridge_forgetting
+from banditd.kernels import COMPILED, predict_models, update_ridge, update_ridge_forgetting
 
 N = 12 if COMPILED else 5
 STEPS = 10_000 if COMPILED else 400
@@ -205,14 +205,19 @@ def test_scores_never_have_a_negative_width():
     widths = []
     for k in range(40):
         x_k = (x - direction[k] * (x @ direction[k]) / (direction[k] @ direction[k])).astype(np.float32)
-        mean, width_sq = np.empty(1), np.empty(1)
-        score_linear(np.zeros((1, N), np.float32), a_inv[k : k + 1], x_k, mean, width_sq)
+        deviation = _deviation(a_inv[k], x_k)
         raw = x_k @ (a_inv[k] @ x_k)
-        widths.append(width_sq[0])
-        assert 0.0 <= width_sq[0] < 1e-5
-        assert abs(width_sq[0] - raw) < 1e-5
+        widths.append(deviation)
+        assert 0.0 <= deviation**2 < 1e-5
+        assert abs(deviation**2 - raw) < 2e-5
     assert min(widths) == 0.0
     x_k[1] = np.nan
-    score_linear(np.zeros((1, N), np.float32), a_inv[:1], x_k, mean, width_sq)
-    assert np.isnan(mean[0])
-    assert np.isnan(width_sq[0])
+    assert np.isnan(_deviation(a_inv[0], x_k))
+
+
+def _deviation(a_inv, x):
+    """The deviation that one model's matrix gives, for unit noise."""
+    values, one = np.empty((4, 1)), np.ones(1)
+    theta = np.zeros((len(x), 3, 1), np.float32)
+    predict_models(theta, np.ascontiguousarray(a_inv[:, :, None]), one, one, one, x, values)
+    return values[1, 0]

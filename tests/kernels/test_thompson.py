@@ -30,9 +30,8 @@ def _reference(mean, sd):
 
 def _cases():
     rng = np.random.default_rng(11)
-    # Many nearly equal ones have the narrowest maximum: here a panel needs halving.
-    for i in range(3):
-        yield f"64 close {i}", 0.05 * rng.normal(size=64), np.exp(0.1 * i * rng.normal(size=64))
+    # Many nearly equal ones have the narrowest maximum: without the error estimate this one is off by 8e-8.
+    yield "64 close", 0.2 * np.random.default_rng(3).normal(size=64), np.ones(64)
     sizes = (1, 2, 3, 5, 10, 20, 64) if COMPILED else (2, 10)
     for k in sizes:
         yield f"{k} equal", np.zeros(k), np.ones(k)

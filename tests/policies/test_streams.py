@@ -1,8 +1,8 @@
 """Regret on the shared synthetic streams, through the whole pipeline: encoding, fits, floor and all.
 
-The bars are those of the issue; the peers' rows for the same streams stand in PEERS.md (LinUCB in NumPy, tuned on these
-very streams: 212 linear, 585 shift with forgetting, 411 nonlinear with random Fourier features; Vowpal Wabbit: 344, 759,
-1031; mabwiser: 254, 1027, 958; ParetoBandit as shipped: 1947, 2012, 1765).
+Peers on the same streams (linear, shift, nonlinear): LinUCB in NumPy, tuned on these very streams, 212, 585 with
+forgetting, 411 with random Fourier features; Vowpal Wabbit 344, 759, 1031; mabwiser 254, 1027, 958; ParetoBandit as
+shipped 1947, 2012, 1765.
 """
 
 import importlib.util
@@ -66,7 +66,7 @@ def test_the_adaptive_preset_follows_the_shift(streams: ModuleType) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("kind", "preset", "bar"),
+    "kind, preset, bar",
     [
         ("linear", "linucb", LINEAR_BAR),
         ("shift", "adaptive", SHIFT_BAR),
@@ -84,7 +84,7 @@ def test_mean_regret_over_five_seeds(streams: ModuleType, kind: str, preset: str
 @pytest.mark.long
 @pytest.mark.parametrize("stream_seed", [101, 102, 103])
 @pytest.mark.parametrize(
-    ("kind", "preset", "bar"),
+    "kind, preset, bar",
     [
         ("linear", "linucb", LINEAR_BAR),
         ("shift", "adaptive", SHIFT_BAR),

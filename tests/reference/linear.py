@@ -1,37 +1,6 @@
-"""Twins of the kernels in ``linear.py``: einsum for scores, and updates by inverting the whole Gram matrix."""
+"""Twins of the kernels in ``linear.py``: updates by inverting the whole Gram matrix."""
 
 import numpy as np
-
-
-def score_mean(theta, x, out_mean):
-    """By matrix product."""
-    out_mean[:] = theta.astype(float) @ x.astype(float)
-
-
-def score_linear(theta, a_inv, x, out_mean, out_width_sq):
-    """By einsum, in float64."""
-    x = x.astype(float)
-    out_mean[:] = theta.astype(float) @ x
-    out_width_sq[:] = np.maximum(np.einsum("kij,i,j->k", a_inv.astype(float), x, x), 0.0)
-
-
-def score_models(theta, a_inv, x, out_mean, out_width_sq):
-    """By einsum, in float64."""
-    x = x.astype(float)
-    out_mean[:] = np.einsum("mkn,n->mk", theta.astype(float), x)
-    out_width_sq[:] = np.maximum(np.einsum("kij,i,j->k", a_inv.astype(float), x, x), 0.0)
-
-
-def score_mean_rows(theta, x, out_mean):
-    """By matrix product."""
-    out_mean[:] = x.astype(float) @ theta.astype(float).T
-
-
-def score_linear_rows(theta, a_inv, x, out_mean, out_width_sq):
-    """By einsum, in float64."""
-    x = x.astype(float)
-    out_mean[:] = x @ theta.astype(float).T
-    out_width_sq[:] = np.maximum(np.einsum("kij,bi,bj->bk", a_inv.astype(float), x, x), 0.0)
 
 
 def update_ridge(a_inv, theta, x, y, weight):

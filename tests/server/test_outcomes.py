@@ -248,6 +248,7 @@ async def test_no_price_whatever_poisons_the_belief(server, price):
     learnt = belief(await server.status(), "small")
     for value in (learnt.quality, learnt.quality_deviation, learnt.cost_usd, learnt.latency_ms):
         assert np.isfinite(value)
+    assert learnt.cost_usd > 0.0, "unset where it is no number"
     answer = await server.route(objective={"usd_weight": 1.0, "second_weight": 1.0})
     assert answer.source == decision_pb2.DECISION_SOURCE_POLICY
 

@@ -1,6 +1,7 @@
 """Opens damaged copies of a data directory, each in a process of its own, and reports what became of each.
 
-Run by test_damage.py: python open_damaged.py ORIGINAL FIRST_SEED COUNT. Prints a line of JSON: outcome to number of cases.
+Run by test_damage.py: python open_damaged.py ORIGINAL FIRST_SEED COUNT EXPECTED. Writes the digest of the undamaged
+original to the file EXPECTED, and prints a line of JSON: outcome to number of cases.
 """
 
 import collections

@@ -96,9 +96,7 @@ def check_reads(log, entries, last, rng):
     rows = [
         e.record.context.embedding
         for e in below
-        if isinstance(e.record, Decision)
-        and e.record.router_id == router_id
-        and len(e.record.context.embedding) == 2
+        if isinstance(e.record, Decision) and e.record.router_id == router_id and len(e.record.context.embedding) == 2
     ][-count:]
     found = log.newest_embeddings(router_id, 2, position, count)
     assert found.shape == (len(rows), 2)

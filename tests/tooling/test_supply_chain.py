@@ -56,7 +56,7 @@ def test_locks_hold_every_dependency() -> None:
     ]
     locked = {name for lock in LOCKS if lock.stem != "proto" for name in locked_versions(lock)}
     names = {canonical_name(requirement) for requirement in wanted}
-    assert names - locked == {"banditd", "banditd-client", "banditd-sim"}
+    assert names - locked <= {"banditd", "banditd-client", "banditd-sim"}
 
 
 def test_dockerfile_passes_hadolint() -> None:

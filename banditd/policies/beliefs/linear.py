@@ -26,10 +26,8 @@ from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.errors import DataLossError, Reason
 from banditd.features.spec import INTERCEPT
+from banditd.kernels.decision import predict_models, predict_models_rows
 from banditd.kernels.linear import (
-    score_linear_rows,
-    score_mean_rows,
-    score_models,
     update_ridge,
     update_ridge_forgetting,
 )
@@ -132,8 +130,8 @@ class LinearSnapshot:
     """A frozen linear belief over K models.
 
     Attributes:
-        theta: Shape (3, K, N), float32: quality, log cost ratio, log latency.
-        a_inv: Shape (K, N, N), float32, of the quality.
+        theta: Shape (N, 3, K), float32: quality, log cost ratio, log latency; models innermost, as kernels read.
+        a_inv: Shape (N, N, K), float32, of the quality.
         noise: Shape (K,), float64: standard deviation of the quality's noise.
         cost_offset: Shape (K,), float64: log of the blended price, plus half the log's noise variance. -inf for a free
             model; NaN where neither price nor cost is known.
@@ -150,27 +148,15 @@ class LinearSnapshot:
 
     def predict(self, row: Array32) -> Prediction:
         """Return what is expected for one encoded context, shape (N,)."""
-        means, width_sq = np.empty((3, len(self.noise))), np.empty(len(self.noise))
-        score_models(self.theta, self.a_inv, row, means, width_sq)
-        return self._finish(means[_QUALITY], width_sq, means[_COST], means[_LATENCY])
+        values = np.empty((4, len(self.noise)))
+        predict_models(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, row, values)
+        return Prediction(values)
 
     def predict_rows(self, rows: Array32) -> Prediction:
-        """Return the same for rows (B, N): arrays of shape (B, K)."""
-        shape = (len(rows), len(self.noise))
-        quality, width_sq, cost, latency = np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape)
-        score_linear_rows(self.theta[_QUALITY], self.a_inv, rows, quality, width_sq)
-        score_mean_rows(self.theta[_COST], rows, cost)
-        score_mean_rows(self.theta[_LATENCY], rows, latency)
-        return self._finish(quality, width_sq, cost, latency)
-
-    def _finish(self, quality: Array64, width_sq: Array64, log_cost: Array64, log_latency: Array64) -> Prediction:
-        deviation = np.sqrt(width_sq, out=width_sq)
-        deviation *= self.noise
-        log_cost += self.cost_offset
-        log_latency += self.latency_offset
-        np.minimum(log_cost, _LOG_MAX, out=log_cost)
-        np.minimum(log_latency, _LOG_MAX, out=log_latency)
-        return Prediction(quality, deviation, np.exp(log_cost, out=log_cost), np.exp(log_latency, out=log_latency))
+        """Return the same for rows (B, N)."""
+        values = np.empty((len(rows), 4, len(self.noise)))
+        predict_models_rows(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, rows, values)
+        return Prediction(values)
 
 
 class LinearBelief:
@@ -240,14 +226,14 @@ class LinearBelief:
         else:
             width = len(self._penalties)
             theta, a_inv = (
-                np.empty((3, len(models), width), np.float32),
-                np.empty((len(models), width, width), np.float32),
+                np.empty((width, 3, len(models)), np.float32),
+                np.empty((width, width, len(models)), np.float32),
             )
             stale = list(range(len(models)))
         for k in stale:
-            a_inv[k] = arms[k][_QUALITY].a_inv
+            a_inv[:, :, k] = arms[k][_QUALITY].a_inv
             for metric in range(3):
-                theta[metric, k] = arms[k][metric].theta
+                theta[:, metric, k] = arms[k][metric].theta
         snapshot = LinearSnapshot(
             theta=frozen(theta),
             a_inv=frozen(a_inv),

@@ -7,7 +7,7 @@ from banditd_sim.ope import Settings, evaluate
 
 from .worlds import averages_to, draw, make_world, wrong_propensities
 
-RUNS = 300
+RUNS = 200
 ROUNDS = 400
 UNBIASED = ("ips", "dr")
 
@@ -25,7 +25,7 @@ def estimates(world, names, *, logged=None, runs=RUNS, settings=None):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_ips_and_dr_average_to_the_truth(seed):
-    """Within 4 standard errors over 300 logs, in three worlds."""
+    """Within 4 standard errors over 200 logs, in three worlds."""
     world = make_world(seed)
     values = estimates(world, UNBIASED)
     for j, name in enumerate(UNBIASED):
@@ -121,7 +121,7 @@ def test_rewards_missing_by_model_are_repaired_and_refused_unasked():
     rated = np.array([0.1, 0.3, 0.6, 0.9])[np.argsort(np.argsort((world.target * world.mean).sum(axis=0)))]
     rng = np.random.default_rng(4)
     values = {"per_model": [], "drop": []}
-    for _ in range(RUNS):
+    for _ in range(300):
         full, target = draw(world, ROUNDS, rng)
         seen = rng.random(ROUNDS) < rated[full.action]
         log = type(full)(
