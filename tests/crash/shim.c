@@ -1,10 +1,12 @@
 /* Records what a process writes to its data file, when it syncs, and what it acknowledges: LD_PRELOAD=shim.so.
  *
  * SHIM_TRACE names the trace: one record per call, { op, length, offset } and, for writes, the bytes. Calls on files other
- * than data.mdb and acks go through unseen. Loaded into one process with one writing thread.
+ * than data.mdb and acks go through unseen. SHIM_FAIL=sync:7:5 lets the seventh sync of the data file fail with error 5,
+ * and write:7:28 the seventh write with error 28. Loaded into one process with one writing thread.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -45,6 +47,19 @@ static char kind(int fd) {
   return !strcmp(name, "/data.mdb") ? 'd' : !strcmp(name, "/acks") ? 'a' : 0;
 }
 
+/* Whether this call on the data file is the one that is to fail; sets errno. */
+static int fails(const char *call, int *count) {
+  const char *wanted = getenv("SHIM_FAIL");
+  char name[16];
+  int at, error;
+  if (!wanted || sscanf(wanted, "%15[a-z]:%d:%d", name, &at, &error) != 3 || strcmp(name, call)) return 0;
+  if (++*count != at) return 0;
+  errno = error;
+  return 1;
+}
+
+static int writes, syncs;
+
 static void put(uint32_t op, uint64_t offset, const struct iovec *parts, int count, size_t length) {
   begin();
   if (trace < 0) return;
@@ -67,6 +82,7 @@ ssize_t write(int fd, const void *data, size_t size) {
   begin();
   char what = fd == trace ? 0 : kind(fd);
   off_t at = what == 'd' ? lseek(fd, 0, SEEK_CUR) : 0;
+  if (what == 'd' && fails("write", &writes)) return -1;
   ssize_t n = real_write(fd, data, size);
   struct iovec part = {(void *)data, size};
   if (what == 'd') wrote(fd, (uint64_t)at, &part, 1, n);
@@ -77,9 +93,11 @@ ssize_t write(int fd, const void *data, size_t size) {
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
   static ssize_t (*real)(int, const void *, size_t, off64_t);
   if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
+  char what = kind(fd);
+  if (what == 'd' && fails("write", &writes)) return -1;
   ssize_t n = real(fd, data, size, offset);
   struct iovec part = {(void *)data, size};
-  if (kind(fd) == 'd') wrote(fd, (uint64_t)offset, &part, 1, n);
+  if (what == 'd') wrote(fd, (uint64_t)offset, &part, 1, n);
   return n;
 }
 
@@ -88,17 +106,21 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) { return pwr
 ssize_t writev(int fd, const struct iovec *parts, int count) {
   static ssize_t (*real)(int, const struct iovec *, int);
   if (!real) real = dlsym(RTLD_NEXT, "writev");
-  off_t at = kind(fd) == 'd' ? lseek(fd, 0, SEEK_CUR) : 0;
+  char what = kind(fd);
+  off_t at = what == 'd' ? lseek(fd, 0, SEEK_CUR) : 0;
+  if (what == 'd' && fails("write", &writes)) return -1;
   ssize_t n = real(fd, parts, count);
-  if (kind(fd) == 'd') wrote(fd, (uint64_t)at, parts, count, n);
+  if (what == 'd') wrote(fd, (uint64_t)at, parts, count, n);
   return n;
 }
 
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) {
   static ssize_t (*real)(int, const struct iovec *, int, off64_t);
   if (!real) real = dlsym(RTLD_NEXT, "pwritev64");
+  char what = kind(fd);
+  if (what == 'd' && fails("write", &writes)) return -1;
   ssize_t n = real(fd, parts, count, offset);
-  if (kind(fd) == 'd') wrote(fd, (uint64_t)offset, parts, count, n);
+  if (what == 'd') wrote(fd, (uint64_t)offset, parts, count, n);
   return n;
 }
 
@@ -108,8 +130,10 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
 
 static int synced(int fd, const char *name) {
   int (*real)(int) = dlsym(RTLD_NEXT, name);
+  char what = kind(fd);
+  if (what == 'd' && fails("sync", &syncs)) return -1;
   int failed = real(fd);
-  if (!failed && kind(fd) == 'd') put(SYNC, 0, 0, 0, 0);
+  if (!failed && what == 'd') put(SYNC, 0, 0, 0, 0);
   return failed;
 }
 

@@ -5,6 +5,7 @@ and acknowledgements is recorded under the process, and images are built of it: 
 there, and of the rest any sectors of 512 bytes.
 """
 
+import errno
 import json
 import os
 import random
@@ -134,12 +135,13 @@ def check(folder, content, told):
                 decisions.add(entry.record.decision_id.hex())
             elif isinstance(entry.record, OutcomeRecord):
                 outcome = entry.record.outcome
-                outcomes[outcome.decision_id.hex(), outcome.outcome_id] += 1
                 statuses[entry.record.ruling.status] += 1
+                if entry.record.ruling.status is not OutcomeStatus.ORPHANED:
+                    outcomes[outcome.decision_id.hex(), outcome.outcome_id] += 1
         for what, decision_id, *rest in told:
             if what == "decision" and decision_id not in decisions:
                 return "an acknowledged decision is lost"
-            if what == "outcome" and outcomes[decision_id, rest[0]] != 1:
+            if what == "outcome" and rest[1] != OutcomeStatus.ORPHANED and outcomes[decision_id, rest[0]] != 1:
                 return f"an acknowledged outcome is there {outcomes[decision_id, rest[0]]} times"
         if any(count > 1 for count in outcomes.values()):
             return "an outcome was applied twice"
@@ -192,6 +194,52 @@ def test_the_images_find_lost_writes(shim, tmp_path, unsafe):
     """Negative control: without syncs the same check fails, so it can see what it looks for."""
     trace = record(shim, tmp_path, 1, unsafe)
     assert problems(tmp_path, trace, range(200), stop_at_first=True) != {}
+
+
+def inject(shim, folder, call, error, first, last):
+    """Let one call after the other fail; return how each run ended and what is wrong with its directory."""
+    template = folder / "template"
+    workload.prepare(template)
+    runs = folder / "runs"
+    for number in range(first, last + 1):
+        shutil.copytree(template, runs / str(number))
+    done = subprocess.run(
+        [sys.executable, HERE / "workload.py", runs, "-", "1", f"faults={call}:{error}:{first}:{last}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in [str(HERE.parents[1]), *sys.path] if path),
+            "LD_PRELOAD": str(shim),
+        },
+    )
+    ends = Counter()
+    wrong = {}
+    for line in done.stdout.splitlines():
+        if not line.startswith("["):
+            continue
+        number, code = json.loads(line)
+        ends[code] += 1
+        data = runs / str(number)
+        acks = data / "acks"
+        told = [fact for row in acks.read_text().splitlines() for fact in json.loads(row)] if acks.exists() else []
+        found = check(folder, (data / "data.mdb").read_bytes(), told)
+        if found or code not in {0, 3}:
+            wrong[number] = (code, found)
+    assert ends.total() == last - first + 1
+    return ends, wrong
+
+
+@pytest.mark.parametrize("call,code", [("sync", errno.EIO), ("write", errno.EIO), ("write", errno.ENOSPC)], ids=str)
+@pytest.mark.parametrize("last", [8, pytest.param(200, marks=pytest.mark.long)])
+def test_a_call_that_fails_loses_nothing_acknowledged(shim, tmp_path, call, code, last):
+    """Whichever sync or write fails: a broken disk stops the writer, a full one does not; what was answered stays."""
+    ends, wrong = inject(shim, tmp_path, call, code, 1, last)
+    assert wrong == {}
+    # Zero: the run came to its end, for the disk was only full, or the call was never reached. Three: it stopped, which
+    # it does as well where it was the page of an LMDB transaction's end that found no room, for then LMDB gives up.
+    assert ends[3] >= 8 if code == errno.EIO else ends[0] > 0
 
 
 @pytest.mark.long

@@ -1,7 +1,8 @@
 """Writes to a data directory through the real writer, and acknowledges: python workload.py DATA ACKS SEED [UNSAFE...].
 
 Runs under shim.c. Each line of ACKS, JSON, is written when the writer's answer would go to the client: what became of
-which decision and outcome. UNSAFE are options of LMDB, like sync=0, for the test's negative control.
+which decision and outcome. UNSAFE are options of LMDB, like sync=0, for the test's negative control. With
+faults=CALL:ERROR:FIRST:LAST it does all that in a fork for each number of the call that is to fail, on DATA/NUMBER.
 """
 
 import json
@@ -15,6 +16,7 @@ import lmdb
 
 from banditd.domain.ids import issue_decision_id
 from banditd.domain.outcome import Outcome
+from banditd.errors import BanditdError, StartupError, UnavailableError
 from banditd.learner.books import Books
 from banditd.learner.commands import ChangeSettings, LogDecisions, RecordOutcomes, TakeSnapshot
 from banditd.learner.recovery import recover
@@ -92,20 +94,48 @@ def drive(data: Path, on_group, work) -> None:
 
 
 def main() -> None:
-    """Run some thirty groups of decisions, outcomes and snapshots."""
+    """Run once, or once per fault."""
     data, acks, seed = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    options = {name: value == "1" for name, _, value in (part.partition("=") for part in sys.argv[4:])}
+    options = dict(part.split("=") for part in sys.argv[4:])
+    faults = options.pop("faults", None)
     if options:
-        env_module._open_lmdb = unsafe_open(options)
+        env_module._open_lmdb = unsafe_open({name: value == "1" for name, value in options.items()})
+    if faults is None:
+        run(data, acks, seed)
+        return
+    call, error, first, last = faults.split(":")
+    for number in range(int(first), int(last) + 1):
+        child = os.fork()
+        if child == 0:
+            os.environ["SHIM_FAIL"] = f"{call}:{number}:{error}"
+            code = 1
+            try:
+                run(data / str(number), data / str(number) / "acks", seed)
+                code = 0
+            except (StartupError, UnavailableError) as refusal:
+                code = 3
+                print(number, refusal)
+            finally:
+                os._exit(code)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(json.dumps([number, status]), flush=True)
+
+
+def run(data: Path, acks: Path, seed: str) -> None:
+    """Run some thirty groups of decisions, outcomes and snapshots."""
     rng = random.Random(seed)
+    refused: list[str] = []
     handle = os.open(acks, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def on_group(jobs: list[Job]) -> None:
         told = []
         for job in jobs:
-            if isinstance(job.command, LogDecisions):
+            if isinstance(job.answer, BanditdError):
+                refused.append(type(job.answer).__name__)
+            elif isinstance(job.command, LogDecisions):
                 told += [["decision", d.decision_id.hex()] for d in job.command.decisions]
             elif isinstance(job.command, RecordOutcomes):
+                assert not refused or refused[-1] == "ResourceExhaustedError", "acknowledged after a failure"
                 for (_, outcome), ruling in zip(job.command.outcomes, job.answer, strict=True):
                     told.append(["outcome", outcome.decision_id.hex(), outcome.outcome_id, int(ruling.status)])
         os.write(handle, (json.dumps(told) + "\n").encode())

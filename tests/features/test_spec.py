@@ -133,7 +133,7 @@ def test_a_seed_is_a_function_of_the_name():
     assert one.fingerprint == same.fingerprint
 
 
-@pytest.mark.parametrize("dimension", [3, 65, 200])
+@pytest.mark.parametrize("dimension", [3, 65, 100])
 def test_a_fit_finds_the_principal_components(dimension):
     """The projection spans what a full decomposition finds: against NumPy's eigenvectors of the covariance."""
     x = prompts(500, dimension)

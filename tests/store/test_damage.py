@@ -61,10 +61,10 @@ def examine(original, first, count, tmp_path):
 
 def test_damage_is_found_or_harmless(original, tmp_path):
     """Flipped bits, zeroed pages and a cut file: what is read is what was written, or nothing is."""
-    found = examine(original, 0, 60, tmp_path)
+    found = examine(original, 0, 40, tmp_path)
     assert found["bad"] == []
-    assert found["counts"]["found"] > 10
-    assert found["counts"]["equal"] > 5  # damage where nothing is kept
+    assert found["counts"]["found"] > 8
+    assert found["counts"]["equal"] > 3  # damage where nothing is kept
 
 
 @pytest.mark.long
