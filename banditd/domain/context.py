@@ -1,15 +1,15 @@
 """What is known about a prompt before a model is chosen."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from banditd.domain.arrays import Array16
 
 INPUT_TOKENS_UNKNOWN: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, gc=False):
     """A context.
 
     Attributes:

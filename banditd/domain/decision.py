@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+import msgspec
+
 from banditd.domain.arrays import Array32, Array64, Codes, Slots
 from banditd.domain.context import Context
 
@@ -62,8 +64,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """What the policy made of a context. K counts the candidates, in catalogue order.
 
     Attributes:
@@ -86,8 +87,7 @@ class Choice:
         return float(self.pmf[self.index])
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """A logged choice: everything that is needed to make it again.
 
     Attributes:

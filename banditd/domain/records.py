@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from banditd.domain.decision import Decision
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Outcome, Ruling
@@ -84,8 +86,7 @@ class Restore:
 Record = Decision | OutcomeRecord | Expiry | ModelChange | RouterChange | FeatureFit | Restore
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
     """A record at its place.
 
     Attributes:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from banditd.domain.decision import Decision
 from banditd.domain.outcome import Outcome, Ruling
 from banditd.domain.records import Record
@@ -10,8 +12,7 @@ from banditd.errors import BanditdError
 from banditd.learner.state import LearnerState
 
 
-@dataclass(frozen=True, slots=True)
-class LogDecisions:
+class LogDecisions(msgspec.Struct, frozen=True, gc=False):
     """Log decisions that have been made.
 
     Attributes:

@@ -4,8 +4,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from banditd.domain.clock import Clock
 from banditd.domain.decision import Decision, Resolution
@@ -40,9 +42,6 @@ _EXPIRIES_PER_RECORD: Final = 1000
 _GROUP_RECORDS_MAX: Final = 4096
 # Decisions and outcomes that may wait. A command may hold a thousand, so that a limit on commands is none on memory.
 _QUEUE_RECORDS_MAX: Final = 65_536
-# Commits start at least this far apart while calls come side by side: about what a commit takes on a common disk. More
-# makes fewer commits and later answers.
-_COMMIT_INTERVAL_S: Final = 0.004
 REQUEST_MEMORY_MS: Final = 24 * 3600 * 1000
 # A window that no time fits in.
 _CLOSED: Final = -1
@@ -70,8 +69,7 @@ class WriterSettings:
     snapshots_kept: int
 
 
-@dataclass(slots=True)
-class Job:
+class Job(msgspec.Struct, gc=False):
     """A command on its way.
 
     Attributes:
@@ -87,7 +85,7 @@ class Job:
     time_ms: int
     waiter: object
     answer: Answer = None
-    submit_ns: int = field(default_factory=time.monotonic_ns)
+    submit_ns: int = msgspec.field(default_factory=time.monotonic_ns)
 
 
 class Writer:
@@ -134,8 +132,7 @@ class Writer:
         self._tending_again = False
         self._tending_refused = False
         self._oldest_ns = 0
-        self._last_count = 0
-        self._last_start_s = 0.0
+        self.last_group_commands = 0
         self.failure: BaseException | None = None
         self.published = SnapshotRef(state.publish())
 
@@ -187,13 +184,14 @@ class Writer:
         if len(self._queue) >= self._settings.queue_commands_max or waiting_records >= _QUEUE_RECORDS_MAX:
             raise ResourceExhaustedError(Reason.OVERLOADED, "too many requests wait for the disk; try again later")
 
-    def submit(self, command: Command, time_ms: int, waiter: object = None) -> int:
+    def submit(self, command: Command, time_ms: int, waiter: object = None, *, wake: bool = True) -> int:
         """Queue a command; returns the first of its log positions. Raises as `check_room`.
 
         Args:
             command: What is asked for.
             time_ms: When its facts became true.
             waiter: Handed back with the answer.
+            wake: Whether it is to be done now. If not, the caller sees to it that `wake` is called soon.
         """
         self.check_room()
         position = self._next_position
@@ -203,19 +201,26 @@ class Writer:
         else:
             self._submitted_records += positions_of(command)
         self._queue.append(Job(command, position, time_ms, waiter))
+        if wake:
+            self.wake()
+        return position
+
+    def wake(self) -> None:
+        """Have done what is queued."""
         # Looking is cheaper than waking. Where it is set still, the writer has yet to look at the queue again.
         if not self._wake.is_set():
             self._wake.set()
-        return position
 
     def _run(self) -> None:
         while True:
             self._wake.wait()
             self._wake.clear()
-            while self._queue:
-                self._gather()
+            # What is queued meanwhile may be gathering, and comes with a waking of its own.
+            queued = len(self._queue)
+            while queued > 0 or (self._stopping and self._queue):
                 jobs = self._next_group()
-                self._last_count = len(jobs)
+                self.last_group_commands = len(jobs)
+                queued -= len(jobs)
                 self._oldest_ns = jobs[0].submit_ns
                 try:
                     # After a failure the thread stays to refuse: a command that was just being queued gets its answer.
@@ -228,17 +233,6 @@ class Writer:
                 self._oldest_ns = 0
             if self._stopping and not self._queue:
                 return
-
-    def _gather(self) -> None:
-        """Let those who call side by side catch up, so that they share a commit; a lone caller is never kept waiting.
-
-        A commit takes as much of a processor as thirty records, and a quick disk would otherwise take them one by one.
-        """
-        if self._last_count > 1 and not self._stopping:
-            remaining_s = self._last_start_s + _COMMIT_INTERVAL_S - time.monotonic()
-            if remaining_s > 0.0:
-                time.sleep(remaining_s)
-        self._last_start_s = time.monotonic()
 
     def _next_group(self) -> list[Job]:
         """Take the commands that are committed together: a run of traffic, or one command of another kind.

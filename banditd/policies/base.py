@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from banditd.domain.arrays import Array32, Array64, Mask
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True, gc=False):
     """What a belief says of one context, or of a batch of B. K models in catalogue order.
 
     Attributes:

@@ -5,8 +5,8 @@ logged traffic; a decision can be made again from its record.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from banditd.catalog.eligibility import exclusions_of
@@ -21,8 +21,7 @@ from banditd.policies.base import Prediction
 from banditd.routing.snapshot import RouterSnapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True, gc=False):
     """What a request asks for beside its context.
 
     Attributes:

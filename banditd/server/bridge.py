@@ -1,6 +1,7 @@
 """Between the event loop and the writer's thread: commands go one way, answers come back in groups."""
 
 import asyncio
+from collections.abc import Callable
 
 from banditd.domain.clock import Clock
 from banditd.domain.ids import issue_decision_id
@@ -9,6 +10,7 @@ from banditd.learner.books import Books
 from banditd.learner.commands import Answer, ChangeSettings, Command, OutcomeAnswer, RecordOutcomes
 from banditd.learner.writer import Job, Writer
 from banditd.routing.snapshot import ServingSnapshot
+from banditd.server.gathering import Gathering
 from banditd.store.log import Log
 from banditd.store.snapshots import Snapshots
 
@@ -36,6 +38,7 @@ class Bridge:
         self.clock = clock
         self.secret = secret
         self._epoch = epoch
+        self._gathering = Gathering(writer)
 
     @property
     def snapshot(self) -> ServingSnapshot:
@@ -47,10 +50,27 @@ class Bridge:
         start = self.writer.next_position
         return [issue_decision_id(self.secret, start + i, self._epoch) for i in range(count)]
 
-    def submit(self, command: Command, time_ms: int | None = None) -> "asyncio.Future[Answer]":
+    def queue(self, command: Command, time_ms: int, future: "asyncio.Future[Answer]") -> None:
+        """Queue a command of traffic, with work that was given to `gather`. Raises as `Writer.submit`.
+
+        Args:
+            command: What is asked for.
+            time_ms: When its facts became true.
+            future: Gets the answer once it is durable.
+        """
+        self.writer.submit(command, time_ms, future, wake=False)
+
+    def gather(self, work: Callable[[], None] | None = None) -> None:
+        """Do *work*, together with that of others who call side by side, and have done what is queued."""
+        self._gathering.join(work)
+
+    def submit(self, command: Command) -> "asyncio.Future[Answer]":
         """Queue a command; the future gets its answer once it is durable. Raises as `Writer.submit`."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.writer.submit(command, self.clock.now_ms() if time_ms is None else time_ms, future)
+        is_traffic = isinstance(command, RecordOutcomes)
+        self.writer.submit(command, self.clock.now_ms(), future, wake=not is_traffic)
+        if is_traffic:
+            self._gathering.join()
         return future
 
     async def change(self, command: ChangeSettings) -> None:

@@ -51,16 +51,39 @@ class RoutingServicer:
             raise InvalidArgumentError(Reason.EMPTY_EMBEDDING, "context", "a context with an embedding", "none")
         context = checks.check_context(request.context, self._router(router_id).router)
         key, digest = _identify(router_id, request)
-        snapshot = await self._ready(router_id, [context], request)
-        logged = self._find(key, digest) if key else None
+        await self._ready(router_id, [context], request)
+        waiting = _Waiting(key)
+        if self._acks_early:
+            response = self._decide(request, router_id, context, digest, waiting)
+            self._bridge.gather()
+            return response
+
+        def decide() -> None:
+            try:
+                waiting.response = self._decide(request, router_id, context, digest, waiting)
+            except BanditdError as error:
+                waiting.answer(error)
+            except Exception as error:  # noqa: BLE001 - raised where this call waits; the others of its group go on
+                waiting.fail(error)
+
+        self._bridge.gather(decide)
+        await waiting.durable()
+        return waiting.response
+
+    def _decide(
+        self, request: pb.RouteRequest, router_id: str, context: Context, digest: bytes, waiting: "_Waiting"
+    ) -> bytes:
+        """Decide, or find what was decided before; returns the answer, which may be sent once it is on disk."""
+        snapshot = self._router(router_id)
+        checks.check_dimension(len(context.embedding), snapshot.router.embedding_dimension, "context.embedding")
+        logged = self._find(waiting, digest)
         if logged is None:
             terms = self._terms(snapshot, request)
             (issued,) = self._bridge.issue_ids(1)
             choice = choose(snapshot, context, terms, issued[1])
-            logged = self._log((_decision(snapshot, context, terms, choice, issued, request.request_id, digest),), key)
-        response = self._replies.encode(logged.decisions[0], logged.time_ms, self._bridge.snapshot.catalog)
-        await self._durable(logged)
-        return response
+            decision = _decision(snapshot, context, terms, choice, issued, request.request_id, digest)
+            logged = self._log((decision,), waiting)
+        return self._replies.encode(logged.decisions[0], logged.time_ms, self._bridge.snapshot.catalog)
 
     async def route_batch(self, request: pb.RouteBatchRequest) -> pb.RouteBatchResponse:
         """Choose a model for each of many prompts."""
@@ -70,7 +93,8 @@ class RoutingServicer:
         checks.check_embedding_model(request.embedding_model, router, "embedding_model")
         key, digest = _identify(router_id, request)
         snapshot = await self._ready(router_id, contexts, request)
-        logged = self._find(key, digest) if key else None
+        waiting = _Waiting(key)
+        logged = self._find(waiting, digest)
         if logged is None:
             terms = self._terms(snapshot, request)
             issued = self._bridge.issue_ids(len(contexts))
@@ -79,9 +103,11 @@ class RoutingServicer:
                 _decision(snapshot, context, terms, choice, ids, request.request_id, digest, row, len(contexts))
                 for row, (context, choice, ids) in enumerate(zip(contexts, choices, issued, strict=True))
             )
-            logged = self._log(decisions, key)
+            logged = self._log(decisions, waiting)
+        self._bridge.gather()
         response = convert.route_batch_response(logged.decisions, logged.time_ms, self._bridge.snapshot.catalog)
-        await self._durable(logged)
+        if not self._acks_early:
+            await waiting.durable()
         return response
 
     async def record_outcome(self, request: pb.RecordOutcomeRequest) -> pb.RecordOutcomeResponse:
@@ -175,12 +201,15 @@ class RoutingServicer:
             request.objective if request.HasField("objective") else None,
         )
 
-    def _find(self, key: bytes, digest: bytes) -> "_Logged | None":
-        """Return what a request was answered with before; None if it is new.
+    def _find(self, waiting: "_Waiting", digest: bytes) -> "_Logged | None":
+        """Return what a request was answered with before, and let *waiting* wait for it; None if it is new.
 
         Raises:
             AlreadyExistsError: `REQUEST_ID_REUSED`: it had other content then.
         """
+        key = waiting.key
+        if not key:
+            return None
         logged = self._underway.get(key)
         if logged is None:
             found = self._bridge.log.request(key)
@@ -197,26 +226,21 @@ class RoutingServicer:
             raise AlreadyExistsError(
                 Reason.REQUEST_ID_REUSED, "request_id: expected a new id, got one that was used with other content"
             )
+        if logged.future is None:
+            waiting.answer(None)
+        else:
+            logged.future.add_done_callback(lambda future: waiting.answer(future.result()))
         return logged
 
-    def _log(self, decisions: tuple[Decision, ...], key: bytes) -> "_Logged":
-        """Hand decisions to the writer."""
+    def _log(self, decisions: tuple[Decision, ...], waiting: "_Waiting") -> "_Logged":
+        """Queue decisions for the writer, who answers *waiting*."""
         time_ms = self._bridge.clock.now_ms()
-        future = self._bridge.submit(LogDecisions(decisions, key), time_ms)
-        logged = _Logged(decisions, time_ms, future)
-        if key:
-            self._underway[key] = logged
-            future.add_done_callback(lambda _: self._underway.pop(key, None))
+        self._bridge.queue(LogDecisions(decisions, waiting.key), time_ms, waiting.future)
+        logged = _Logged(decisions, time_ms, waiting.future)
+        if waiting.key:
+            self._underway[waiting.key] = logged
+            waiting.future.add_done_callback(lambda _: self._underway.pop(waiting.key, None))
         return logged
-
-    async def _durable(self, logged: "_Logged") -> None:
-        """Wait until decisions are on disk, unless they are to be answered before."""
-        if logged.future is None or self._acks_early:
-            return
-        # The shield: a caller that goes away must not cancel what a retry of it waits for.
-        answer = await (asyncio.shield(logged.future) if logged.decisions[0].request_id else logged.future)
-        if isinstance(answer, BanditdError):
-            raise answer
 
     def _checked(self, message: outcome_pb2.Outcome) -> tuple[int, Outcome] | BanditdError:
         """Return position and outcome, or what is wrong with it, counted as rejected."""
@@ -234,6 +258,42 @@ class RoutingServicer:
         """Return the candidates of the decision at a position; none where it is not on disk."""
         found = self._bridge.log.find_decision(position)
         return () if found is None or not isinstance(found.record, Decision) else tuple(found.record.slots.tolist())
+
+
+class _Waiting:
+    """A call that waits until its decisions are on disk.
+
+    Args:
+        key: Under which its request is remembered; empty without a request id.
+
+    Attributes:
+        future: Gets the writer's answer.
+        response: What the caller is told then.
+    """
+
+    __slots__ = ("future", "key", "response")
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.response = b""
+
+    def answer(self, answer: Answer) -> None:
+        """End the waiting."""
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """Raise where the call waits."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    async def durable(self) -> None:
+        """Return once the decisions are on disk; raises where they cannot be."""
+        # The shield: a caller that goes away must not cancel what a retry of it waits for.
+        answer = await (asyncio.shield(self.future) if self.key else self.future)
+        if isinstance(answer, BanditdError):
+            raise answer
 
 
 class _Logged:

@@ -1,6 +1,5 @@
 """The writer's thread: nothing is acknowledged that is not stored, and nobody waits for ever."""
 
-import dataclasses
 import errno
 import gc
 import os
@@ -11,6 +10,7 @@ import subprocess
 import threading
 
 import lmdb
+import msgspec
 import numpy as np
 import pytest
 
@@ -609,7 +609,7 @@ def test_prompts_that_are_all_alike_can_be_fitted(rig, value):
     """Degenerate prompts give a degenerate encoding, not a stop."""
     start = rig.decisions(300)
     same = Context(np.full(4, value, np.float16))
-    rows = tuple(dataclasses.replace(d, context=same) for d in start.decisions)
+    rows = tuple(msgspec.structs.replace(d, context=same) for d in start.decisions)
     position = rig.writer.next_position
     assert rig.do(LogDecisions(rows)) is None
     rig.tend()

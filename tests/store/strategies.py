@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import msgspec
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -44,6 +45,8 @@ def plain(value):
         return (type(value).__name__, value.value)
     if dataclasses.is_dataclass(value):
         return (type(value).__name__, *(plain(getattr(value, f.name)) for f in dataclasses.fields(value)))
+    if isinstance(value, msgspec.Struct):
+        return (type(value).__name__, *(plain(getattr(value, name)) for name in value.__struct_fields__))
     if isinstance(value, Mapping):
         return tuple((key, plain(item)) for key, item in sorted(value.items()))
     if isinstance(value, tuple | list):

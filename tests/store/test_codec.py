@@ -68,6 +68,16 @@ def test_key_order_is_record_order(pair):
 
 
 @pytest.mark.parametrize("name", sorted(MADE.RECORDS))
+def test_the_golden_records_survive_their_bytes(name):
+    """What the golden files were made of is still what its bytes say."""
+    position, time_ms, record = MADE.RECORDS[name]
+    key = position_key(position)
+    assert plain(codec.decode_record(key, codec.encode_record(key, time_ms, record))) == plain(
+        LogEntry(position, time_ms, record)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(MADE.RECORDS))
 def test_any_flipped_bit_of_a_record_is_found(name):
     """Whatever bit of header or message changes on disk, the record is refused."""
     position, time_ms, record = MADE.RECORDS[name]

@@ -5,6 +5,7 @@ import hashlib
 import random
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -30,7 +31,7 @@ def some_decision(rng, router_id):
     """Return a decision with an embedding of two or three values."""
     (_, _, template) = MADE.RECORDS[rng.choice(["decision", "decision_of_a_batch"])]
     embedding = np.full(rng.choice([2, 3]), rng.randrange(100), np.float16)
-    return dataclasses.replace(template, router_id=router_id, context=Context(embedding))
+    return msgspec.structs.replace(template, router_id=router_id, context=Context(embedding))
 
 
 def some_log(rng):
@@ -44,7 +45,8 @@ def some_log(rng):
         if isinstance(record, Decision):
             record = some_decision(rng, router_id)
         elif isinstance(record, OutcomeRecord | Expiry):
-            record = dataclasses.replace(record, router_id=router_id)
+            change = msgspec.structs.replace if isinstance(record, msgspec.Struct) else dataclasses.replace
+            record = change(record, router_id=router_id)
         entries.append(LogEntry(position, rng.randrange(1000), record))
     return entries
 
