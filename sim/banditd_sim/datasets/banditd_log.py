@@ -148,8 +148,8 @@ def load_banditd(
 def write_banditd(log: BanditdLog | LoggedRounds, folder: Path, *, router_id: str = "default") -> None:
     """Write the files that `banditd export` would, with the same columns; `load_banditd` reads them back.
 
-    What the log does not know is null. The context is rounded to float16, as banditd keeps it. A model that is not eligible is a candidate excluded as DISABLED; a model of
-    the log that was never one comes back in another place of the order.
+    What the log does not know is null. The context is rounded to float16, as banditd keeps it. Every model of the log
+    is a candidate; one that is not eligible is excluded as DISABLED.
 
     Args:
         log: The decisions; of rounds alone, the source is POLICY and all are learnable.
@@ -157,7 +157,7 @@ def write_banditd(log: BanditdLog | LoggedRounds, folder: Path, *, router_id: st
         router_id: Name of the router where *log* has none.
 
     Raises:
-        DatasetError: a reward is outside [0, 1], which a quality cannot be, a context is beyond float16, or an id is no
+        DatasetError: a reward is outside [0, 1], a context is beyond float16, or an id is no text.
             text.
         OSError: the folder cannot be written.
     """
