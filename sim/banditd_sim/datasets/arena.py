@@ -25,7 +25,7 @@ import numpy as np
 from banditd_sim.datasets.columns import Columns
 from banditd_sim.datasets.errors import DatasetError, shown
 from banditd_sim.datasets.files import parse_json, read_columns, required
-from banditd_sim.datasets.vectors import read_vectors
+from banditd_sim.datasets.vectors import read_embeddings
 from banditd_sim.ope.arrays import Int64, first_bad
 from banditd_sim.table import A_WON, B_WON, BOTH_BAD, TIE, Comparisons, Float16, Table, TableError, TableModel, gaps
 
@@ -153,4 +153,4 @@ def _of_first(columns: Columns, name: str, first: Int64) -> tuple[str, ...]:
 
 
 def _embeddings(columns: Columns, name: str, first: Int64) -> Float16 | None:
-    return read_vectors(columns, name)[first].astype(np.float16) if name else None
+    return read_embeddings(columns, name)[first] if name else None

@@ -114,7 +114,7 @@ def load_banditd(
         raise DatasetError(str(folder), "failure_quality", "a number in [0, 1]", failure_quality)
     decisions = read_columns(folder / DECISIONS_FILE, lambda names: required(DECISIONS_FILE, names, _DECISION_COLUMNS))
     decisions, router_id = _of_router(decisions, router_id)
-    ids = decisions.texts("decision_id")
+    ids = decisions.ids("decision_id")
     model_ids, pmf, eligible = _distributions(decisions)
     category_names, category = np.unique(np.array(decisions.texts("category", blank="")), return_inverse=True)
     seen = _outcomes(folder, router_id, ids, failure_quality)

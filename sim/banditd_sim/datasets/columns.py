@@ -78,6 +78,19 @@ class Columns:
                 raise self.refuse(row, name, "a text", "an empty one" if value == "" else shown(value))
         return texts
 
+    def ids(self, name: str) -> list[str]:
+        """Return `texts`, all of them different.
+
+        Raises:
+            DatasetError: one is absent, empty or stands there twice.
+        """
+        ids = self.texts(name)
+        seen: dict[str, int] = {}
+        for row, value in enumerate(ids):
+            if seen.setdefault(value, row) != row:
+                raise self.refuse(row, name, "distinct ids", f"{value!r}, already in {self.where(seen[value])}")
+        return ids
+
     def numbers(self, name: str, *, least: float, most: float = math.inf, gaps: bool = True) -> Float64:
         """Return float64 (count,): the numbers of a column, NaN where there is none.
 

@@ -97,6 +97,7 @@ def load_dsjson(
     """
     rounds = _Rounds(path.name, place={model: k for k, model in enumerate(model_ids)})
     pdrop: object = None
+    line_of: dict[object, int] = {}
     for line, content in _lines(path):
         where = f"{path.name}:{line}"
         record = parse_object(where, content)
@@ -106,6 +107,9 @@ def load_dsjson(
         if rounds.lines and dropped != pdrop:
             raise DatasetError(where, "pdrop", f"{pdrop}, as before: weights are not supported", shown(dropped))
         pdrop = dropped
+        event_id = record.get("EventId")
+        if isinstance(event_id, str) and line_of.setdefault(event_id, line) != line:
+            raise DatasetError(where, "EventId", "distinct ids", f"{event_id!r}, already in line {line_of[event_id]}")
         rounds.lines.append(line)
         _read(rounds, where, record, fixed=bool(model_ids))
     if not rounds.lines:

@@ -46,16 +46,10 @@ def row_of(file: str, row: int) -> str:
     return f"{file} row {row + 1}"
 
 
-def table_refused(file: str, error: TableError, field: str = "") -> DatasetError:
-    """Return what a table refused, told of *file*, whose rows are the table's.
-
-    Args:
-        file: Where the table was read.
-        error: Its refusal.
-        field: What the file calls the field; the table's name of it where empty.
-    """
+def table_refused(file: str, error: TableError) -> DatasetError:
+    """Return what a table refused, told of *file*, whose rows are the table's."""
     where = file if error.row is None else row_of(file, error.row)
-    return DatasetError(where, field or error.field, error.expected, error.got)
+    return DatasetError(where, error.field, error.expected, error.got)
 
 
 def log_refused(source: Place, error: LogError) -> DatasetError:

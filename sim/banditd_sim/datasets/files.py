@@ -115,9 +115,22 @@ def _header(path: Path) -> tuple[list[str], int]:
             names = next(reader)
         except StopIteration:
             raise DatasetError(path.name, "", "a header and rows", "an empty file") from None
-        except (csv.Error, UnicodeDecodeError) as error:
+        except csv.Error as error:
             raise DatasetError(path.name, "", "a header of CSV", error) from error
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path) from error
     return names, len(names)
+
+
+def _not_utf8(path: Path) -> DatasetError:
+    # The reader decodes ahead of the row that it returns, so the line is looked up.
+    with path.open("rb") as file:
+        for line, content in enumerate(file, start=1):
+            try:
+                content.decode()
+            except UnicodeDecodeError as error:
+                return DatasetError(f"{path.name}:{line}", "", "UTF-8", f"byte {error.start}: {error.reason}")
+    return DatasetError(path.name, "", "UTF-8", "a character that is cut at the end")
 
 
 def _read_csv(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> Columns:
@@ -146,7 +159,7 @@ def _read_csv(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> Colum
         except csv.Error as error:
             raise DatasetError(row_of(path.name, row), "", "a whole row of CSV", error) from error
         except UnicodeDecodeError as error:
-            raise DatasetError(row_of(path.name, row), "", "UTF-8", error.reason) from error
+            raise _not_utf8(path) from error
     return Columns(path.name, row, dict(zip(chosen, values, strict=True)))
 
 

@@ -179,6 +179,14 @@ FORMS: Final = (
         lambda path, options: load_shared(path, embedding_column=_column(options)),
     ),
     Form(
+        "dsjson",
+        "log",
+        "Vowpal Wabbit's dsjson, a line per decision, plain or .gz",
+        ("reward_min", "reward_max", "features_max"),
+        _refuses_dsjson,
+        _load_dsjson,
+    ),
+    Form(
         "routerbench",
         "table",
         "RouterBench's wide table, .csv or .parquet: sample_id, MODEL, MODEL|total_cost",
@@ -217,14 +225,6 @@ FORMS: Final = (
         ("campaign", "policy", "position", "affinity"),
         _refuses_open_bandit,
         _load_open_bandit,
-    ),
-    Form(
-        "dsjson",
-        "log",
-        "Vowpal Wabbit's dsjson, a line per decision, plain or .gz",
-        ("reward_min", "reward_max", "features_max"),
-        _refuses_dsjson,
-        _load_dsjson,
     ),
 )
 

@@ -58,8 +58,8 @@ def load_open_bandit(
             and column.
     """
     columns = read_columns(path, lambda names: _chosen(path.name, names, affinity=affinity))
-    columns = columns.take(_rows(columns, policy, position))
     item_ids, model_ids = _items(path, columns)
+    columns = columns.take(_rows(columns, policy, position))
     score = "propensity_score" if "propensity_score" in columns else "propensity"
     propensity = columns.numbers(score, least=0.0, most=1.0, gaps=False)
     row = first_bad(propensity == 0.0)
@@ -161,13 +161,11 @@ def _items(path: Path, columns: Columns) -> tuple[list[str], list[str]]:
     source = columns
     if listed.exists():
         source = read_columns(listed, lambda names: required(listed.name, names, ("item_id",), ("name",)))
-    ids = source.texts("item_id")
     if source is columns:
-        ids = sorted(set(ids), key=lambda item: (len(item), item))
-    for row, item in enumerate(ids):
-        if item in ids[:row]:
-            raise source.refuse(row, "item_id", "distinct items", f"{item!r} twice")
-    return ids, source.texts("name") if "name" in source else ids
+        ids = sorted(set(columns.texts("item_id")), key=lambda item: (len(item), item))
+        return ids, ids
+    ids = source.ids("item_id")
+    return ids, source.ids("name") if "name" in source else ids
 
 
 def _whole(columns: Columns, name: str) -> Int64:

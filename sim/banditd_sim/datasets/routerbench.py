@@ -22,7 +22,7 @@ import numpy as np
 
 from banditd_sim.datasets.errors import DatasetError, table_refused
 from banditd_sim.datasets.files import read_columns, required
-from banditd_sim.datasets.vectors import read_vectors
+from banditd_sim.datasets.vectors import read_embeddings
 from banditd_sim.table import Table, TableError, TableModel, gaps
 
 COST_SUFFIX: Final = "|total_cost"
@@ -59,7 +59,7 @@ def load_routerbench(path: Path, *, name: str = "", embedding_column: str = "") 
     try:
         return Table(
             name=name or path.stem,
-            prompt_ids=tuple(columns.texts("sample_id")),
+            prompt_ids=tuple(columns.ids("sample_id")),
             texts=tuple(columns.texts("prompt")) if "prompt" in columns else (),
             category=tuple(columns.texts("eval_name", blank="")) if "eval_name" in columns else ("",) * shape[0],
             split=("",) * shape[0],
@@ -69,10 +69,10 @@ def load_routerbench(path: Path, *, name: str = "", embedding_column: str = "") 
             input_tokens=gaps(*shape),
             output_tokens=gaps(*shape),
             latency_ms=gaps(*shape),
-            embeddings=read_vectors(columns, embedding_column).astype(np.float16) if embedding_column else None,
+            embeddings=read_embeddings(columns, embedding_column) if embedding_column else None,
         )
     except TableError as error:
-        raise table_refused(path.name, error, {"prompt_ids": "sample_id"}.get(error.field, "")) from error
+        raise table_refused(path.name, error) from error
 
 
 def wide_models(file: str, names: list[str]) -> list[str]:

@@ -33,7 +33,7 @@ import pyarrow.compute as pc
 from banditd_sim.datasets.columns import Columns
 from banditd_sim.datasets.errors import DatasetError, shown, table_refused
 from banditd_sim.datasets.files import parse_object, read_columns, required
-from banditd_sim.datasets.vectors import read_vectors
+from banditd_sim.datasets.vectors import read_embeddings
 from banditd_sim.ope.arrays import Float64, Int64, first_bad
 from banditd_sim.table import MEASURES, WINNERS, Comparisons, Float16, Table, TableError, TableModel, gaps
 
@@ -59,7 +59,7 @@ def load_shared(folder: Path, *, name: str = "", embedding_column: str = "") -> 
     """
     prompts = _read(folder, PROMPTS, ("prompt_id",), ("text", "category", "split", embedding_column))
     assert prompts is not None
-    prompt_ids = _distinct_ids(prompts)
+    prompt_ids = prompts.ids("prompt_id")
     outcomes = _read(folder, OUTCOMES, ("prompt_id", "model", "quality"), tuple(_COLUMN_OF.values()), optional=True)
     comparisons = _read(
         folder, COMPARISONS, ("prompt_id", "model_a", "model_b", "winner"), ("judge", "strength_a"), optional=True
@@ -97,16 +97,6 @@ def _read(
         return None
     further = tuple(name for name in further if name and name not in wanted)
     return read_columns(folder / file, lambda names: required(file, names, wanted, further))
-
-
-def _distinct_ids(prompts: Columns) -> list[str]:
-    ids = prompts.texts("prompt_id")
-    seen: dict[str, int] = {}
-    for row, prompt_id in enumerate(ids):
-        if seen.setdefault(prompt_id, row) != row:
-            got = f"{prompt_id!r}, already in {prompts.where(seen[prompt_id])}"
-            raise prompts.refuse(row, "prompt_id", "distinct ids", got)
-    return ids
 
 
 def _names(prompts: Columns, column: str) -> tuple[str, ...]:
@@ -201,7 +191,7 @@ def _embeddings(folder: Path, prompts: Columns, column: str) -> Float16 | None:
     if column:
         if column not in prompts:
             raise DatasetError(PROMPTS, "", f"a column {column}", "none")
-        return read_vectors(prompts, column).astype(np.float16)
+        return read_embeddings(prompts, column)
     path = folder / EMBEDDINGS
     if not path.exists():
         return None

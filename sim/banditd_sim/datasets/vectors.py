@@ -10,6 +10,7 @@ import pyarrow as pa
 from banditd_sim.datasets.columns import Columns
 from banditd_sim.datasets.errors import shown
 from banditd_sim.ope.arrays import Float32, first_bad
+from banditd_sim.table import Float16
 
 
 def read_vectors(columns: Columns, name: str) -> Float32:
@@ -42,6 +43,19 @@ def read_vectors(columns: Columns, name: str) -> Float32:
     if row >= 0:
         raise columns.refuse(row, name, "finite numbers", "NaN or infinity among them")
     return matrix
+
+
+def read_embeddings(columns: Columns, name: str) -> Float16:
+    """Return `read_vectors` as a table holds it.
+
+    Raises:
+        DatasetError: as `read_vectors`, or a number is beyond float16.
+    """
+    vectors = read_vectors(columns, name)
+    row = first_bad(np.abs(vectors) > np.finfo(np.float16).max)
+    if row >= 0:
+        raise columns.refuse(row, name, "numbers within float16", "a greater one")
+    return vectors.astype(np.float16)
 
 
 def _is_list_of_numbers(kind: Any) -> bool:
