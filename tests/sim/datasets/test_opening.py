@@ -181,7 +181,8 @@ def test_name_is_looked_up_in_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("BANDITD_DATA", f"{tmp_path / 'absent'}:{tmp_path / 'two'}")
     assert describe(open_dataset("set")).gap_count == 3
     assert describe(open_dataset("set", folders=[tmp_path / "one"])).gap_count == 6
-    assert data_folders([tmp_path])[0] == tmp_path
+    assert describe(open_dataset("set", folders=[tmp_path / "two", tmp_path / "one"])).gap_count == 3
+    assert data_folders([tmp_path]) == [tmp_path, tmp_path / "absent", tmp_path / "two"]
     with pytest.raises(DatasetError, match=r"\.\./set: expected a path, paretobandit, one of world:linear, .*two"):
         open_dataset("../set", folders=[tmp_path / "one"])
 

@@ -24,6 +24,7 @@ def test_taken_rows_are_those_rows():
     assert part.embeddings.tolist() == [[0.5, 0.5], [0.0, 1.0]]
     assert part.comparisons.prompt.tolist() == [1, 1]
     assert part.fingerprint != table().fingerprint
+    assert take(table(), np.array([1, 0])).comparisons.prompt.tolist() == [0, 0]
     assert take(table(), np.array([0])).comparisons is None
 
 

@@ -102,18 +102,18 @@ def test_clustered_world_is_its_categories():
 
 
 def test_drifting_world_changes_its_mind():
-    """After half a turn, a model's slope is the opposite; without turns, nothing moves."""
+    """After half a turn, a model's slope is the opposite, after a quarter another; without turns, nothing moves."""
     world = drifting_world(prompts=4_000, turns=0.5)
-    x = world.table.embeddings.astype(float)
-    slopes = [np.linalg.lstsq(x[part], world.mean_quality[part] - 0.5, rcond=None)[0] for part in _ends(4_000)]
-    cosine = (slopes[0] * slopes[1]).sum(axis=0) / np.prod([np.linalg.norm(s, axis=0) for s in slopes], axis=0)
-    assert (cosine < -0.7).all()
+    x = np.column_stack([world.table.embeddings.astype(float), np.ones(4_000)])
+    parts = [slice(start, start + 200) for start in (0, 1_900, 3_800)]
+    slopes = [np.linalg.lstsq(x[part], world.mean_quality[part], rcond=None)[0][:-1] for part in parts]
+    first, middle, last = (slope / np.linalg.norm(slope, axis=0) for slope in slopes)
+    assert ((first * last).sum(axis=0) < -0.95).all()
+    assert (np.abs((first * middle).sum(axis=0)) < 0.2).all()
+    lengths = np.array([np.linalg.norm(slope, axis=0) for slope in slopes])
+    assert lengths == pytest.approx(np.full((3, 5), 0.3), rel=0.05)
     still = drifting_world(prompts=500, turns=0.0)
     assert _explained(still.table.embeddings.astype(float), still.mean_quality[:, 0]) > 1 - 1e-9
-
-
-def _ends(count):
-    return slice(0, count // 20), slice(count - count // 20, count)
 
 
 @pytest.mark.parametrize(
