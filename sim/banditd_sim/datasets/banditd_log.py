@@ -26,14 +26,15 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from banditd.store.export import DECISIONS, OUTCOMES
 from banditd_sim.datasets.columns import Columns
-from banditd_sim.datasets.errors import DatasetError, log_refused, row_of, shown
+from banditd_sim.datasets.errors import DatasetError, log_refused, row_of
 from banditd_sim.datasets.files import read_columns, required
 from banditd_sim.datasets.vectors import read_vectors
-from banditd_sim.ope.arrays import PMF_SUM_TOLERANCE, Bool, Float64, first_bad
+from banditd_sim.ope.arrays import PMF_SUM_TOLERANCE, Bool, Float64, Int64, first_bad
 from banditd_sim.ope.errors import LogError
 from banditd_sim.ope.log import LoggedRounds
 
@@ -211,41 +212,71 @@ def _without_embeddings(decisions: Columns) -> bool:
 
 def _distributions(decisions: Columns) -> tuple[tuple[str, ...], Float64 | None, Bool]:
     """Return the models, and per decision the pmf and who could be drawn; None for a log without pmfs."""
-    models, pmfs, excluded = (decisions.objects(name) for name in ("models", "pmf", "excluded"))
-    place: dict[str, int] = {}
-    for row, names in enumerate(models):
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-            raise decisions.refuse(row, "models", "a list of names", shown(names))
-        if len(set(names)) < len(names):
-            raise decisions.refuse(row, "models", "distinct names", "one twice")
-        for name in names:
-            place.setdefault(name, len(place))
-    known = all(values is not None for values in pmfs)
-    pmf = np.zeros((decisions.count, len(place))) if known else None
-    eligible = np.zeros((decisions.count, len(place)), dtype=np.bool_)
-    for row, names in enumerate(models):
-        columns = [place[name] for name in names]
-        reasons = excluded[row]
-        if not isinstance(reasons, list) or len(reasons) != len(columns):
-            raise decisions.refuse(row, "excluded", f"{len(columns)} entries, one per model", shown(reasons))
-        eligible[row, columns] = [reason is None for reason in reasons]
-        if pmf is not None:
-            pmf[row, columns] = _row_of_pmf(decisions, row, pmfs[row], len(columns))
-        elif pmfs[row] is not None:
-            raise decisions.refuse(row, "pmf", "nothing, as in other rows", "probabilities")
-    return tuple(place), pmf, eligible
+    models, pmfs, excluded = (decisions.values[name] for name in ("models", "pmf", "excluded"))
+    for name, column, kind in (
+        ("models", models, pa.types.is_string),
+        ("pmf", pmfs, pa.types.is_floating),
+        ("excluded", excluded, pa.types.is_string),
+    ):
+        if not pa.types.is_list(column.type) or not kind(column.type.value_type):
+            raise decisions.refuse(0, name, f"lists, as {DECISIONS.field(name).type}", column.type)
+    counts = _lengths(models)
+    row = first_bad(counts == 0)
+    if row >= 0:
+        raise decisions.refuse(row, "models", "a list of names", "none")
+    row = first_bad(_lengths(excluded) != counts)
+    if row >= 0:
+        raise decisions.refuse(row, "excluded", f"{counts[row]} entries, one per model", _lengths(excluded)[row])
+    # The lists one after another: of each entry, its decision and its model.
+    decision = np.repeat(np.arange(decisions.count), counts)
+    names = models.flatten().dictionary_encode()
+    if names.null_count:
+        row = int(decision[first_bad(_nulls(names))])
+        raise decisions.refuse(row, "models", "names", "nothing among them")
+    model = names.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    model_ids = tuple(names.dictionary.to_pylist())
+    cell = decision * len(model_ids) + model
+    times = np.bincount(cell, minlength=decisions.count * len(model_ids)).reshape(decisions.count, -1)
+    row = first_bad(times > 1)
+    if row >= 0:
+        raise decisions.refuse(row, "models", "distinct names", "one twice")
+    eligible = np.zeros(times.shape, dtype=np.bool_)
+    eligible[decision, model] = _nulls(excluded.flatten())
+    return model_ids, _pmf(decisions, pmfs, counts, (decision, model), times.shape), eligible
 
 
-def _row_of_pmf(decisions: Columns, row: int, values: Any, count: int) -> list[float]:
-    if len(values) != count or any(value is None for value in values):
-        raise decisions.refuse(row, "pmf", f"{count} probabilities, one per model", f"{len(values)} entries")
-    total = float(np.sum(values))
+def _pmf(
+    decisions: Columns, pmfs: Any, counts: Int64, cells: tuple[Int64, Int64], shape: tuple[int, ...]
+) -> Float64 | None:
+    missing = _nulls(pmfs)
+    if missing.all():
+        return None
+    row = first_bad(missing)
+    if row >= 0:
+        raise decisions.refuse(row, "pmf", "probabilities, as in other rows", "nothing")
+    row = first_bad(_lengths(pmfs) != counts)
+    if row >= 0:
+        got = f"{_lengths(pmfs)[row]} entries"
+        raise decisions.refuse(row, "pmf", f"{counts[row]} probabilities, one per model", got)
+    pmf = np.zeros(shape)
+    pmf[cells] = pmfs.flatten().to_numpy(zero_copy_only=False)  # a null is NaN
+    total = pmf.sum(axis=1)
     # Written as "not close", so that a NaN is refused as well.
-    if not abs(total - 1.0) <= PMF_SUM_TOLERANCE or min(values) < 0.0:
-        raise decisions.refuse(
-            row, "pmf", "probabilities that sum to 1", f"a sum of {total:.9g}, least {min(values):.9g}"
-        )
-    return [float(value) for value in values]
+    row = first_bad(~(np.abs(total - 1.0) <= PMF_SUM_TOLERANCE) | (pmf.min(axis=1) < 0.0))
+    if row >= 0:
+        got = f"a sum of {total[row]:.9g}, least {pmf[row].min():.9g}"
+        raise decisions.refuse(row, "pmf", "probabilities that sum to 1", got)
+    return pmf
+
+
+def _lengths(lists: Any) -> Int64:
+    lengths: Int64 = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lengths
+
+
+def _nulls(column: Any) -> Bool:
+    nulls: Bool = column.is_null().to_numpy(zero_copy_only=False)
+    return nulls
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,34 +292,34 @@ def _outcomes(folder: Path, router_id: str, ids: Sequence[str], failure_quality:
     outcomes = read_columns(
         folder / OUTCOMES_FILE, lambda names: required(OUTCOMES_FILE, names, _OUTCOME_COLUMNS), empty=True
     )
-    place = {decision_id: i for i, decision_id in enumerate(ids)}
-    statuses, learnt = outcomes.texts("status"), outcomes.objects("learnt")
-    failures, routers = outcomes.objects("failure"), outcomes.objects("router_id")
-    quality = outcomes.numbers("quality", least=0.0, most=1.0)
-    cost_usd = outcomes.numbers("learnt_cost_usd", least=0.0)
-    latency_ms = outcomes.numbers("latency_ms", least=0.0)
-    for row, decision_id in enumerate(outcomes.texts("decision_id")):
-        if routers[row] != router_id:  # another router's, or an orphan's, whose router is not known
-            continue
-        i = place.get(decision_id)
-        if i is None:
-            raise outcomes.refuse(row, "decision_id", f"a decision of {DECISIONS_FILE}", repr(decision_id))
-        metrics = learnt[row] or []
-        for name, values, into in (
-            ("QUALITY", quality, seen.quality),
-            ("COST", cost_usd, seen.cost_usd),
-            ("LATENCY", latency_ms, seen.latency_ms),
-        ):
-            if name not in metrics:
-                continue
-            if np.isnan(values[row]):
-                raise outcomes.refuse(row, "learnt", f"only what the row holds, as {name} is learnt", "nothing there")
-            if not np.isnan(into[i]):
-                raise outcomes.refuse(row, "learnt", f"one outcome that teaches {name} per decision", "a second")
-            into[i] = values[row]
-        failed = failures[row] is not None and statuses[row] == "NOT_LEARNED"
-        if failed and failure_quality is not None and np.isnan(seen.quality[i]):
-            seen.quality[i] = failure_quality
+    # Another router's, or an orphan's, whose router is not known, are passed over.
+    mine = pc.fill_null(pc.equal(outcomes.values["router_id"], router_id), fill_value=False)
+    outcomes = outcomes.take(np.flatnonzero(mine.to_numpy(zero_copy_only=False)).astype(np.int64))
+    decision = outcomes.indices("decision_id", ids, f"a decision of {DECISIONS_FILE}")
+    learnt = outcomes.values["learnt"]
+    outcome = np.repeat(np.arange(outcomes.count), _lengths(learnt))
+    metrics = learnt.flatten()
+    for name, column, most, into in (
+        ("QUALITY", "quality", 1.0, seen.quality),
+        ("COST", "learnt_cost_usd", np.inf, seen.cost_usd),
+        ("LATENCY", "latency_ms", np.inf, seen.latency_ms),
+    ):
+        values = outcomes.numbers(column, least=0.0, most=most)
+        rows = outcome[pc.equal(metrics, name).to_numpy(zero_copy_only=False).astype(np.bool_)]
+        bad = first_bad(np.isnan(values[rows]))
+        if bad >= 0:
+            row = int(rows[bad])
+            raise outcomes.refuse(row, "learnt", f"only what the row holds, as {name} is learnt", "nothing there")
+        first = np.full(len(ids), outcomes.count)
+        np.minimum.at(first, decision[rows], rows)
+        bad = first_bad(first[decision[rows]] != rows)
+        if bad >= 0:
+            raise outcomes.refuse(int(rows[bad]), "learnt", f"one outcome that teaches {name} per decision", "a second")
+        into[decision[rows]] = values[rows]
+    if failure_quality is not None:
+        statuses = np.array(outcomes.texts("status"), dtype=object)
+        failed = decision[(statuses == "NOT_LEARNED") & ~_nulls(outcomes.values["failure"])]
+        seen.quality[failed] = np.where(np.isnan(seen.quality[failed]), failure_quality, seen.quality[failed])
     return seen
 
 

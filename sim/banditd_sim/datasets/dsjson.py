@@ -222,7 +222,13 @@ def _read(rounds: _Rounds, where: str, record: dict[str, Any], *, fixed: bool) -
     names = list(rounds.place)
     _add_features(rounds, where, "", context)
     for entry, model in zip(multi, models, strict=True):
-        _add_features(rounds, where, names[model], entry)
+        inner = entry.get("Model")
+        if isinstance(inner, dict) and "id" in inner:
+            if len(inner) == len(entry) == 1:  # nothing but its name
+                continue
+            entry = entry | {"Model": {name: value for name, value in inner.items() if name != "id"}}  # noqa: PLW2901
+        if any(not name.startswith("_") for name in entry):
+            _add_features(rounds, where, names[model], entry)
 
 
 def _number(where: str, name: str, value: object) -> float:
@@ -268,8 +274,6 @@ def _pmf(where: str, values: object, count: int) -> list[float] | None:
 def _add_features(rounds: _Rounds, where: str, model: str, entry: dict[str, Any]) -> None:
     rows, columns, values = rounds.cells
     for path, value in _flattened(where, "", entry):
-        if model and path.startswith("Model.id"):
-            continue
         rows.append(len(rounds.action) - 1)
         columns.append(rounds.features.setdefault((model, path), len(rounds.features)))
         values.append(value)
@@ -282,6 +286,9 @@ def _flattened(where: str, path: str, value: object) -> Iterator[tuple[str, floa
                 yield from _flattened(where, f"{path}.{name}" if path else name, inner)
     elif isinstance(value, list):
         for i, inner in enumerate(value):
+            if type(inner) is float and -1e300 <= inner <= 1e300:  # nearly all there is, in a third of the time
+                yield f"{path}[{i}]", inner
+                continue
             yield from _flattened(where, f"{path}[{i}]", inner)
     elif isinstance(value, bool):
         if value:
