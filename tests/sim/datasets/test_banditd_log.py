@@ -108,9 +108,12 @@ def test_log_of_the_store_is_read(tmp_path):
 
 
 def test_failed_calls_can_count(tmp_path):
-    """Leaving them out would flatter a model that fails."""
-    folder = _exported(tmp_path, RECORDS)
-    assert load_banditd(folder, failure_quality=0.0).rounds.reward[3] == 0.0
+    """Leaving them out would flatter a model that fails; one after the window, or of another model, is not its."""
+    late = _outcome(5, Lesson(), OutcomeStatus.LATE, failure=Failure.TIMEOUT)
+    other = _outcome(3, Lesson(), OutcomeStatus.OVERRIDDEN, failure=Failure.REFUSAL, served_slot=3)
+    folder = _exported(tmp_path, [*RECORDS, late, other])
+    reward = load_banditd(folder, failure_quality=0.0).rounds.reward
+    assert np.array_equal(reward, [0.75, 1.0, np.nan, 0.0, np.nan], equal_nan=True)
     with pytest.raises(DatasetError, match=r"failure_quality: expected a number in \[0, 1\], got 2"):
         load_banditd(folder, failure_quality=2)
 
