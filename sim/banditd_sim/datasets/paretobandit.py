@@ -36,6 +36,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from banditd_sim.datasets.errors import DatasetError, shown
+from banditd_sim.table import Table, TableModel, gaps
+
 Float64 = npt.NDArray[np.float64]
 
 DISTRIBUTION: Final = "paretobandit"
@@ -52,20 +55,8 @@ LIST_PRICES: Final = MappingProxyType(
 )
 
 
-class ParetoBanditError(ValueError):
-    """The data is absent or malformed.
-
-    Args:
-        where: File, and line where there is one.
-        field: Path of the field in the line; empty where the file or line as a whole is to blame.
-        expected: What would have been right.
-        got: What was found.
-    """
-
-    def __init__(self, where: str, field: str, expected: str, got: object) -> None:
-        super().__init__(f"{where}: {field}{': ' if field else ''}expected {expected}, got {got}")
-        self.where = where
-        self.field = field
+class ParetoBanditError(DatasetError):
+    """The data is absent or malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +157,25 @@ def load_paretobandit(path: Path | None = None) -> ParetoBanditData:
     )
 
 
+def paretobandit_table(data: ParetoBanditData, name: str) -> Table:
+    """Return *data* as a table, without a copy of its arrays; splits keep their names, "val" and "test_holdout"."""
+    unknown = gaps(len(data), len(data.model_ids))
+    prices = zip(data.model_ids, data.input_usd_per_1m.tolist(), data.output_usd_per_1m.tolist(), strict=True)
+    return Table(
+        name=name,
+        prompt_ids=data.prompt_ids,
+        texts=data.texts,
+        category=data.category,
+        split=data.split,
+        models=tuple(TableModel(*price) for price in prices),
+        quality=data.quality,
+        cost_usd=data.cost_usd,
+        input_tokens=unknown,
+        output_tokens=unknown,
+        latency_ms=unknown,
+    )
+
+
 def _installed() -> _Source:
     try:
         distribution = metadata.distribution(DISTRIBUTION)
@@ -234,11 +244,11 @@ def _parse_prompt(where: str, line: bytes) -> _Prompt:
     record = _parse_object(where, line)
     arms = record.get("arms")
     if not isinstance(arms, dict) or len(arms) < 2:
-        raise ParetoBanditError(where, "arms", "an object with two or more models", _shown(arms))
+        raise ParetoBanditError(where, "arms", "an object with two or more models", shown(arms))
     outcomes = {}
     for model, arm in arms.items():
         if not isinstance(arm, dict):
-            raise ParetoBanditError(where, f"arms.{model}", "an object", _shown(arm))
+            raise ParetoBanditError(where, f"arms.{model}", "an object", shown(arm))
         quality = _number(where, f"arms.{model}.reward", arm.get("reward"), maximum=1.0)
         cost_usd = _number(where, f"arms.{model}.cost", arm.get("cost"))
         outcomes[model] = (quality, cost_usd)
@@ -254,12 +264,12 @@ def _parse_catalogue(content: bytes) -> dict[str, tuple[float, float]]:
     where = "models.json"
     models = _parse_object(where, content).get("models")
     if not isinstance(models, list) or not models:
-        raise ParetoBanditError(where, "models", "a list of models", _shown(models))
+        raise ParetoBanditError(where, "models", "a list of models", shown(models))
     prices = {}
     for i, model in enumerate(models):
         field = f"models[{i}]"
         if not isinstance(model, dict):
-            raise ParetoBanditError(where, field, "an object", _shown(model))
+            raise ParetoBanditError(where, field, "an object", shown(model))
         model_id = _text(where, f"{field}.model_id", model.get("model_id"))
         if model_id in prices:
             raise ParetoBanditError(where, f"{field}.model_id", "a new id", model_id)
@@ -298,33 +308,24 @@ def _parse_object(where: str, content: bytes) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits
         raise ParetoBanditError(where, "", "a JSON object", error) from error
     if not isinstance(record, dict):
-        raise ParetoBanditError(where, "", "a JSON object", _shown(record))
+        raise ParetoBanditError(where, "", "a JSON object", shown(record))
     return record
 
 
 def _text(where: str, field: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ParetoBanditError(where, field, "a text that is not blank", _shown(value))
+        raise ParetoBanditError(where, field, "a text that is not blank", shown(value))
     return value
 
 
 def _number(where: str, field: str, value: object, *, maximum: float = math.inf) -> float:
     expected = "a finite number >= 0" if maximum == math.inf else f"a number in [0, {maximum:g}]"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ParetoBanditError(where, field, expected, _shown(value))
+        raise ParetoBanditError(where, field, expected, shown(value))
     # An int beyond float's range compares, but does not convert.
     if not 0.0 <= value <= maximum or value > 1e300:
-        raise ParetoBanditError(where, field, expected, _shown(value))
+        raise ParetoBanditError(where, field, expected, shown(value))
     return float(value)
-
-
-def _shown(value: object) -> str:
-    """Return *value* for a message: numbers as they are, of anything else the kind, for a prompt may be private."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool | int | float):
-        return str(value) if not isinstance(value, int) or abs(value) < 10**20 else "a huge number"
-    return {"str": "a text", "list": "a list", "dict": "an object"}.get(type(value).__name__, type(value).__name__)
 
 
 def _frozen(array: Float64) -> Float64:
