@@ -115,6 +115,14 @@ class RouterConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Quality that is learnt when the window closes without one. Absent means none."""
     quality_guess: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Guess of a model's mean quality before anything is known."""
+    budget_usd: Annotated[float, Meta(ge=1e-12, le=1e12)] | None = None
+    """What it may spend in USD per `budget_window`. Absent means no budget."""
+    budget_window: Annotated[str, Meta(pattern="^(request|hour|day|month)$")] = "request"
+    """What the budget is counted over: the mean per request, or a calendar window of UTC."""
+    budget_hard: bool = False
+    """Whether a model that is expected to cost more than what is left of the budget is excluded."""
+    exploration_share: Annotated[float, Meta(ge=1e-6, le=1)] = 0.02
+    """What exploration by the floor may add to the expected spend where money matters."""
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ from enum import IntEnum
 import msgspec
 
 from banditd.domain.arrays import Array32, Array64, Codes, Slots
+from banditd.domain.budget import FREE, Pacing
 from banditd.domain.context import Context
 
 
@@ -27,6 +28,7 @@ class Exclusion(IntEnum):
     COST_LIMIT = 5
     LATENCY_LIMIT = 6
     QUALITY_FLOOR = 7
+    BUDGET = 8
 
 
 class Resolution(IntEnum):
@@ -73,6 +75,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
         exclusions: Shape (K,), uint8, values of `Exclusion`.
         expected: Shape (3, K), float32: quality, cost in USD, latency in ms; NaN where unknown.
         source: Who decided.
+        pacing: The shadow prices of the budget, which come on top of what the objective says a dollar is worth.
     """
 
     index: int
@@ -80,6 +83,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     exclusions: Codes
     expected: Array32
     source: DecisionSource
+    pacing: Pacing = FREE
 
     @property
     def propensity(self) -> float:
@@ -99,7 +103,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         slots: Shape (K,), uint16: the candidates' numbers, in catalogue order.
         choice: What was drawn.
         uniform: The number in [0, 1) that drew it.
-        objective: The trade-off as used.
+        objective: The trade-off that the router or the request asked for.
         limits: The limits as used.
         policy: Name of the preset.
         policy_version: Log position up to which the deciding snapshot had learnt.

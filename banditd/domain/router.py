@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from banditd.domain.budget import Budget
 from banditd.domain.decision import Objective
 
 DEFAULT_ROUTER: Final = "default"
 ROUTERS_MAX: Final = 64
 ROUTER_MODELS_MAX: Final = 64
+EXPLORATION_SHARE: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class RouterSpec:
         attribution_window_ms: How long after a decision its outcomes are learnt.
         default_quality: Learnt when the window closes without a quality; None means nothing.
         quality_guess: Mean quality of a model before anything is known.
+        budget: What it may spend; None means as much as the objective says.
+        exploration_share: What exploration by the floor may add to the expected spend where money matters, (0, 1].
         create_time_ms: When it was created.
         update_time_ms: When it was last changed.
     """
@@ -54,5 +58,7 @@ class RouterSpec:
     attribution_window_ms: int = 86_400_000
     default_quality: float | None = None
     quality_guess: float = 0.5
+    budget: Budget | None = None
+    exploration_share: float = EXPLORATION_SHARE
     create_time_ms: int = 0
     update_time_ms: int = 0

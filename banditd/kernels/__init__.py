@@ -9,6 +9,7 @@ from banditd.kernels.decision import predict_models, predict_models_rows, rank_m
 from banditd.kernels.exploration import draw, greedy, inverse_gap, mix_floor, softmax, ucb
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
+from banditd.kernels.pacing import mix_floor_within, mix_into, shadow_price
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
@@ -28,6 +29,8 @@ __all__ = [
     "greedy",
     "inverse_gap",
     "mix_floor",
+    "mix_floor_within",
+    "mix_into",
     "predict_models",
     "predict_models_rows",
     "probability_best",
@@ -36,6 +39,7 @@ __all__ = [
     "rank_models",
     "sample_arguments",
     "settle",
+    "shadow_price",
     "softmax",
     "to_half",
     "ucb",

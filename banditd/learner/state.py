@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+import numpy as np
+
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array64
+from banditd.domain.budget import Budget
 from banditd.domain.decision import Decision, Resolution
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson
@@ -28,7 +31,9 @@ from banditd.domain.router import RouterSpec
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode
 from banditd.features.fit import fit_spec, seed_of, seeded_spec
-from banditd.features.spec import FeatureKind, FeatureSpec, decode_spec, encode_spec
+from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
+from banditd.objective.pacer import Pacer, PacerView
+from banditd.policies.base import BeliefSnapshot
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
@@ -69,11 +74,13 @@ class RouterState:
         version: Position of the last entry that changed any of this but the counts.
         decision_counts: Decisions per slot.
         failure_counts: Failures per slot.
+        support: Per slot, sum and least of the probabilities with which it could have been drawn where eligible.
         observed: Decisions resolved with a quality.
         expired: Decisions whose window closed without one.
         censored: Decisions of which quality will never be learnt.
         fit_position: Position of the last fit of the encoding; 0 for the seeded start.
         next_fit: Prompts at which the encoding is fitted next.
+        pacer: The accounts of its budget; None without one.
         forgotten: Ranges (from, to] of positions that a restored snapshot has taken back.
     """
 
@@ -84,11 +91,13 @@ class RouterState:
     version: int = 0
     decision_counts: dict[int, int] = field(default_factory=dict)
     failure_counts: dict[int, int] = field(default_factory=dict)
+    support: dict[int, tuple[float, float]] = field(default_factory=dict)
     observed: int = 0
     expired: int = 0
     censored: int = 0
     fit_position: int = 0
     next_fit: int = FIRST_FIT_PROMPTS
+    pacer: Pacer | None = None
     forgotten: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -110,6 +119,17 @@ class RouterState:
             and self.decision_count >= self.next_fit
         )
 
+    def pacer_view(self, belief: BeliefSnapshot | None) -> PacerView | None:
+        """Return its budget as it stands, given what is believed now."""
+        if self.pacer is None:
+            return None
+        average = None
+        if self.pacer.is_fresh and belief is not None and self.features is not None:
+            row = np.zeros(self.features.row_width, np.float32)
+            row[INTERCEPT] = 1.0
+            average = belief.predict(row)
+        return self.pacer.view(average, self.router.objective)
+
     def offered(self, catalog: Catalog) -> tuple[ModelSpec, ...]:
         """Return the models that the router offers."""
         return offered_models(catalog, self.router)
@@ -119,6 +139,9 @@ class RouterState:
         hasher = hashlib.blake2b(json.dumps(self.header(), sort_keys=True).encode(), digest_size=16)
         hasher.update(b"" if self.features is None else encode_spec(self.features))
         hasher.update(b"" if self.belief is None else self.belief.digest())
+        if self.pacer is not None:
+            for array in self.pacer.to_arrays().values():
+                hasher.update(array.tobytes())
         return hasher.hexdigest()
 
     def header(self) -> dict[str, Any]:
@@ -130,6 +153,7 @@ class RouterState:
             "version": self.version,
             "decision_counts": sorted(self.decision_counts.items()),
             "failure_counts": sorted(self.failure_counts.items()),
+            "support": [[slot, *support] for slot, support in sorted(self.support.items())],
             "resolved": [self.observed, self.expired, self.censored],
             "fit": [self.fit_position, self.next_fit],
             "forgotten": [list(span) for span in self.forgotten],
@@ -138,7 +162,10 @@ class RouterState:
 
     def to_bytes(self) -> bytes:
         """Return the learnt state; settings are no part of it."""
-        return encode_state(self.header(), {} if self.belief is None else self.belief.to_arrays())
+        arrays = {} if self.belief is None else self.belief.to_arrays()
+        if self.pacer is not None:
+            arrays |= {_PACER + name: array for name, array in self.pacer.to_arrays().items()}
+        return encode_state(self.header(), arrays)
 
     def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, Array64]) -> None:
         """Take encoding and belief from a decoded state of the same policy.
@@ -164,19 +191,45 @@ class RouterState:
                 f"got {features.input_dimension}",
             )
         belief = LinearBelief(self.policy, features.row_width, self.router.quality_guess)
-        belief.load_arrays(arrays)
+        belief.load_arrays({name: array for name, array in arrays.items() if not name.startswith(_PACER)})
         self.features, self.belief = features, belief
 
     def load(self, raw: bytes) -> None:
         """Take everything from the bytes of `to_bytes`; raises as `load_belief`."""
         header, arrays = decode_state(raw)
         self.load_belief(header, arrays)
+        if self.pacer is not None:
+            self.pacer.load_arrays(
+                {name.removeprefix(_PACER): array for name, array in arrays.items() if name.startswith(_PACER)}
+            )
         self.version = header["version"]
         self.decision_counts = dict(map(tuple, header["decision_counts"]))
         self.failure_counts = dict(map(tuple, header["failure_counts"]))
+        self.support = {slot: (total, least) for slot, total, least in header["support"]}
         self.observed, self.expired, self.censored = header["resolved"]
         self.fit_position, self.next_fit = header["fit"]
         self.forgotten = tuple((span[0], span[1]) for span in header["forgotten"])
+
+
+# What a pacer's arrays are called beside those of a belief.
+_PACER: Final = "pacer/"
+
+
+def _pacer(old: Pacer | None, budget: Budget | None) -> Pacer | None:
+    """Return the pacer of a router whose budget is *budget* now."""
+    if budget is None or old is None:
+        return None if budget is None else Pacer(budget)
+    if budget != old.budget:
+        old.change_budget(budget)
+    return old
+
+
+def price_factor(old: ModelSpec | None, new: ModelSpec | None) -> float:
+    """Return by what a change of price multiplies the cost of a call; 1 where that cannot be said."""
+    if old is None or new is None or old.price is None or new.price is None:
+        return 1.0
+    before = old.price.blended_mtok_usd
+    return new.price.blended_mtok_usd / before if before > 0.0 else 1.0
 
 
 def missing_fit(state: RouterState) -> FeatureFit | None:
@@ -218,7 +271,7 @@ class LearnerState:
         assert entry.position > self.position
         record = entry.record
         if isinstance(record, Decision):
-            self._apply_decision(record)
+            self._apply_decision(record, entry.time_ms)
         elif isinstance(record, OutcomeRecord):
             self._apply_outcome(entry.position, record, log)
         elif isinstance(record, Expiry):
@@ -238,25 +291,36 @@ class LearnerState:
         for router_id, state in self.routers.items():
             last = self._published.get(router_id)
             if last is not None and last.version == state.version:
+                if state.pacer is not None:
+                    self._published[router_id] = last.with_pacer(state.pacer_view(last.belief))
                 continue
             models = offered_models(self.catalog, state.router)
+            belief = None if state.belief is None else state.belief.freeze(models)
             self._published[router_id] = RouterSnapshot(
                 router=state.router,
                 policy=state.policy,
                 features=state.features,
-                belief=None if state.belief is None else state.belief.freeze(models),
+                belief=belief,
                 models=models,
                 version=state.version,
+                pacer=state.pacer_view(belief),
             )
         for router_id in self._published.keys() - self.routers.keys():
             del self._published[router_id]
         return ServingSnapshot(self.catalog, MappingProxyType(dict(self._published)), self.position)
 
-    def _apply_decision(self, decision: Decision) -> None:
+    def _apply_decision(self, decision: Decision, time_ms: int) -> None:
         state = self.routers.get(decision.router_id)
         if state is None:
             return  # its router was removed while it was on its way
         state.decision_counts[decision.slot] = state.decision_counts.get(decision.slot, 0) + 1
+        support = state.support
+        for slot, probability in zip(decision.slots.tolist(), decision.choice.pmf.tolist(), strict=True):
+            if probability > 0.0:
+                total, least = support.get(slot, (0.0, 1.0))
+                support[slot] = (total + probability, min(least, probability))
+        if state.pacer is not None:
+            state.pacer.observe(decision, time_ms)
         if not decision.learnable:
             state.censored += 1
 
@@ -273,7 +337,11 @@ class LearnerState:
             slot = log.decision(record.decision_position).slot
             state.failure_counts[slot] = state.failure_counts.get(slot, 0) + 1
         if ruling.lesson.metrics:
-            self._learn(state, log.decision(record.decision_position), ruling.lesson)
+            decision = log.decision(record.decision_position)
+            if state.pacer is not None and ruling.lesson.cost_usd is not None:
+                choice = decision.choice
+                state.pacer.correct(float(choice.expected[1, choice.index]), ruling.lesson.cost_usd)
+            self._learn(state, decision, ruling.lesson)
             state.version = position
 
     def _apply_expiry(self, position: int, record: Expiry, log: LogView) -> None:
@@ -304,6 +372,8 @@ class LearnerState:
         for state in self.routers.values():
             if state.belief is not None:
                 state.belief.change_model(old, record.model)
+            if state.pacer is not None:
+                state.pacer.reprice(record.slot, price_factor(old, record.model))
             state.version = position
 
     def _apply_router(self, position: int, record: RouterChange, log: LogView) -> None:
@@ -315,10 +385,13 @@ class LearnerState:
         state = self.routers.get(record.router_id)
         if state is None:
             # A router that is made anew under an old name has nothing to do with what came before.
-            self.routers[record.router_id] = RouterState(router, policy, version=position, forgotten=((0, position),))
+            self.routers[record.router_id] = RouterState(
+                router, policy, version=position, pacer=_pacer(None, router.budget), forgotten=((0, position),)
+            )
             return
         relearns = state.policy != policy or state.router.quality_guess != router.quality_guess
         state.router, state.policy, state.version = router, policy, position
+        state.pacer = _pacer(state.pacer, router.budget)
         if state.features is not None and state.features.kind is not policy.features:
             # A seeded start of the new kind follows as a record of its own, and a fit where enough prompts were seen.
             state.features, state.belief, state.next_fit = None, None, FIRST_FIT_PROMPTS

@@ -4,6 +4,7 @@ A pure function of a snapshot, a context and a uniform number. The server calls 
 logged traffic; a decision can be made again from its record.
 """
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -11,11 +12,13 @@ import numpy as np
 
 from banditd.catalog.eligibility import exclusions_of
 from banditd.domain.arrays import Array32, Codes, Index, Mask
+from banditd.domain.budget import Pacing
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, DecisionSource, Exclusion, Limits, Objective
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
 from banditd.kernels.decision import rank_models, settle
+from banditd.kernels.pacing import mix_floor_within, mix_into
 from banditd.objective.weigh import weigh
 from banditd.policies.base import Prediction
 from banditd.routing.snapshot import RouterSnapshot
@@ -28,11 +31,15 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
         objective: The trade-off as used.
         limits: The limits.
         candidates: Shape (K',), int64, ascending indices into the snapshot's models; None means all of them.
+        pacing: The shadow prices; None means those of the router's budget as they are now.
+        left_usd: What the budget leaves, where it is hard: no model that is expected to cost more is eligible.
     """
 
     objective: Objective
     limits: Limits = NO_LIMITS
     candidates: Index | None = None
+    pacing: Pacing | None = None
+    left_usd: float = math.inf
 
 
 def choose(snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: float) -> Choice:
@@ -87,22 +94,36 @@ def _choose(
         picked = terms.candidates
         exclusions = exclusions[picked]
         prediction = Prediction(prediction.values.take(picked, axis=1))
-    count = len(exclusions)
-    eligible, value, pmf = np.empty(count, np.bool_), np.empty(count), np.empty(count)
-    if not weigh(prediction, terms.objective, limits, exclusions, eligible, value):
+    values, count = prediction.values, len(exclusions)
+    if terms.left_usd < math.inf:
+        exclusions[(exclusions == _ELIGIBLE) & (values[2] > terms.left_usd)] = _BUDGET
+    pacing = snapshot.pacing if terms.pacing is None else terms.pacing
+    is_budgeted = snapshot.pacer is not None
+    eligible, utility, pmf = np.empty(count, np.bool_), np.empty(count), np.empty(count)
+    if not weigh(prediction, terms.objective, limits, pacing.low, is_budgeted, exclusions, eligible, utility):
         raise no_eligible_model(snapshot, terms, exclusions)
     policy, belief = snapshot.policy, snapshot.belief
     learnt_count = 0 if belief is None else belief.learnt_count
-    policy.explorer(value, prediction.values[1], eligible, policy.exploration, learnt_count, pmf)
+    policy.explorer(utility, values[1], eligible, policy.exploration, learnt_count, pmf)
+    if pacing.share_high > 0.0:
+        dear = np.empty(count)
+        weigh(prediction, terms.objective, limits, pacing.high, is_budgeted, exclusions, eligible, utility)
+        policy.explorer(utility, values[1], eligible, policy.exploration, learnt_count, dear)
+        mix_into(pmf, dear, pacing.share_high)
+    floor = policy.floor
+    if is_budgeted or terms.objective.usd_weight > 0.0:
+        mix_floor_within(pmf, eligible, values, floor, snapshot.router.exploration_share)
+        floor = 0.0
     expected = np.empty((3, count), np.float32)
-    index = settle(prediction.values, eligible, policy.floor, uniform, pmf, expected)
+    index = settle(values, eligible, floor, uniform, pmf, expected)
     if index < 0:
         return _fall_back(snapshot, terms, eligible, exclusions, expected)
-    return Choice(index, pmf, exclusions, expected, _POLICY)
+    return Choice(index, pmf, exclusions, expected, _POLICY, pacing)
 
 
 # Looking up a member of an enumeration takes as long as a kernel's call.
 _POLICY = DecisionSource.POLICY
+_ELIGIBLE, _BUDGET = int(Exclusion.ELIGIBLE), int(Exclusion.BUDGET)
 
 
 def _fall_back(snapshot: RouterSnapshot, terms: Terms, eligible: Mask, exclusions: Codes, expected: Array32) -> Choice:
@@ -142,5 +163,6 @@ def rank(choice: Choice, objective: Objective) -> list[int]:
     Works from what is stored of a choice, so that a repeated request is answered with the same order.
     """
     order: Index = np.empty(len(choice.exclusions), np.int64)
-    rank_models(choice.expected, choice.exclusions, objective.usd_weight, objective.second_weight, choice.index, order)
+    usd_weight = objective.usd_weight + choice.pacing.mean
+    rank_models(choice.expected, choice.exclusions, usd_weight, objective.second_weight, choice.index, order)
     return [int(k) for k in order.tolist()]

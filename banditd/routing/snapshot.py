@@ -1,5 +1,6 @@
 """RouterSnapshot: everything a decision reads, frozen."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -9,10 +10,12 @@ import numpy as np
 from banditd.catalog.eligibility import exclusions_of
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Codes, Slots, frozen
+from banditd.domain.budget import FREE, Pacing
 from banditd.domain.decision import NO_LIMITS
 from banditd.domain.model import ModelSpec
 from banditd.domain.router import RouterSpec
 from banditd.features.spec import FeatureSpec
+from banditd.objective.pacer import PacerView
 from banditd.policies.base import BeliefSnapshot
 from banditd.policies.registry import PolicyParameters
 
@@ -27,7 +30,8 @@ class RouterSnapshot:
         features: Its encoding; None while its embedding dimension is not fixed.
         belief: What it believes of `models`; None like `features`.
         models: The models that it offers, in catalogue order: what index k counts.
-        version: Log position of the last change to any of this.
+        version: Log position of the last change to any of this but the pacer.
+        pacer: Its budget as it stands; None without one.
         slots: Shape (K,), uint16, numbers of `models`.
         exclusions: Shape (K,), uint8: who is excluded whatever the request says.
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
@@ -40,11 +44,23 @@ class RouterSnapshot:
     belief: BeliefSnapshot | None
     models: tuple[ModelSpec, ...]
     version: int
+    pacer: PacerView | None = None
     slots: Slots = field(init=False)
     exclusions: Codes = field(init=False)
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
+
+    def with_pacer(self, pacer: PacerView | None) -> "RouterSnapshot":
+        """Return the same with its budget as it stands now; everything derived is kept."""
+        changed = copy.copy(self)
+        object.__setattr__(changed, "pacer", pacer)
+        return changed
+
+    @property
+    def pacing(self) -> Pacing:
+        """The shadow prices of its budget."""
+        return FREE if self.pacer is None else self.pacer.pacing
 
     def __post_init__(self) -> None:
         windows = [model.context_window_tokens for model in self.models if model.context_window_tokens > 0]

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from banditd.config.schema import Config, RouterConfig
+from banditd.domain.budget import Budget, BudgetWindow
 from banditd.domain.clock import SystemClock
 from banditd.domain.decision import Objective
 from banditd.domain.model import ModelSpec, Price
@@ -286,7 +287,15 @@ def _router_spec(router: RouterConfig) -> RouterSpec:
         attribution_window_ms=router.attribution_window_ms,
         default_quality=router.default_quality,
         quality_guess=router.quality_guess,
+        budget=_budget(router),
+        exploration_share=router.exploration_share,
     )
+
+
+def _budget(router: RouterConfig) -> Budget | None:
+    if router.budget_usd is None:
+        return None
+    return Budget(router.budget_usd, BudgetWindow[router.budget_window.upper()], router.budget_hard)
 
 
 def check_routers(config: Config) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array32, Index
+from banditd.domain.budget import FREE, Budget, BudgetWindow
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import NO_LIMITS, Limits, Objective
 from banditd.domain.outcome import Failure, Outcome
@@ -176,14 +177,20 @@ def check_terms(
     candidate_model_ids: Sequence[str],
     limits: routing_service_pb2.Limits | None,
     objective: router_pb2.Objective | None,
+    left_usd: float,
 ) -> Terms:
-    """Return what a request asks for beside its context."""
+    """Return what a request asks for beside its context.
+
+    A request that says itself what a dollar is worth is not paced; what it spends counts all the same.
+    """
     return Terms(
         objective=snapshot.router.objective
         if objective is None
         else check_objective(objective, "objective", snapshot.router.objective),
         limits=NO_LIMITS if limits is None else _limits(limits),
         candidates=_candidates(snapshot, catalog, candidate_model_ids) if candidate_model_ids else None,
+        pacing=FREE if objective is not None and objective.HasField("usd_weight") else snapshot.pacing,
+        left_usd=left_usd,
     )
 
 
@@ -195,6 +202,25 @@ def check_objective(message: router_pb2.Objective, field: str, default: Objectiv
     if message.HasField("second_weight"):
         second = check_range(message.second_weight, f"{field}.second_weight", 0.0, 1e6)
     return Objective(usd, second)
+
+
+def check_budget(message: router_pb2.Budget, field: str) -> Budget:
+    """Return a budget."""
+    usd = message.usd
+    if not (math.isfinite(usd) and _BUDGET_USD_MIN <= usd <= _BUDGET_USD_MAX):
+        expected = f"{_BUDGET_USD_MIN:g}..{_BUDGET_USD_MAX:g} USD"
+        raise InvalidArgumentError(Reason.OUT_OF_RANGE, f"{field}.usd", expected, f"{usd:g}")
+    try:
+        window = BudgetWindow(message.window)
+    except ValueError:
+        raise InvalidArgumentError(
+            Reason.OUT_OF_RANGE, f"{field}.window", "a value of BudgetWindow", f"{message.window}"
+        ) from None
+    return Budget(usd, window, message.hard)
+
+
+_BUDGET_USD_MIN: Final = 1e-12
+_BUDGET_USD_MAX: Final = 1e12
 
 
 def _limits(message: routing_service_pb2.Limits) -> Limits:

@@ -15,6 +15,7 @@ from banditd.domain.outcome import Outcome
 from banditd.domain.router import RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.learner.state import RouterState
+from banditd.objective.pacer import PacerView
 from banditd.routing.choose import rank
 from banditd_proto.v1 import decision_pb2, model_pb2, outcome_pb2, policy_pb2, router_pb2, routing_service_pb2
 
@@ -163,6 +164,8 @@ def decision_message(
         learnable=decision.learnable,
         resolution=wire(resolution),
         outcomes=[outcome_message(outcome, catalog) for outcome in outcomes],
+        usd_weight=decision.objective.usd_weight + decision.choice.pacing.mean,
+        second_weight=decision.objective.second_weight,
     )
 
 
@@ -201,6 +204,22 @@ def router_message(router: RouterSpec) -> router_pb2.Router:
         quality_guess=router.quality_guess,
         create_time=timestamp(router.create_time_ms),
         update_time=timestamp(router.update_time_ms),
+        budget=None
+        if router.budget is None
+        else router_pb2.Budget(usd=router.budget.usd, window=wire(router.budget.window), hard=router.budget.is_hard),
+        exploration_share=router.exploration_share,
+    )
+
+
+def _budget_status(view: PacerView | None) -> policy_pb2.BudgetStatus | None:
+    if view is None:
+        return None
+    return policy_pb2.BudgetStatus(
+        shadow_price=view.pacing.mean,
+        target_usd=view.target_usd,
+        spent_usd=view.spent_usd,
+        request_count=view.request_count,
+        window_end_time=timestamp(view.window_end_ms) if view.window_end_ms else None,
     )
 
 
@@ -224,6 +243,7 @@ def policy_status(state: RouterState, catalog: Catalog, books: dict[str, int]) -
             censored_count=state.censored,
             waiting_count=state.decision_count - sum(resolved),
         ),
+        budget=_budget_status(state.pacer_view(None)),
     )
 
 
@@ -233,6 +253,9 @@ def _model_belief(state: RouterState, model: ModelSpec) -> policy_pb2.ModelBelie
         decision_count=state.decision_counts.get(model.slot, 0),
         failure_count=state.failure_counts.get(model.slot, 0),
     )
+    support = state.support.get(model.slot)
+    if support is not None:
+        message.probability_sum, message.probability_min = support
     if state.belief is not None:
         summary = state.belief.summary(model)
         message.quality_count = summary.quality_count

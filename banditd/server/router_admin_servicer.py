@@ -19,6 +19,7 @@ from banditd_proto.v1 import router_admin_service_pb2 as pb
 
 _WINDOW_MS_MIN: Final = 1_000
 _WINDOW_MS_MAX: Final = 7_776_000_000
+_EXPLORATION_SHARE_MIN: Final = 1e-6
 _ROUTERS_PAGE_MAX: Final = 64
 _SNAPSHOTS_PAGE_MAX: Final = 100
 _FIELDS: Final = {
@@ -33,6 +34,8 @@ _FIELDS: Final = {
         "attribution_window_ms",
         "default_quality",
         "quality_guess",
+        "budget",
+        "exploration_share",
     )
 }
 
@@ -139,6 +142,11 @@ class RouterAdminServicer:
         quality_guess = self._defaults.quality_guess
         if message.HasField("quality_guess"):
             quality_guess = checks.check_range(message.quality_guess, "router.quality_guess", 0.0, 1.0)
+        exploration_share = self._defaults.exploration_share
+        if message.HasField("exploration_share"):
+            exploration_share = checks.check_range(
+                message.exploration_share, "router.exploration_share", _EXPLORATION_SHARE_MIN, 1.0
+            )
         return RouterSpec(
             router_id=message.router_id,
             policy=policy,
@@ -150,6 +158,8 @@ class RouterAdminServicer:
             attribution_window_ms=window,
             default_quality=default_quality,
             quality_guess=quality_guess,
+            budget=checks.check_budget(message.budget, "router.budget") if message.HasField("budget") else None,
+            exploration_share=exploration_share,
         )
 
 

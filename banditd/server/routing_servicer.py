@@ -2,8 +2,11 @@
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Final
+
+import msgspec
 
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import Choice, Decision, DecisionSource
@@ -41,6 +44,8 @@ class RoutingServicer:
         self._bridge = bridge
         self._acks_early = acks_early
         self._replies = convert.RouteReplies()
+        # Expected costs of the decisions of routers with a hard budget, those on their way to the writer included.
+        self._decided_usd: dict[str, float] = {}
         # Requests on their way to the disk: a retry that overtakes the first attempt waits for its answer.
         self._underway: dict[bytes, _Logged] = {}
 
@@ -83,6 +88,7 @@ class RoutingServicer:
             choice = choose(snapshot, context, terms, issued[1])
             decision = _decision(snapshot, context, terms, choice, issued, request.request_id, digest)
             logged = self._log((decision,), waiting)
+            self._count_in(snapshot, choice)
         return self._replies.encode(logged.decisions[0], logged.time_ms, self._bridge.snapshot.catalog)
 
     async def route_batch(self, request: pb.RouteBatchRequest) -> pb.RouteBatchResponse:
@@ -98,12 +104,24 @@ class RoutingServicer:
         if logged is None:
             terms = self._terms(snapshot, request)
             issued = self._bridge.issue_ids(len(contexts))
-            choices = choose_rows(snapshot, contexts, terms, [uniform for _, uniform in issued])
+            uniforms = [uniform for _, uniform in issued]
+            if terms.left_usd < math.inf:
+                # Each row leaves less to the next; should none be left for one of them, none is sent.
+                choices, left_usd = [], terms.left_usd
+                for context, uniform in zip(contexts, uniforms, strict=True):
+                    choices.append(
+                        choose(snapshot, context, msgspec.structs.replace(terms, left_usd=left_usd), uniform)
+                    )
+                    left_usd -= float(choices[-1].expected[1, choices[-1].index])
+            else:
+                choices = choose_rows(snapshot, contexts, terms, uniforms)
             decisions = tuple(
                 _decision(snapshot, context, terms, choice, ids, request.request_id, digest, row, len(contexts))
                 for row, (context, choice, ids) in enumerate(zip(contexts, choices, issued, strict=True))
             )
             logged = self._log(decisions, waiting)
+            for choice in choices:
+                self._count_in(snapshot, choice)
         self._bridge.gather()
         response = convert.route_batch_response(logged.decisions, logged.time_ms, self._bridge.snapshot.catalog)
         if not self._acks_early:
@@ -199,7 +217,25 @@ class RoutingServicer:
             request.candidate_model_ids,
             request.limits if request.HasField("limits") else None,
             request.objective if request.HasField("objective") else None,
+            self._left_usd(snapshot),
         )
+
+    def _left_usd(self, snapshot: RouterSnapshot) -> float:
+        """Return what a hard budget leaves, what was decided since the snapshot counted in."""
+        view = snapshot.pacer
+        if view is None or not view.budget.is_hard:
+            return math.inf
+        decided = max(self._decided_usd.get(snapshot.router.router_id, 0.0), view.decided_usd)
+        is_over = 0 < view.window_end_ms <= self._bridge.clock.now_ms()
+        return (view.budget.usd if is_over else view.left_usd) - (decided - view.decided_usd)
+
+    def _count_in(self, snapshot: RouterSnapshot, choice: Choice) -> None:
+        """Count what a decision is expected to cost, before the writer does."""
+        view = snapshot.pacer
+        if view is not None and view.budget.is_hard:
+            router_id = snapshot.router.router_id
+            decided = max(self._decided_usd.get(router_id, 0.0), view.decided_usd)
+            self._decided_usd[router_id] = decided + float(choice.expected[1, choice.index])
 
     def _find(self, waiting: "_Waiting", digest: bytes) -> "_Logged | None":
         """Return what a request was answered with before, and let *waiting* wait for it; None if it is new.

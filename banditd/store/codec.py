@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from banditd.domain.budget import FREE, Budget, BudgetWindow, Pacing
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
 from banditd.domain.ledger import LedgerEntry
@@ -32,7 +33,7 @@ from banditd.domain.records import (
     Restore,
     RouterChange,
 )
-from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.domain.router import EXPLORATION_SHARE, PolicySpec, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import DataLossError, Reason
 from banditd_proto.storage.v1 import records_pb2 as pb
@@ -139,6 +140,10 @@ def _encode_decision(d: Decision) -> tuple[int, bytes]:
         batch_row=d.batch_row,
         batch_row_count=d.batch_row_count,
     )
+    if choice.pacing is not FREE:
+        message.shadow_price_low = choice.pacing.low
+        message.shadow_price_high = choice.pacing.high
+        message.shadow_price_share_high = choice.pacing.share_high
     if d.limits is not NO_LIMITS:
         message.limits.CopyFrom(
             pb.Limits(
@@ -181,6 +186,9 @@ def _decode_decision(raw: bytes) -> Decision:
             exclusions=exclusions,
             expected=np.frombuffer(m.expected, "<f4").reshape(3, len(slots)),
             source=DecisionSource(m.source),
+            pacing=Pacing(m.shadow_price_low, m.shadow_price_high, m.shadow_price_share_high)
+            if m.shadow_price_high > 0.0
+            else FREE,
         ),
         uniform=m.uniform,
         objective=Objective(m.usd_weight, m.second_weight),
@@ -313,6 +321,10 @@ def _encode_router(record: RouterChange) -> tuple[int, bytes]:
         quality_guess=r.quality_guess,
         create_time_ms=r.create_time_ms,
         update_time_ms=r.update_time_ms,
+        budget_usd=None if r.budget is None else r.budget.usd,
+        budget_window=0 if r.budget is None else r.budget.window,
+        budget_is_hard=r.budget is not None and r.budget.is_hard,
+        exploration_share=None if r.exploration_share == EXPLORATION_SHARE else r.exploration_share,
     ).SerializeToString(deterministic=True)
 
 
@@ -335,6 +347,10 @@ def _decode_router(raw: bytes) -> RouterChange:
             quality_guess=m.quality_guess,
             create_time_ms=m.create_time_ms,
             update_time_ms=m.update_time_ms,
+            budget=Budget(m.budget_usd, BudgetWindow(m.budget_window), m.budget_is_hard)
+            if m.HasField("budget_usd")
+            else None,
+            exploration_share=m.exploration_share if m.HasField("exploration_share") else EXPLORATION_SHARE,
         ),
     )
 

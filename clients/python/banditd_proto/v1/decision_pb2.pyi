@@ -27,6 +27,7 @@ class ExclusionReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXCLUSION_REASON_COST_LIMIT: _ClassVar[ExclusionReason]
     EXCLUSION_REASON_LATENCY_LIMIT: _ClassVar[ExclusionReason]
     EXCLUSION_REASON_QUALITY_FLOOR: _ClassVar[ExclusionReason]
+    EXCLUSION_REASON_BUDGET: _ClassVar[ExclusionReason]
 
 class Resolution(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -46,6 +47,7 @@ EXCLUSION_REASON_PRICE_UNKNOWN: ExclusionReason
 EXCLUSION_REASON_COST_LIMIT: ExclusionReason
 EXCLUSION_REASON_LATENCY_LIMIT: ExclusionReason
 EXCLUSION_REASON_QUALITY_FLOOR: ExclusionReason
+EXCLUSION_REASON_BUDGET: ExclusionReason
 RESOLUTION_UNSPECIFIED: Resolution
 RESOLUTION_WAITING: Resolution
 RESOLUTION_OBSERVED: Resolution
@@ -69,7 +71,7 @@ class Candidate(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., probability: _Optional[float] = ..., expected_quality: _Optional[float] = ..., expected_cost_usd: _Optional[float] = ..., expected_latency_ms: _Optional[float] = ..., exclusion_reason: _Optional[_Union[ExclusionReason, str]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("decision_id", "router_id", "request_id", "create_time", "model_id", "propensity", "candidates", "policy_version", "policy", "source", "learnable", "resolution", "outcomes")
+    __slots__ = ("decision_id", "router_id", "request_id", "create_time", "model_id", "propensity", "candidates", "policy_version", "policy", "source", "learnable", "resolution", "outcomes", "usd_weight", "second_weight")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +85,8 @@ class Decision(_message.Message):
     LEARNABLE_FIELD_NUMBER: _ClassVar[int]
     RESOLUTION_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    USD_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SECOND_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     router_id: str
     request_id: str
@@ -96,4 +100,6 @@ class Decision(_message.Message):
     learnable: bool
     resolution: Resolution
     outcomes: _containers.RepeatedCompositeFieldContainer[_outcome_pb2.Outcome]
-    def __init__(self, decision_id: _Optional[str] = ..., router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[_Union[DecisionSource, str]] = ..., learnable: bool = ..., resolution: _Optional[_Union[Resolution, str]] = ..., outcomes: _Optional[_Iterable[_Union[_outcome_pb2.Outcome, _Mapping]]] = ...) -> None: ...
+    usd_weight: float
+    second_weight: float
+    def __init__(self, decision_id: _Optional[str] = ..., router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[_Union[DecisionSource, str]] = ..., learnable: bool = ..., resolution: _Optional[_Union[Resolution, str]] = ..., outcomes: _Optional[_Iterable[_Union[_outcome_pb2.Outcome, _Mapping]]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ...) -> None: ...

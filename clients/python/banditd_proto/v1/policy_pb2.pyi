@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ModelBelief(_message.Message):
-    __slots__ = ("model_id", "decision_count", "quality_count", "cost_count", "latency_count", "failure_count", "quality", "cost_usd", "latency_ms", "quality_deviation")
+    __slots__ = ("model_id", "decision_count", "quality_count", "cost_count", "latency_count", "failure_count", "quality", "cost_usd", "latency_ms", "quality_deviation", "probability_sum", "probability_min")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_COUNT_FIELD_NUMBER: _ClassVar[int]
     QUALITY_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,8 @@ class ModelBelief(_message.Message):
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     QUALITY_DEVIATION_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_SUM_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_MIN_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     decision_count: int
     quality_count: int
@@ -32,7 +34,9 @@ class ModelBelief(_message.Message):
     cost_usd: float
     latency_ms: float
     quality_deviation: float
-    def __init__(self, model_id: _Optional[str] = ..., decision_count: _Optional[int] = ..., quality_count: _Optional[int] = ..., cost_count: _Optional[int] = ..., latency_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ..., quality_deviation: _Optional[float] = ...) -> None: ...
+    probability_sum: float
+    probability_min: float
+    def __init__(self, model_id: _Optional[str] = ..., decision_count: _Optional[int] = ..., quality_count: _Optional[int] = ..., cost_count: _Optional[int] = ..., latency_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ..., quality_deviation: _Optional[float] = ..., probability_sum: _Optional[float] = ..., probability_min: _Optional[float] = ...) -> None: ...
 
 class OutcomeBooks(_message.Message):
     __slots__ = ("received_count", "applied_count", "duplicate_count", "late_count", "rejected_count", "waiting_count", "overridden_count", "not_learned_count", "orphaned_count")
@@ -70,8 +74,22 @@ class DecisionBooks(_message.Message):
     waiting_count: int
     def __init__(self, decision_count: _Optional[int] = ..., observed_count: _Optional[int] = ..., expired_count: _Optional[int] = ..., censored_count: _Optional[int] = ..., waiting_count: _Optional[int] = ...) -> None: ...
 
+class BudgetStatus(_message.Message):
+    __slots__ = ("shadow_price", "target_usd", "spent_usd", "request_count", "window_end_time")
+    SHADOW_PRICE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_USD_FIELD_NUMBER: _ClassVar[int]
+    SPENT_USD_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_COUNT_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_END_TIME_FIELD_NUMBER: _ClassVar[int]
+    shadow_price: float
+    target_usd: float
+    spent_usd: float
+    request_count: int
+    window_end_time: _timestamp_pb2.Timestamp
+    def __init__(self, shadow_price: _Optional[float] = ..., target_usd: _Optional[float] = ..., spent_usd: _Optional[float] = ..., request_count: _Optional[int] = ..., window_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class PolicyStatus(_message.Message):
-    __slots__ = ("router_id", "policy", "policy_version", "state_digest", "feature_fingerprint", "embedding_dimension", "feature_fit_position", "models", "outcomes", "decisions")
+    __slots__ = ("router_id", "policy", "policy_version", "state_digest", "feature_fingerprint", "embedding_dimension", "feature_fit_position", "models", "outcomes", "decisions", "budget")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +100,7 @@ class PolicyStatus(_message.Message):
     MODELS_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     policy: _router_pb2.Policy
     policy_version: int
@@ -92,7 +111,8 @@ class PolicyStatus(_message.Message):
     models: _containers.RepeatedCompositeFieldContainer[ModelBelief]
     outcomes: OutcomeBooks
     decisions: DecisionBooks
-    def __init__(self, router_id: _Optional[str] = ..., policy: _Optional[_Union[_router_pb2.Policy, _Mapping]] = ..., policy_version: _Optional[int] = ..., state_digest: _Optional[str] = ..., feature_fingerprint: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., feature_fit_position: _Optional[int] = ..., models: _Optional[_Iterable[_Union[ModelBelief, _Mapping]]] = ..., outcomes: _Optional[_Union[OutcomeBooks, _Mapping]] = ..., decisions: _Optional[_Union[DecisionBooks, _Mapping]] = ...) -> None: ...
+    budget: BudgetStatus
+    def __init__(self, router_id: _Optional[str] = ..., policy: _Optional[_Union[_router_pb2.Policy, _Mapping]] = ..., policy_version: _Optional[int] = ..., state_digest: _Optional[str] = ..., feature_fingerprint: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., feature_fit_position: _Optional[int] = ..., models: _Optional[_Iterable[_Union[ModelBelief, _Mapping]]] = ..., outcomes: _Optional[_Union[OutcomeBooks, _Mapping]] = ..., decisions: _Optional[_Union[DecisionBooks, _Mapping]] = ..., budget: _Optional[_Union[BudgetStatus, _Mapping]] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("router_id", "policy_version", "create_time", "size_bytes", "policy")

@@ -2,12 +2,24 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class BudgetWindow(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BUDGET_WINDOW_UNSPECIFIED: _ClassVar[BudgetWindow]
+    BUDGET_WINDOW_HOUR: _ClassVar[BudgetWindow]
+    BUDGET_WINDOW_DAY: _ClassVar[BudgetWindow]
+    BUDGET_WINDOW_MONTH: _ClassVar[BudgetWindow]
+BUDGET_WINDOW_UNSPECIFIED: BudgetWindow
+BUDGET_WINDOW_HOUR: BudgetWindow
+BUDGET_WINDOW_DAY: BudgetWindow
+BUDGET_WINDOW_MONTH: BudgetWindow
 
 class Objective(_message.Message):
     __slots__ = ("usd_weight", "second_weight")
@@ -32,8 +44,18 @@ class Policy(_message.Message):
     parameters: _containers.ScalarMap[str, float]
     def __init__(self, preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
+class Budget(_message.Message):
+    __slots__ = ("usd", "window", "hard")
+    USD_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    HARD_FIELD_NUMBER: _ClassVar[int]
+    usd: float
+    window: BudgetWindow
+    hard: bool
+    def __init__(self, usd: _Optional[float] = ..., window: _Optional[_Union[BudgetWindow, str]] = ..., hard: bool = ...) -> None: ...
+
 class Router(_message.Message):
-    __slots__ = ("router_id", "embedding_dimension", "embedding_model", "model_ids", "policy", "objective", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time", "update_time")
+    __slots__ = ("router_id", "embedding_dimension", "embedding_model", "model_ids", "policy", "objective", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time", "update_time", "budget", "exploration_share")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_DIMENSION_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +68,8 @@ class Router(_message.Message):
     QUALITY_GUESS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    EXPLORATION_SHARE_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     embedding_dimension: int
     embedding_model: str
@@ -58,4 +82,6 @@ class Router(_message.Message):
     quality_guess: float
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, router_id: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    budget: Budget
+    exploration_share: float
+    def __init__(self, router_id: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., exploration_share: _Optional[float] = ...) -> None: ...

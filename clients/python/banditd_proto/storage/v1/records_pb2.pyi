@@ -27,7 +27,7 @@ RECORD_KIND_FEATURE_FIT: RecordKind
 RECORD_KIND_RESTORE: RecordKind
 
 class Decision(_message.Message):
-    __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits")
+    __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,9 @@ class Decision(_message.Message):
     BATCH_ROW_FIELD_NUMBER: _ClassVar[int]
     BATCH_ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_PRICE_LOW_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_PRICE_HIGH_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_PRICE_SHARE_HIGH_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     decision_id: bytes
     request_id: str
@@ -76,7 +79,10 @@ class Decision(_message.Message):
     batch_row: int
     batch_row_count: int
     limits: Limits
-    def __init__(self, router_id: _Optional[str] = ..., decision_id: _Optional[bytes] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., slots: _Optional[bytes] = ..., pmf: _Optional[bytes] = ..., exclusions: _Optional[bytes] = ..., expected: _Optional[bytes] = ..., slot: _Optional[int] = ..., propensity: _Optional[float] = ..., uniform: _Optional[float] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[int] = ..., learnable: bool = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., batch_row: _Optional[int] = ..., batch_row_count: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    shadow_price_low: float
+    shadow_price_high: float
+    shadow_price_share_high: float
+    def __init__(self, router_id: _Optional[str] = ..., decision_id: _Optional[bytes] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., slots: _Optional[bytes] = ..., pmf: _Optional[bytes] = ..., exclusions: _Optional[bytes] = ..., expected: _Optional[bytes] = ..., slot: _Optional[int] = ..., propensity: _Optional[float] = ..., uniform: _Optional[float] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[int] = ..., learnable: bool = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., batch_row: _Optional[int] = ..., batch_row_count: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., shadow_price_low: _Optional[float] = ..., shadow_price_high: _Optional[float] = ..., shadow_price_share_high: _Optional[float] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("cost_usd_max", "latency_ms_max", "quality_min", "required_tags")
@@ -167,7 +173,7 @@ class ModelChange(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., model_id: _Optional[str] = ..., deleted: bool = ..., input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ..., context_window_token_count: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., state: _Optional[int] = ..., quality_guess: _Optional[float] = ..., latency_ms_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ...) -> None: ...
 
 class RouterChange(_message.Message):
-    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms")
+    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms", "budget_usd", "budget_window", "budget_is_hard", "exploration_share")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -190,6 +196,10 @@ class RouterChange(_message.Message):
     QUALITY_GUESS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_MS_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_USD_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_IS_HARD_FIELD_NUMBER: _ClassVar[int]
+    EXPLORATION_SHARE_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     deleted: bool
     embedding_dimension: int
@@ -205,7 +215,11 @@ class RouterChange(_message.Message):
     quality_guess: float
     create_time_ms: int
     update_time_ms: int
-    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ...) -> None: ...
+    budget_usd: float
+    budget_window: int
+    budget_is_hard: bool
+    exploration_share: float
+    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., budget_usd: _Optional[float] = ..., budget_window: _Optional[int] = ..., budget_is_hard: bool = ..., exploration_share: _Optional[float] = ...) -> None: ...
 
 class FeatureFit(_message.Message):
     __slots__ = ("router_id", "spec", "prompt_count")

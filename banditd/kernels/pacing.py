@@ -1,0 +1,124 @@
+"""The shadow price of money: at which price per dollar the models that would be chosen cost what may be spent."""
+
+import math
+
+import numpy as np
+
+from banditd.kernels._jit import Array64, Mask, array, boolean, f64, helper, kernel
+
+# Bisections of an interval of twelve powers of ten: to within one part in 10^12.
+_STEPS = 46
+_LEAST_SHARE = 1e-12
+
+
+@helper
+def _greedy_cost(
+    quality: Array64,  # (B, K) nan where a model was no candidate
+    cost: Array64,  # (B, K) USD; nan where unknown
+    usd_weight: float,
+) -> float:
+    """Return the mean cost of the models with the greatest quality - usd_weight * cost; 0 without any candidate."""
+    total = 0.0
+    count = 0
+    for b in range(quality.shape[0]):
+        best = -math.inf
+        best_cost = math.nan
+        for k in range(quality.shape[1]):
+            # Not a number fails the comparison.
+            utility = quality[b, k] - usd_weight * cost[b, k]
+            if utility > best:
+                best = utility
+                best_cost = cost[b, k]
+        if not math.isnan(best_cost):
+            total += best_cost
+            count += 1
+    return total / count if count > 0 else 0.0
+
+
+@kernel(array(f64, "BK"), array(f64, "BK"), f64, f64, f64, f64, array(f64, "T", out=True))
+def shadow_price(
+    quality: Array64,  # (B, K) expected quality, what latency takes from it subtracted; nan where no candidate
+    cost: Array64,  # (B, K) expected cost, USD; nan where unknown
+    usd_weight: float,  # what a dollar is worth without a budget, in quality per USD, >= 0
+    target_usd: float,  # what a request may cost on average
+    price_max: float,  # largest shadow price, > 0
+    spread: float,  # the two prices are a factor of 1 + spread away from the one between them, > 0
+    out: Array64,  # (3,) written: the lower price, the higher one, the share of the higher one
+) -> None:
+    """Write two shadow prices and their mix, at which the B contexts would cost the target on average.
+
+    The Lagrange multiplier of max E[quality] s.t. E[cost] <= target. The cost falls in steps as the price rises; where
+    a step skips the target, no single price meets it, but a mix of the prices on both sides does (the optimum of the
+    linear program has at most one such mix). The mix is over an interval rather than at the step, for the step moves
+    with every outcome that is learnt.
+    """
+    if not _greedy_cost(quality, cost, usd_weight) > target_usd:
+        out[0] = 0.0
+        out[1] = 0.0
+        out[2] = 0.0
+        return
+    if _greedy_cost(quality, cost, usd_weight + price_max) >= target_usd:
+        out[0] = price_max
+        out[1] = price_max
+        out[2] = 0.0
+        return
+    low = price_max * _LEAST_SHARE
+    high = price_max
+    for _ in range(_STEPS):
+        middle = math.sqrt(low * high)
+        if _greedy_cost(quality, cost, usd_weight + middle) > target_usd:
+            low = middle
+        else:
+            high = middle
+    out[0] = low / (1.0 + spread)
+    out[1] = high * (1.0 + spread)
+    cost_low = _greedy_cost(quality, cost, usd_weight + out[0])
+    cost_high = _greedy_cost(quality, cost, usd_weight + out[1])
+    share = (cost_low - target_usd) / (cost_low - cost_high) if cost_low > cost_high else 0.5
+    out[2] = min(max(share, 0.0), 1.0)
+
+
+@kernel(array(f64, "K", inout=True), array(f64, "K"), f64)
+def mix_into(
+    pmf: Array64,  # (K,) changed
+    other: Array64,  # (K,) another pmf
+    share: float,  # of the other one, in [0, 1]
+) -> None:
+    """Replace pmf by (1 - share) * pmf + share * other."""
+    for k in range(pmf.shape[0]):
+        pmf[k] = (1.0 - share) * pmf[k] + share * other[k]
+
+
+@kernel(array(f64, "K", inout=True), array(boolean, "K"), array(f64, "VK"), f64, f64)
+def mix_floor_within(
+    pmf: Array64,  # (K,) changed; 0 where not eligible
+    eligible: Mask,  # (K,)
+    values: Array64,  # (4, K) expected quality, its deviation, expected cost, expected latency
+    floor: float,  # share that is spread evenly where money allows, in [0, 1]
+    spend_share: float,  # what the floor may add to the expected spend, as a share of it, > 0
+) -> None:
+    """Give each of the K eligible models min(floor, spend_share * spend / its cost) / K, and the rest to pmf.
+
+    spend is the expected cost under pmf. So the floor adds at most spend_share of it, however dear a model is, and
+    every eligible model keeps a known probability above 0.
+    """
+    count = 0
+    spend = 0.0
+    for k in range(pmf.shape[0]):
+        if eligible[k]:
+            count += 1
+        if pmf[k] > 0.0:
+            spend += pmf[k] * values[2, k]
+    given = 0.0
+    floors = np.empty(pmf.shape[0], np.float64)
+    for k in range(pmf.shape[0]):
+        floors[k] = 0.0
+        if eligible[k]:
+            share = floor
+            # Not a number fails the comparison, and a model that costs nothing is no expense.
+            if values[2, k] * floor > spend_share * spend:
+                share = spend_share * spend / values[2, k]
+            floors[k] = share / count
+            given += floors[k]
+    for k in range(pmf.shape[0]):
+        pmf[k] = (1.0 - given) * pmf[k] + floors[k]

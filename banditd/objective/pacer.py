@@ -1,0 +1,291 @@
+"""Pacer: turns a budget into a shadow price, decision by decision."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from banditd.domain.arrays import Array64
+from banditd.domain.budget import FREE, Budget, BudgetWindow, Pacing, window_of
+from banditd.domain.decision import Decision, Objective
+from banditd.errors import DataLossError, Reason
+from banditd.kernels.pacing import shadow_price
+from banditd.policies.base import Prediction
+
+# Decisions whose expectations the shadow price is computed from: the newest ones.
+_CONTEXTS: Final = 128
+# Decisions between two computations.
+_EVERY: Final = 8
+# Decisions over which what was over- or underspent is made good. Fewer make the price follow each call's noise.
+_HORIZON: Final = 50.0
+# Weight of a decision in the ratio of what was spent to what was meant to be.
+_RATIO_WEIGHT: Final = 0.02
+_RATIO_RANGE: Final = (0.25, 4.0)
+# The two prices of a mix lie a factor of 1 + this on either side of the one between them.
+_SPREAD: Final = 0.05
+# Where even an infinite price would not do, one at which quality no longer counts.
+_QUALITY_RANGE: Final = 1e4
+# How much of a window the rate of the one before counts for, when what is left is divided among who will still come.
+_RATE_MEMORY: Final = 0.05
+_LATENCY_MS_PER_S: Final = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class PacerView:
+    """A pacer as decisions see it.
+
+    Attributes:
+        budget: The budget.
+        pacing: The shadow prices.
+        left_usd: What may be spent before the window's end; for a mean per request, what the next one may cost.
+        window_end_ms: When `left_usd` starts anew with the whole budget; 0 for a mean per request.
+        spent_usd: Spent in the window; over all requests for a mean per request.
+        request_count: Decisions in the window; all for a mean per request.
+        target_usd: What a request is meant to cost now.
+        decided_usd: Expected costs of all decisions up to this view.
+    """
+
+    budget: Budget
+    pacing: Pacing
+    left_usd: float
+    window_end_ms: int
+    spent_usd: float
+    request_count: int
+    target_usd: float
+    decided_usd: float
+
+
+class Pacer:
+    """A budget's accounts and the shadow price that keeps it; part of the fold, so a function of the log alone.
+
+    Budgeted contextual bandits as a Lagrangian (Badanidiyuru, Kleinberg and Slivkins 2018; Agrawal and Devanur 2016):
+    decide by quality - price * cost, at the price where the newest contexts cost what may be spent. What may be spent
+    is the budget plus what was saved before, spread over the next `_HORIZON` requests (proportional control of the
+    account, which is the integral of the error), divided by the ratio of what was spent to what was meant to be, since
+    explorers choose otherwise than by the greatest expectation. A price that does not bind saves nothing up.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self._slots: list[int] = []
+        self._quality: Array64 = np.full((_CONTEXTS, 0), np.nan)
+        self._cost: Array64 = np.full((_CONTEXTS, 0), np.nan)
+        self._count = 0
+        self._count_before = 0
+        self._is_due = False
+        self._decided_usd = 0.0
+        self._account_usd = 0.0
+        self._spent_ratio = [1.0, 1.0]
+        self._target_usd = budget.usd if budget.window is BudgetWindow.REQUEST else math.inf
+        self._pacing = FREE
+        self._window_ms = (0, 0)
+        self._spent_usd = 0.0
+        self._window_count = 0
+        self._last_rate = 0.0
+
+    def observe(self, decision: Decision, time_ms: int) -> None:
+        """Take in a decision: what it is expected to cost counts from now on."""
+        self._enter_window(time_ms)
+        choice = decision.choice
+        quality, cost, latency = choice.expected.astype(np.float64)
+        self._remember(decision, quality, cost, latency)
+        expected = _known(cost[choice.index])
+        self._decided_usd += expected
+        self._count += 1
+        self._window_count += 1
+        self._spend(expected, 1)
+        if choice.pacing.high > 0.0:
+            actual, meant = self._spent_ratio
+            weighed = float(np.nansum(choice.pmf * cost))
+            self._spent_ratio = [
+                actual + _RATIO_WEIGHT * (weighed / max(self._target_usd, 1e-300) - actual),
+                meant + _RATIO_WEIGHT * (1.0 - meant),
+            ]
+        if self._is_due or self._count % _EVERY == 0 or self._count <= _EVERY:
+            self._is_due = False
+            self._solve(decision.objective.usd_weight, time_ms)
+
+    def correct(self, expected_usd: float, actual_usd: float) -> None:
+        """Take in what a decision that was observed before really cost."""
+        self._spend(actual_usd - _known(expected_usd), 0)
+
+    def reprice(self, slot: int, factor: float) -> None:
+        """Multiply what a model was expected to cost: its price has changed by *factor*."""
+        if slot in self._slots and math.isfinite(factor):
+            self._cost[:, self._slots.index(slot)] *= factor
+            self._is_due = True
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether no decision was observed yet."""
+        return self._count == 0
+
+    def change_budget(self, budget: Budget) -> None:
+        """Keep another budget from now on; what was saved or overspent under the old one is forgotten."""
+        if budget.window is not self.budget.window:
+            self._window_ms, self._spent_usd, self._window_count, self._last_rate = (0, 0), 0.0, 0, 0.0
+        if budget.window is BudgetWindow.REQUEST:
+            self._count_before, self._spent_usd = self._count, 0.0
+        self.budget = budget
+        self._account_usd = 0.0
+        self._target_usd = budget.usd if budget.window is BudgetWindow.REQUEST else math.inf
+        self._is_due = True
+
+    def view(self, average: Prediction | None, objective: Objective) -> PacerView:
+        """Return what decisions see.
+
+        Args:
+            average: What the belief expects of the average prompt, from which the price starts where no decision was
+                made yet; None where nothing is believed.
+            objective: The router's own trade-off.
+        """
+        pacing = self._pacing
+        if self._count == 0 and average is not None:
+            quality = average.quality - objective.second_weight * _LATENCY_MS_PER_S * average.latency_ms
+            pacing = _price(quality[np.newaxis], average.cost_usd[np.newaxis], objective.usd_weight, self._target_usd)
+        if self.budget.window is BudgetWindow.REQUEST:
+            left = self.budget.usd * (self._count - self._count_before + 1) - self._spent_usd
+        else:
+            left = self.budget.usd - self._spent_usd
+        return PacerView(
+            budget=self.budget,
+            pacing=pacing,
+            left_usd=left,
+            window_end_ms=self._window_ms[1],
+            spent_usd=self._spent_usd,
+            request_count=self._window_count,
+            target_usd=self._target_usd,
+            decided_usd=self._decided_usd,
+        )
+
+    def _enter_window(self, time_ms: int) -> None:
+        if self.budget.window is BudgetWindow.REQUEST or time_ms < self._window_ms[1]:
+            return
+        start_ms, end_ms = self._window_ms
+        if end_ms > 0:
+            self._last_rate = self._window_count / (end_ms - start_ms)
+        self._window_ms = window_of(self.budget.window, time_ms)
+        self._spent_usd = 0.0
+        self._window_count = 0
+
+    def _remember(self, decision: Decision, quality: Array64, cost: Array64, latency: Array64) -> None:
+        slots = decision.slots.tolist()
+        if slots != self._slots:
+            new = [slot for slot in slots if slot not in self._slots]
+            if new:
+                blank = np.full((_CONTEXTS, len(new)), np.nan)
+                self._slots = self._slots + new
+                self._quality = np.hstack([self._quality, blank])
+                self._cost = np.hstack([self._cost, blank])
+        row = self._count % _CONTEXTS
+        worth = np.where(
+            decision.choice.exclusions == 0,
+            quality - decision.objective.second_weight * _LATENCY_MS_PER_S * latency,
+            np.nan,
+        )
+        if slots == self._slots:
+            self._quality[row], self._cost[row] = worth, cost
+        else:
+            columns = [self._slots.index(slot) for slot in slots]
+            self._quality[row], self._cost[row] = np.nan, np.nan
+            self._quality[row, columns], self._cost[row, columns] = worth, cost
+
+    def _spend(self, usd: float, requests: int) -> None:
+        self._spent_usd += usd
+        account = self._account_usd + requests * self.budget.usd - usd
+        if self._pacing is FREE and account > 0.0:
+            account = min(account, max(self._account_usd, 0.0))
+        self._account_usd = account
+
+    def _solve(self, usd_weight: float, time_ms: int) -> None:
+        budget = self.budget
+        if budget.window is BudgetWindow.REQUEST:
+            self._target_usd = max(budget.usd + self._account_usd / _HORIZON, 0.0)
+        else:
+            start_ms, end_ms = self._window_ms
+            memory = _RATE_MEMORY * (end_ms - start_ms) if self._last_rate > 0.0 else 0.0
+            elapsed = time_ms - start_ms + 1.0
+            rate = (self._window_count + self._last_rate * memory) / (elapsed + memory)
+            coming = max(rate * (end_ms - time_ms), 1.0)
+            self._target_usd = max((budget.usd - self._spent_usd) / coming, 0.0)
+        ratio = min(max(self._spent_ratio[0] / self._spent_ratio[1], _RATIO_RANGE[0]), _RATIO_RANGE[1])
+        filled = min(self._count, _CONTEXTS)
+        self._pacing = _price(self._quality[:filled], self._cost[:filled], usd_weight, self._target_usd / ratio)
+
+    def to_arrays(self) -> dict[str, Array64]:
+        """Return the whole state as named arrays."""
+        pacing = self._pacing
+        return {
+            "slots": np.array(self._slots, np.float64),
+            "quality": self._quality,
+            "cost": self._cost,
+            "numbers": np.array(
+                [
+                    self._count,
+                    self._decided_usd,
+                    self._account_usd,
+                    *self._spent_ratio,
+                    self._target_usd,
+                    pacing.low,
+                    pacing.high,
+                    pacing.share_high,
+                    *self._window_ms,
+                    self._spent_usd,
+                    self._window_count,
+                    self._last_rate,
+                    self._count_before,
+                    self._is_due,
+                ]
+            ),
+        }
+
+    def load_arrays(self, arrays: Mapping[str, Array64]) -> None:
+        """Put the state that `to_arrays` returned in the place of this one.
+
+        Raises:
+            DataLossError: The arrays do not fit.
+        """
+        try:
+            slots = [int(slot) for slot in arrays["slots"]]
+            quality, cost, numbers = arrays["quality"], arrays["cost"], arrays["numbers"].tolist()
+            fits = quality.shape == cost.shape == (_CONTEXTS, len(slots)) and len(numbers) == _NUMBERS
+        except KeyError as error:
+            raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected the pacer's {error}, got none") from error
+        if not fits:
+            raise DataLossError(
+                Reason.CORRUPT_RECORD, f"snapshot: expected a pacer of {len(slots)} models, got {quality.shape}"
+            )
+        self._slots, self._quality, self._cost = slots, quality.copy(), cost.copy()
+        self._count, self._decided_usd, self._account_usd = int(numbers[0]), numbers[1], numbers[2]
+        self._spent_ratio, self._target_usd = numbers[3:5], numbers[5]
+        self._pacing = Pacing(*numbers[6:9]) if numbers[7] > 0.0 else FREE
+        self._window_ms = (int(numbers[9]), int(numbers[10]))
+        self._spent_usd, self._window_count, self._last_rate = numbers[11], int(numbers[12]), numbers[13]
+        self._count_before, self._is_due = int(numbers[14]), bool(numbers[15])
+
+
+_NUMBERS: Final = 16
+
+
+def _known(usd: float) -> float:
+    return float(usd) if math.isfinite(usd) else 0.0
+
+
+def _price(quality: Array64, cost: Array64, usd_weight: float, target_usd: float) -> Pacing:
+    """Return the shadow prices at which contexts cost a target, shape (B, K) each."""
+    positive = cost[cost > 0.0]
+    if not positive.size or not math.isfinite(target_usd):
+        return FREE
+    out = np.empty(3)
+    shadow_price(
+        np.ascontiguousarray(quality),
+        np.ascontiguousarray(cost),
+        usd_weight,
+        target_usd,
+        _QUALITY_RANGE / float(positive.min()),
+        _SPREAD,
+        out,
+    )
+    return FREE if out[1] == 0.0 else Pacing(*out.tolist())
