@@ -14,9 +14,10 @@ import numpy as np
 
 from banditd_sim.environments.arena import Arena
 from banditd_sim.environments.errors import SimError
+from banditd_sim.environments.mixes import measured_hull
 from banditd_sim.environments.rounds import Rounds
 from banditd_sim.environments.world import World
-from banditd_sim.metrics import chosen_mix, constant_points, fixed_mix_hull
+from banditd_sim.metrics import chosen_mix
 from banditd_sim.ope.arrays import Bool, Float64, Int64
 
 UNIFORM, CATEGORY, LENGTH, MIX, ORACLE = "uniform", "category_table", "prompt_length", "fixed_mix", "oracle"
@@ -127,7 +128,7 @@ def length_rule(arena: Arena, known: Known, budget_usd: float | None) -> tuple[f
     best has the greatest mean utility among those within the budget.
     """
     q, c = arena.quality[known.rows], arena.cost_usd[known.rows]
-    hull = fixed_mix_hull(*constant_points(q, c))
+    hull = measured_hull(q, c)
     length = arena.length[known.rows]
     vertices = hull.model.tolist()
     pairs = list(pairwise(vertices)) or [(vertices[0], vertices[0])]
@@ -201,7 +202,7 @@ def _by_length(arena: Arena, known: Known, budget: float | None, rows: Int64) ->
 
 def _mix(arena: Arena, known: Known, budget: float | None) -> Float64:
     """Return the fixed mix that the history recommends: at the budget, or without one the vertex of best utility."""
-    hull = fixed_mix_hull(*constant_points(arena.quality[known.rows], arena.cost_usd[known.rows]))
+    hull = measured_hull(arena.quality[known.rows], arena.cost_usd[known.rows])
     if budget is None:
         best = int(np.argmax(hull.quality - known.usd_weight * hull.cost))
         budget = float(hull.cost[best])
