@@ -140,6 +140,13 @@ class Engine:
         self._last = fresh
         return fresh
 
+    def ready_snapshot(self) -> RouterSnapshot:
+        """Return what the next decision reads, after fitting the encoding if that is due."""
+        state = self.router
+        if state.fit_is_due:
+            self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
+        return self.router_snapshot
+
     def append(self, record: Record, time_ms: int = 0) -> int:
         """Add a fact and learn it; returns its position."""
         self._position += 1
@@ -152,10 +159,7 @@ class Engine:
 
     def route(self, embedding: Array16, terms: Terms, input_tokens: int = INPUT_TOKENS_UNKNOWN) -> tuple[int, Decision]:
         """Decide for one prompt; returns position and decision."""
-        state = self.router
-        if state.fit_is_due:
-            self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
-        snapshot = self.router_snapshot
+        snapshot = self.ready_snapshot()
         context = Context(embedding, input_tokens)
         decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
         choice = choose(snapshot, context, terms, uniform)

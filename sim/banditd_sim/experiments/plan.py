@@ -18,6 +18,7 @@ from banditd_sim.environments.router import parse_router_policy, router_spec
 from banditd_sim.environments.timeline import timeline
 from banditd_sim.experiments.config import Experiment
 from banditd_sim.experiments.splits import Parts, parts_of
+from banditd_sim.ope.arrays import Int64
 from banditd_sim.table import Table
 
 # Seeds per task of a learning policy: its history is learnt once for all of them. More make fewer, longer tasks.
@@ -72,9 +73,13 @@ def subject_of(table: Table, experiment: Experiment) -> Subject:
     arena = arena_of(table)
     parts = parts_of(table, experiment.data)
     everybody = np.ones(len(arena.models), np.bool_)
-    kept = Parts(*(rows_with(arena, rows, everybody) for rows in (parts.warm, parts.learn, parts.test)))
+    drop = experiment.data.incomplete == "drop"
+    kept = Parts(
+        rows_with(arena, parts.warm, everybody), *(_playable(arena, rows, drop) for rows in (parts.learn, parts.test))
+    )
     if not len(kept.test):
-        raise SimError(table.name, "measured prompts with an outcome", "none", reason="NO_OUTCOMES")
+        wanted = "a prompt with every model's outcome, or data.incomplete = 'restrict'" if drop else "a measured prompt"
+        raise SimError(table.name, wanted, "none", reason="NO_OUTCOMES")
     left_out = sum(len(a) - len(b) for a, b in zip(_each(parts), _each(kept), strict=True))
     return Subject(arena, kept, left_out)
 
@@ -126,6 +131,11 @@ def slug(name: str) -> str:
     """Return a name for a folder: readable, and distinct for distinct names."""
     plain = re.sub(r"[^A-Za-z0-9_.=-]+", "-", name).strip("-.")[:60]
     return plain if plain == name else f"{plain}-{hashlib.blake2b(name.encode(), digest_size=3).hexdigest()}"
+
+
+def _playable(arena: Arena, rows: Int64, drop: bool) -> Int64:
+    measured = arena.measured[rows]
+    return rows[measured.all(axis=1) if drop else measured.any(axis=1)]
 
 
 def _each(parts: Parts) -> tuple[Sequence[int], ...]:
