@@ -46,8 +46,9 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Decides which prompts these are."""
     incomplete: Annotated[str, Meta(pattern="^(drop|restrict)$")] = "drop"
     """What to do with played prompts that were not measured on every model. `drop`: leave them out, so that every
-    policy and every line is measured on the same prompts. `restrict`: offer only the models that were measured on them; a
-    constant model is then replaced by the cheapest where it is missing, and lines are means over different prompts."""
+    policy and every line is measured on the same prompts. `restrict`: offer only the models that were measured on
+    them; a constant model is then replaced by the cheapest where it is missing, and lines are means over different
+    prompts."""
     embedder: str = ""
     """For data without embeddings: `minilm`, `ngram`, or `module:callable`."""
 
