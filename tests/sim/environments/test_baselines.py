@@ -48,9 +48,10 @@ def test_a_category_that_the_history_lacks_gets_the_history_best():
 
 
 @pytest.mark.parametrize("budget", [1.2, 2.0, 3.5, 9.0])
-def test_a_priced_choice_is_the_best_within_the_budget(budget):
+@pytest.mark.parametrize("seed", range(5))
+def test_a_priced_choice_is_the_best_within_the_budget(budget, seed):
     """Against all 3^5 choices: none within its own cost is better, by the Lagrangian argument."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     quality, cost = rng.random((5, 3)), 1.0 + 4.0 * rng.random((5, 3))
     rows = np.arange(5)
     k = priced_choice(quality, cost, 0.0, budget)

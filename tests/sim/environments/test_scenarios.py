@@ -180,13 +180,15 @@ def test_a_random_delay_has_the_mean_that_was_asked_for():
     assert waits.mean() == pytest.approx(4.517, abs=4 * waits.std() / np.sqrt(4000))
 
 
-def test_what_is_delayed_is_learnt_when_it_arrives():
+@pytest.mark.parametrize("delay", [1, 10])
+def test_what_is_delayed_is_learnt_when_it_arrives(delay):
     """With a delay of 10 nothing is known before round 11, and what is never due is never learnt."""
-    world = world_of(flat(20, [0.2, 0.9], [1.0, 1.0]), [Delay(rounds=10)])
+    world = world_of(flat(20, [0.2, 0.9], [1.0, 1.0]), [Delay(rounds=delay)])
     rounds, router = play(world)
-    assert router.engine.router.observed == 20 - 11
-    assert np.isnan(rounds.reported[9:]).all()
-    assert rounds.reported[:9].tolist() == rounds.quality[:9].tolist()
+    known = 20 - (delay + 1)
+    assert router.engine.router.observed == known
+    assert np.isnan(rounds.reported[known:]).all()
+    assert rounds.reported[:known].tolist() == rounds.quality[:known].tolist()
 
 
 def test_sparse_reports_come_at_their_rate_and_costs_always():
