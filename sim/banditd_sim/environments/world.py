@@ -76,7 +76,9 @@ class World:
         self.seed = seed
         self.learn_count = len(learn_rows)
         measured = _ordered(arena, rows, scenario.mix, self._chance(_ORDER, 1), self._chance(_DRIFT))
-        self.rows: Int64 = np.concatenate([self._chance(_ORDER, 0).permutation(learn_rows), measured])
+        # By index: NumPy shuffles an empty array in place, which a worker's read-only one does not let it.
+        learnt = learn_rows[self._chance(_ORDER, 0).permutation(len(learn_rows))]
+        self.rows: Int64 = np.concatenate([learnt, measured])
         self.segment: Int64 = scenario.segment_of(np.arange(len(self.rows)) - self.learn_count)
 
     def __len__(self) -> int:
@@ -214,7 +216,7 @@ def _ordered(arena: Arena, rows: Int64, mix: PromptMix, rng: np.random.Generator
     """Return the measured rows in the order in which they come."""
     if mix.order == "as_given":
         return rows
-    shuffled: Int64 = rng.permutation(rows)
+    shuffled: Int64 = rows[rng.permutation(len(rows))]
     if mix.order == "shuffled":
         return shuffled
     first = [arena.categories.index(name) for name in mix.categories]

@@ -55,7 +55,9 @@ def target_pmf(spec: str, log: LoggedRounds) -> Float64:
         SimError: An unknown form, a file that cannot be read, or a policy that does not fit the log.
         LogError: An unknown model or category.
     """
-    head, _, rest = spec.partition(":")
+    head, colon, rest = spec.partition(":")
+    if colon and not rest:
+        raise SimError("target", f"one of {', '.join(FORMS)}", repr(spec), reason="UNKNOWN_TARGET")
     if head == "constant" and rest:
         return constant_target(log, rest)
     # Always with the eligible models only; the preset of that name is the same, with a belief that nobody reads.

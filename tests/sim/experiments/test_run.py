@@ -10,7 +10,9 @@ import pytest
 from banditd_sim.environments.errors import SimError
 from banditd_sim.experiments import run as module
 from banditd_sim.experiments.config import experiment_of, to_plain
+from banditd_sim.experiments.plan import plan, subject_of
 from banditd_sim.experiments.run import run
+from banditd_sim.experiments.work import work
 from banditd_sim.report.write import write_report
 from tests.sim.environments.worlds import flat, learnable, make_table
 
@@ -276,10 +278,23 @@ def test_settings_are_resolved_and_versions_told(reference):
     assert about["datasets"][0]["fingerprint"]
 
 
-def test_ray_is_a_back_end(tmp_path, reference):
+def test_workers_write_to_nothing_that_they_were_given():
+    """Ray and memory maps hand out read-only arrays."""
+    experiment = small()
+    subject = subject_of(learnable(160), experiment)
+    for held in (subject.arena, subject.parts):
+        for name in held.__slots__:
+            if isinstance(getattr(held, name), np.ndarray):
+                getattr(held, name).setflags(write=False)
+    for task in plan(experiment, [subject])[::3]:
+        work(experiment, subject, task)
+
+
+def test_ray_is_a_back_end(tmp_path, reference, monkeypatch):
     """The same bytes on a local Ray."""
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         whole(tmp_path / "ray", jobs=2, backend="ray")
     finally:
