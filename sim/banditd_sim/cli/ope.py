@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from banditd_sim.cli.errors import REFUSED, told
 from banditd_sim.cli.opening import open_log
+from banditd_sim.cli.progress import wide_console
 from banditd_sim.experiments.evaluation import evaluate_targets
 from banditd_sim.ope import DEFAULT_ESTIMATORS, ESTIMATORS, INTERVALS, Settings
 from banditd_sim.report.ope_page import ope_headlines, write_ope_report
@@ -73,7 +73,7 @@ def ope(
 
 
 def _print(summary: OpeSummary, out: Path) -> None:
-    console = Console()
+    console = wide_console()
     table = RichTable(title=f"{summary.log}, {summary.rounds:,} rounds", title_justify="left")
     for column in ("target", "estimator", "value", "95 %", "interval"):
         table.add_column(column, justify="right" if column in {"value", "95 %"} else "left")

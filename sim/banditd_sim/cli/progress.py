@@ -38,3 +38,9 @@ def progress() -> Iterator[Progress]:
             print(f"{done}/{total} tasks{': ' if label else ''}{label}", file=sys.stderr, flush=True)
 
     yield tell
+
+
+def wide_console() -> Console:
+    """Return a console for standard output; elsewhere than on a terminal, lines are wide enough for a table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from banditd_sim.cli.errors import told
 from banditd_sim.cli.opening import open_table
-from banditd_sim.cli.progress import progress
+from banditd_sim.cli.progress import progress, wide_console
 from banditd_sim.environments.baselines import CONSTANT_PREFIX
 from banditd_sim.environments.errors import SimError
 from banditd_sim.experiments.config import Experiment, experiment_of, load_experiment, to_plain
@@ -97,12 +96,12 @@ def _budget(text: str) -> float:
 
 
 def _print(summary: Summary, out: Path) -> None:
-    console = Console()
+    console = wide_console()
     for dataset, scenario in dict.fromkeys((row.dataset, row.scenario) for row in summary.rows):
         rows = [row for row in summary.rows if (row.dataset, row.scenario) == (dataset, scenario)]
         table = RichTable(title=f"{dataset}, {scenario}", title_justify="left")
         for column in ("policy", "budget", "quality", "USD per 1,000", "gain over mix", "95 %", "utility"):
-            table.add_column(column, justify="left" if column == "policy" else "right")
+            table.add_column(column, justify="left" if column == "policy" else "right", no_wrap=True)
         for row in rows:
             if not row.policy.startswith(CONSTANT_PREFIX) or row.gain_over_hull > -1e-6:
                 table.add_row(*_cells(row), style="bold" if row.kind == "policy" else None)

@@ -135,7 +135,7 @@ def _plane(rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> Figure:
     )
     for row in constants:
         model = row.policy.removeprefix(CONSTANT_PREFIX)
-        if model in corner or len(constants) <= _NAMED_MODELS:
+        if model in corner or len(constants) <= _NAMED_MODELS:  # others would cover one another
             # To the left of the dearest, where there is room.
             right = row.cost_usd >= 0.5 * max(one.cost_usd for one in constants)
             _name(axes, row.cost_usd, row.quality, _short(model), right=right)
@@ -176,8 +176,23 @@ def _plane(rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.08, y=0.08)
+    _crop(axes, rows, lines)
     _legend(axes)
     return figure
+
+
+def _crop(axes: Any, rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> None:
+    """Leave bad models below the picture, so that what is compared has room; says how many they are."""
+    constants = [row.quality for row in rows if row.policy.startswith(CONSTANT_PREFIX)]
+    others = [row.quality for row in rows if not row.policy.startswith(CONSTANT_PREFIX)]
+    others += [line["quality"] for line in lines]
+    low, high = min(others), max([*others, *constants])
+    bottom = low - 0.1 * (high - low)
+    lost = sum(quality < bottom for quality in constants)
+    if lost:
+        axes.set_ylim(bottom, high + 0.05 * (high - low))
+        told = f"{lost} {'model is' if lost == 1 else 'models are'} below the picture"
+        axes.text(0.01, 0.015, told, transform=axes.transAxes, fontsize=8, color=_GREY)
 
 
 def _lines(axes: Any, lines: Sequence[dict[str, Any]]) -> None:
