@@ -1,4 +1,4 @@
-"""Rounds per second of the replay loop, beside a NumPy LinUCB and ParetoBandit: python tests/bench/bench_sim.py [rounds].
+"""Rounds per second of the replay loop, beside others: python tests/bench/bench_sim.py [rounds] [--profile].
 
 Choose, reveal, update on the same prompts in the same order; K = 3, context of 32 values. What the loops do is not
 equal: ours encodes, draws ids and uniforms, logs decisions and outcomes, learns cost beside quality, and re-fits its
@@ -64,7 +64,7 @@ def numpy_linucb(world, alpha=0.5):
 def paretobandit(world):
     """Return seconds of ParetoBandit's router through its public calls, or None where it is not importable."""
     try:
-        from pareto_bandit import BanditRouter
+        from pareto_bandit import BanditRouter, FeatureService
     except ImportError:
         return None
     registry = {
@@ -72,17 +72,14 @@ def paretobandit(world):
         for model in world.arena.models
     }
     x = np.concatenate([world.arena.embeddings.astype(float), np.ones((len(world.arena.embeddings), 1))], axis=1)
-    try:
-        router = BanditRouter.create(registry, priors="none")
-    except Exception as error:  # another version: say so rather than measure something else
-        print(f"ParetoBandit cannot be built as in 0.1.1: {error}")
-        return None
-    quality, cost, index = world.arena.quality, world.arena.cost_usd, world.arena.model_ids
+    features = FeatureService.for_precomputed(dimension=D + 1)
+    router = BanditRouter.create(registry, priors="none", feature_service=features)
+    quality, index = world.arena.quality, world.arena.model_ids
     begin = time.process_time()
     for row in world.rows:
         model_id, log = router.route(x[row])
         k = index.index(model_id)
-        router.process_feedback(log.request_id, reward=quality[row, k], cost_usd=cost[row, k])
+        router.process_feedback(log.request_id, float(quality[row, k]))
     return time.process_time() - begin
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from banditd.domain.decision import Decision, Objective
 from banditd.domain.outcome import Failure, Lesson
@@ -20,7 +21,7 @@ from banditd_sim.environments.rounds import Rounds
 from banditd_sim.environments.router import RouterPolicy, router_spec
 from banditd_sim.environments.timeline import Timeline
 from banditd_sim.environments.world import Report, World
-from banditd_sim.ope.arrays import Bool, Int64
+from banditd_sim.ope.arrays import Bool, Float64, Int64
 
 
 class LearningRouter:
@@ -113,6 +114,10 @@ class LearningRouter:
         lesson = Lesson(report.quality, report.cost_usd, price, report.latency_ms)
         self.engine.learn(position, decision, lesson)
 
+    def prices(self, segment: int) -> list[float | None]:
+        """Return the blended price of each of the table's models in a segment."""
+        return [self._blended(segment, k) for k in range(len(self._arena.models))]
+
     def _blended(self, segment: int, k: int) -> float | None:
         price = self._scenario.price[segment][k]
         return None if price is None else price.blended_mtok_usd
@@ -132,16 +137,66 @@ def replay(world: World, router: LearningRouter) -> Rounds:
         SimError: A round in which no model that can be chosen was measured.
     """
     n = len(world)
-    model, propensity = np.empty(n, np.int16), np.empty(n)
-    quality, cost, latency = np.empty(n), np.empty(n), np.empty(n)
-    failed, reported = np.zeros(n, np.bool_), np.full(n, np.nan)
+    played = _Played(np.empty(n, np.int16), np.empty(n), np.full(n, np.nan))
+    begin = time.process_time()
+    if world.is_plain:
+        _play_plain(world, router, played)
+    else:
+        _play(world, router, played)
+    seconds = time.process_time() - begin
+    at, k = np.arange(n), played.model.astype(np.int64)
+    quality, cost = world.outcomes
+    failed = world.failed[at, k] if world.scenario.failure_rate.any() else np.zeros(n, np.bool_)
+    return Rounds(
+        row=world.rows,
+        model=played.model,
+        propensity=played.propensity,
+        quality=quality[at, k],
+        cost_usd=cost[at, k],
+        latency_ms=world.arena.latency_ms[world.rows, k],
+        failed=failed,
+        reported=played.reported,
+        learn_count=world.learn_count,
+        seconds=seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """Columns of n rounds that the loops fill."""
+
+    model: npt.NDArray[np.int16]
+    propensity: Float64
+    reported: Float64
+
+
+def _play_plain(world: World, router: LearningRouter, played: _Played) -> None:
+    """Play a world in which nothing happens and every report is true and comes at once: the same, in fewer steps."""
+    arena, engine, choosable, terms = world.arena, router.engine, world.choosable, router.terms
+    tokens, model_of, prices = arena.tokens.tolist(), router.model_of, router.prices(0)
+    has_latency = bool(np.isfinite(arena.latency_ms).any())
+    model, propensity = played.model, played.propensity
+    for t, row in enumerate(world.rows.tolist()):
+        if choosable is not None:
+            terms = _terms(router, choosable[t], t)
+        position, decision = engine.route(arena.embeddings[row], terms, tokens[row])
+        choice = decision.choice
+        k = model_of[int(decision.slots[choice.index])]
+        model[t], propensity[t] = k, choice.pmf[choice.index]
+        latency = _known(float(arena.latency_ms[row, k])) if has_latency else None
+        lesson = Lesson(float(arena.quality[row, k]), float(arena.cost_usd[row, k]), prices[k], latency)
+        engine.learn(position, decision, lesson)
+    played.reported[:] = arena.quality[world.rows, model]
+
+
+def _play(world: World, router: LearningRouter, played: _Played) -> None:
+    """Play any world."""
+    n = len(world)
     arena, engine, choosable = world.arena, router.engine, world.choosable
-    embeddings, tokens = arena.embeddings, arena.tokens.tolist()
-    rows, segments = world.rows.tolist(), world.segment.tolist()
+    rows, tokens, segments = world.rows.tolist(), arena.tokens.tolist(), world.segment.tolist()
     restarts = {world.learn_count + at for at in world.scenario.restarts}
     waiting: list[tuple[int, int, int, Decision, Report]] = []
     segment = 0
-    begin = time.process_time()
     for t in range(n):
         if segments[t] != segment:
             segment = segments[t]
@@ -151,25 +206,19 @@ def replay(world: World, router: LearningRouter) -> Rounds:
         while waiting and waiting[0][0] <= t:
             _, made, position, decision, report = heapq.heappop(waiting)
             router.learn(position, decision, report, segment)
-            reported[made] = np.nan if report.quality is None else report.quality
+            played.reported[made] = np.nan if report.quality is None else report.quality
         terms = router.terms if choosable is None else _terms(router, choosable[t], t)
         row = rows[t]
-        position, decision = engine.route(embeddings[row], terms, tokens[row])
-        choice = decision.choice
+        position, decision = engine.route(arena.embeddings[row], terms, tokens[row])
         k = router.model_of[decision.slot]
-        truth = world.truth(t, k)
-        model[t], propensity[t] = k, choice.pmf[choice.index]
-        quality[t], cost[t], latency[t] = truth.quality, truth.cost_usd, truth.latency_ms
-        failed[t] = truth.failure is not Failure.NONE
-        report = world.report(t, k, truth)
+        played.model[t], played.propensity[t] = k, decision.choice.propensity
+        report = world.report(t, k, world.truth(t, k))
         if report.due == t + 1:
             router.learn(position, decision, report, segment)
             if report.quality is not None:
-                reported[t] = report.quality
+                played.reported[t] = report.quality
         elif report.due < n:
             heapq.heappush(waiting, (report.due, t, position, decision, report))
-    seconds = time.process_time() - begin
-    return Rounds(world.rows, model, propensity, quality, cost, latency, failed, reported, world.learn_count, seconds)
 
 
 def _terms(router: LearningRouter, choosable: Bool, t: int) -> Terms:

@@ -103,7 +103,7 @@ class World:
         """
         arena, rows = self.arena, self.rows
         quality, cost = arena.quality[rows], arena.cost_usd[rows]
-        if not self.scenario.changes_outcomes:
+        if not self._changed:
             return quality, cost
         s = self.segment
         quality = np.minimum(quality * self.scenario.quality_factor[s], 1.0)
@@ -129,7 +129,7 @@ class World:
 
     def truth(self, t: int, k: int) -> Truth:
         """Return what comes of choosing model *k* in round *t*."""
-        if not self.scenario.changes_outcomes:
+        if not self._changed:
             row = self.rows[t]
             arena = self.arena
             latency = float(arena.latency_ms[row, k])
@@ -153,6 +153,21 @@ class World:
         if self._judged:
             quality = self._reported(t, k, truth.quality)
         return Report(due, quality, truth.cost_usd, latency, Failure.NONE)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether nothing happens: outcomes as logged, told truly and at once, no change of anything."""
+        return not (
+            self._changed
+            or self._judged
+            or self.scenario.delays
+            or self.scenario.restarts
+            or len(self.scenario.starts) > 1
+        )
+
+    @cached_property
+    def _changed(self) -> bool:
+        return self.scenario.changes_outcomes
 
     @cached_property
     def _judged(self) -> bool:

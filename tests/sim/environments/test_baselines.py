@@ -41,7 +41,7 @@ def test_a_category_table_is_fitted_on_the_history_only():
 
 
 def test_a_category_that_the_history_lacks_gets_the_history_best():
-    """c is unknown; m1 is best overall."""
+    """Category c is unknown; m1 is best overall."""
     table = make_table([[0.1, 0.9]] * 4 + [[0.9, 0.1]] * 2, np.ones((6, 2)), category=["a"] * 4 + ["c"] * 2)
     world = world_of(table, rows=np.array([4, 5]))
     assert set(play_baseline("category_table", world, Known(np.arange(4), 0.0), None).model) == {1}

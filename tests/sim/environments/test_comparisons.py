@@ -63,7 +63,7 @@ def test_a_player_learns_of_the_chosen_pair_only():
     verdicts = world.play(player)
     assert [verdict for _, verdict in player.told] == verdicts
     assert sorted(prompt for prompt, _ in player.told) == [0, 1, 2]
-    assert [v for p, v in player.told if p == 0][0].second == 2
+    assert next(v for p, v in player.told if p == 0).second == 2
 
 
 def test_no_comparisons_are_refused():

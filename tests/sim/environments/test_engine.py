@@ -140,3 +140,14 @@ def _encoded(state, x):
     from banditd.features.encode import encode
 
     return encode(state.features, x, -1)
+
+
+def test_of_the_fallback_nothing_is_learnt():
+    """As in the server: a decision that no policy made teaches none."""
+    from dataclasses import replace
+
+    one = engine()
+    position, decision = one.route(X[0], TERMS)
+    digest = one.router.belief.digest()
+    one.learn(position, replace(decision, learnable=False), Lesson(1.0))
+    assert one.router.belief.digest() == digest

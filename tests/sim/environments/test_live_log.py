@@ -79,9 +79,9 @@ async def test_another_decision_is_told_from_the_same(tmp_path):
 
 async def test_a_log_with_a_hole_is_refused(tmp_path):
     """Without its first outcomes, a decision names a version that the fold never reaches."""
+    from banditd.domain.records import OutcomeRecord
     from banditd.store.env import Env
     from banditd.store.log import Log
-    from banditd.domain.records import OutcomeRecord
     from banditd_sim.environments.live_log import remake
 
     await write_log(tmp_path / "data")

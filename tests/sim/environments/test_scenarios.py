@@ -208,7 +208,7 @@ def test_sparse_reports_can_be_missing_not_at_random():
     for value, rate in ((0.25, 0.3), (0.75, 0.7)):
         seen = np.array([one is not None for one, q in zip(told, truth, strict=True) if q == value])
         assert seen.mean() == pytest.approx(rate, abs=4 * np.sqrt(rate * (1 - rate) / len(seen)))
-    # (0.25 * 0.3 + 0.75 * 0.7) / (0.3 + 0.7)
+    # Weighted by those rates, whose sum is 1: a quarter of 0.3 and three quarters of 0.7.
     assert np.mean([one for one in told if one is not None]) == pytest.approx(0.6, abs=0.02)
 
 

@@ -165,7 +165,7 @@ def test_policies_on_one_seed_see_the_same_prompts_in_the_same_order(reference):
     orders = set()
     for path in folder.glob("cells/learnable/plain/*/none/*.parquet"):
         table = pq.read_table(path, columns=["seed", "prompt"])
-        first = table.filter((table.column("seed").to_numpy() == 0))
+        first = table.filter(table.column("seed").to_numpy() == 0)
         orders.add(tuple(first.column("prompt").to_pylist()))
     assert len([order for order in orders if order]) == 1
 

@@ -164,7 +164,7 @@ def test_a_target_without_support_is_refused_and_the_others_go_on():
 
 
 def test_estimates_cover_the_truth_of_the_world():
-    """dr of a constant and of a preset against their true values, within the interval widened to 4 errors."""
+    """Doubly robust, of a constant and of a preset, within 4 standard errors of their true values."""
     log, mean = make_log(4000, epsilon=1.0)
     summary = evaluate_targets("log", log, ["constant:a", "softmax"], estimators=("dr",))
     truth = {
