@@ -102,7 +102,7 @@ def measure(world: World, rounds: Rounds, yardstick: Yardstick) -> Measured:
         "regret_category": _category_regret(utility[:, lasting], received, category),
         "budget_ratio": None if budget is None else mean_c / float(budget.mean()),
         "shares": _shares(world, rounds.model[at].astype(np.int64)),
-        "phases": _phases(world, rounds, utility, received, budget),
+        "phases": _phases(world, rounds, utility, cost, received, budget),
         "seconds": rounds.seconds if np.isfinite(rounds.seconds) else None,
         "played_rounds": len(rounds),
     }
@@ -176,7 +176,7 @@ def _shares(world: World, model: Int64) -> dict[str, float]:
 
 
 def _phases(
-    world: World, rounds: Rounds, utility: Float64, received: Float64, budget: Float64 | None
+    world: World, rounds: Rounds, utility: Float64, cost: Float64, received: Float64, budget: Float64 | None
 ) -> list[dict[str, Any]]:
     """Return figures per segment of the scenario; none where nothing happens in between."""
     starts = world.scenario.starts.tolist()
@@ -190,6 +190,11 @@ def _phases(
         part = slice(start, stop)
         # What is there throughout the phase: the best of it is what one could have kept to.
         present = world.scenario.present[s] & np.isfinite(utility[part]).any(axis=0)
+        if budget is not None:
+            # What one could not have paid for is no reference.
+            spent = np.nanmean(np.where(present, cost[part], 0.0), axis=0)
+            affordable = present & (spent <= budget[part].mean())
+            present = affordable if affordable.any() else present
         reference = float(np.nanmean(utility[part][:, present], axis=0).max())
         recovered = None
         if s and reference > 0.0 and stop - start > 1:

@@ -96,7 +96,7 @@ class Phase(Struct, frozen=True, forbid_unknown_fields=True):
     cost_usd: float
     utility: float
     best_constant_utility: float
-    """Of the model that was best in the phase, in hindsight."""
+    """Of the model that was best in the phase, in hindsight, among those within the budget."""
     phase_budget_usd: float | None
     """Budget in force."""
     budget_ratio: float | None

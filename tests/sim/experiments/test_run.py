@@ -269,6 +269,24 @@ def test_phases_tell_before_from_after(tmp_path):
     assert phases["adaptive:retention=0.9", 200].shares["m0"] > 0.8
 
 
+def test_recovery_is_held_against_what_the_budget_could_pay(tmp_path):
+    """For 1 dollar per prompt the constant of 3 dollars is no reference, whatever its quality; for 4 it is."""
+    table = flat(400, [0.5, 0.9], [1.0, 3.0])
+    experiment = experiment_of(
+        {
+            "datasets": ["hand"],
+            "policies": ["fixed_mix"],
+            "seeds": 1,
+            "budgets_usd": [1.0],
+            "scenarios": [{"name": "more", "events": [{"kind": "budget_change", "at": 200, "factor": 4.0}]}],
+        }
+    )
+    summary = whole(tmp_path / "out", experiment, table)
+    phases = [phase for phase in summary.phases if phase.policy == "fixed_mix"]
+    assert [phase.best_constant_utility for phase in phases] == pytest.approx([0.5, 0.9])
+    assert [phase.budget_ratio for phase in phases] == pytest.approx([1.0, 0.75])
+
+
 def test_settings_are_resolved_and_versions_told(reference):
     """Whoever finds the folder can run it again."""
     about = json.loads((Path(reference[0]) / "config.json").read_text())
