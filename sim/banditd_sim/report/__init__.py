@@ -1,0 +1,1 @@
+"""Tables first; plots draw only what tables hold; one page for whoever decides."""

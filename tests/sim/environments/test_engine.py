@@ -1,0 +1,153 @@
+"""The engine is the shipped learner: what it takes short cuts for gives the same bits as what the server does."""
+
+import numpy as np
+import pytest
+
+from banditd.domain.decision import Objective
+from banditd.domain.model import ModelSpec, Price
+from banditd.domain.outcome import Failure, Lesson
+from banditd.domain.records import ModelChange, RouterChange
+from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.policies.registry import PRESETS
+from banditd.routing.choose import Terms
+from banditd_sim.environments.engine import Engine
+
+D, K, N = 8, 3, 400
+X = np.random.default_rng(5).standard_normal((N, D)).astype(np.float16)
+Q = np.random.default_rng(6).random((N, K))
+MODELS = tuple(ModelSpec(k, f"m{k}", Price(k + 1.0, k + 2.0)) for k in range(K))
+TERMS = Terms(Objective(usd_weight=3.0))
+
+
+def engine(preset="linucb", seed=0):
+    """Return a fresh engine."""
+    return Engine(RouterSpec("default", PolicySpec(preset), embedding_dimension=D), MODELS, seed)
+
+
+def go(one, rounds, learn=True):
+    """Decide and learn; returns what was decided, to the bit."""
+    seen = []
+    for t in rounds:
+        position, decision = one.route(X[t], TERMS)
+        k = decision.slot
+        seen.append((k, decision.choice.pmf.tobytes(), decision.choice.expected.tobytes(), decision.policy_version))
+        if learn:
+            lesson = Lesson(float(Q[t, k]), 1e-3 * (k + 1), MODELS[k].price.blended_mtok_usd)
+            one.learn(position, decision, lesson)
+    return seen
+
+
+def same(a, b):
+    """Hold two router snapshots equal in everything that a decision reads."""
+    assert (a.router, a.policy, a.features, a.models, a.version) == (
+        b.router,
+        b.policy,
+        b.features,
+        b.models,
+        b.version,
+    )
+    for name in ("slots", "exclusions"):
+        assert getattr(a, name).tobytes() == getattr(b, name).tobytes()
+    assert (a.window_tokens_min, a.fallback_index, dict(a.index_of)) == (
+        b.window_tokens_min,
+        b.fallback_index,
+        dict(b.index_of),
+    )
+    for name in ("theta", "a_inv", "noise", "cost_offset", "latency_offset"):
+        assert getattr(a.belief, name).tobytes() == getattr(b.belief, name).tobytes()
+    assert a.belief.learnt_count == b.belief.learnt_count
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_snapshot_is_the_published_one(preset):
+    """After outcomes, fits and changes of settings alike."""
+    one = engine(preset)
+    for step in range(6):
+        go(one, range(60 * step, 60 * step + 60))
+        if step == 2:
+            one.append(ModelChange("m1", 1, ModelSpec(1, "m1", Price(9.0, 9.0))))
+        if step == 3:
+            router = one.router.router
+            one.append(RouterChange("default", RouterSpec("default", router.policy, D, quality_guess=0.7)))
+        if step == 4:
+            one.append(ModelChange("m2", 2, None))
+        same(one.router_snapshot, one.snapshot.routers["default"])
+
+
+@pytest.mark.parametrize("preset", ["linucb", "lin_thompson", "adaptive", "nonlinear"])
+def test_a_restarted_engine_goes_on_as_if_nothing_had_been(preset):
+    """Restarts at awkward moments: before anything, before and after a fit, with outcomes under way."""
+    plain, stopped = engine(preset), engine(preset)
+    stopped.restart()
+    seen = go(plain, range(N))
+    again = []
+    for start, stop in ((0, 100), (100, 256), (256, 257), (257, N)):
+        again += go(stopped, range(start, stop))
+        stopped.restart()
+    assert seen == again
+    assert plain.router.digest() == stopped.router.digest()
+
+
+def test_a_fork_shares_the_past_and_not_the_future():
+    """What one learns, the other does not; on the same seed both decide alike."""
+    base = engine("lin_thompson")
+    go(base, range(300))
+    digest = base.router.digest()
+    a, b, other = base.fork(7), base.fork(7), base.fork(8)
+    assert go(a, range(300, N)) == go(b, range(300, N))
+    assert base.router.digest() == digest
+    assert go(other, range(300, N)) != go(base.fork(7), range(300, N))
+
+
+def test_a_failure_teaches_no_quality_and_is_counted():
+    """It resolves its decision as censored."""
+    one = engine()
+    position, decision = one.route(X[0], TERMS)
+    one.fail(position, decision, Failure.TIMEOUT)
+    assert one.router.censored == 1
+    assert one.router.failure_counts == {decision.slot: 1}
+    assert one.router.belief.summary(MODELS[decision.slot]).quality_count == 0
+
+
+def test_a_history_is_learnt_whole_under_the_encoding_that_stays():
+    """Every outcome counts once; the fit saw each prompt once; and one ridge regression gives the same belief."""
+    one = engine()
+    prompts = [(X[t], -1, [(k, Lesson(float(Q[t, k]))) for k in range(K)]) for t in range(N)]
+    one.teach(prompts)
+    state = one.router
+    assert state.decision_count == state.observed == N * K
+    assert [state.belief.summary(model).quality_count for model in MODELS] == [N] * K
+    assert state.fit_position > 0
+    rows = np.stack([_encoded(state, X[t]) for t in range(N)]).astype(float)
+    penalties = np.full(rows.shape[1], state.policy.slope_penalty)
+    penalties[0] = state.policy.intercept_penalty
+    prior = np.zeros(rows.shape[1])
+    prior[0] = 0.5
+    for k in range(K):
+        a = np.diag(penalties) + rows.T @ rows
+        theta = prior + np.linalg.solve(a, rows.T @ (Q[:, k] - rows @ prior))
+        assert one.router_snapshot.belief.theta[:, 0, k] == pytest.approx(theta, abs=1e-5)
+
+
+def test_the_fit_of_a_history_sees_each_prompt_once():
+    """Of prompts with several outcomes each, the newest embeddings are distinct prompts."""
+    one = engine()
+    one.teach([(X[t], -1, [(k, Lesson(float(Q[t, k]))) for k in range(K)]) for t in range(50)])
+    assert np.array_equal(one.log.newest_embeddings("default", 1000), X[:50])
+
+
+def _encoded(state, x):
+    from banditd.features.encode import encode
+
+    return encode(state.features, x, -1)
+
+
+def test_of_the_fallback_nothing_is_learnt():
+    """As in the server: a decision that no policy made teaches none."""
+    from dataclasses import replace
+
+    one = engine()
+    position, decision = one.route(X[0], TERMS)
+    digest = one.router.belief.digest()
+    one.learn(position, replace(decision, learnable=False), Lesson(1.0))
+    assert one.router.belief.digest() == digest
