@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from banditd.domain.context import Context
 from banditd.domain.decision import Decision
 from banditd.domain.model import ModelSpec
-from banditd.domain.outcome import Outcome, Ruling
+from banditd.domain.outcome import Lesson, Outcome, Ruling
 from banditd.domain.router import RouterSpec
 
 
@@ -40,6 +41,20 @@ class Expiry:
     router_id: str
     decision_positions: tuple[int, ...]
     quality: float | None
+
+
+class Example(msgspec.Struct, frozen=True, gc=False):
+    """A prompt with what models did on it: learnt without a decision, and no part of any evaluation.
+
+    Attributes:
+        router_id: The router.
+        context: What was known.
+        lessons: Slot and lesson of each model.
+    """
+
+    router_id: str
+    context: Context
+    lessons: tuple[tuple[int, Lesson], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,7 @@ class Restore:
     state: bytes
 
 
-Record = Decision | OutcomeRecord | Expiry | ModelChange | RouterChange | FeatureFit | Restore
+Record = Decision | OutcomeRecord | Expiry | Example | ModelChange | RouterChange | FeatureFit | Restore
 
 
 class LogEntry(msgspec.Struct, frozen=True, gc=False):

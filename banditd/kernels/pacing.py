@@ -42,7 +42,7 @@ def shadow_price(
     usd_weight: float,  # what a dollar is worth without a budget, in quality per USD, >= 0
     target_usd: float,  # what a request may cost on average
     price_max: float,  # largest shadow price, > 0
-    spread: float,  # the two prices are a factor of 1 + spread away from the one between them, > 0
+    margin: float,  # the two prices are a factor of 1 + margin away from the one between them, > 0
     out: Array64,  # (3,) written: the lower price, the higher one, the share of the higher one
 ) -> None:
     """Write two shadow prices and their mix, at which the B contexts would cost the target on average.
@@ -70,8 +70,8 @@ def shadow_price(
             low = middle
         else:
             high = middle
-    out[0] = low / (1.0 + spread)
-    out[1] = high * (1.0 + spread)
+    out[0] = low / (1.0 + margin)
+    out[1] = high * (1.0 + margin)
     cost_low = _greedy_cost(quality, cost, usd_weight + out[0])
     cost_high = _greedy_cost(quality, cost, usd_weight + out[1])
     share = (cost_low - target_usd) / (cost_low - cost_high) if cost_low > cost_high else 0.5

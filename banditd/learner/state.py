@@ -15,10 +15,12 @@ import numpy as np
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array64
 from banditd.domain.budget import Budget
+from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Resolution
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson
 from banditd.domain.records import (
+    Example,
     Expiry,
     FeatureFit,
     LogEntry,
@@ -72,9 +74,11 @@ class RouterState:
         features: Its encoding; None until the dimension is fixed.
         belief: What it believes; None like `features`.
         version: Position of the last entry that changed any of this but the counts.
+        settings_version: Position of the last one that changed settings, models or the encoding.
         decision_counts: Decisions per slot.
         failure_counts: Failures per slot.
         support: Per slot, sum and least of the probabilities with which it could have been drawn where eligible.
+        example_count: Examples learnt.
         observed: Decisions resolved with a quality.
         expired: Decisions whose window closed without one.
         censored: Decisions of which quality will never be learnt.
@@ -89,9 +93,11 @@ class RouterState:
     features: FeatureSpec | None = None
     belief: LinearBelief | None = None
     version: int = 0
+    settings_version: int = 0
     decision_counts: dict[int, int] = field(default_factory=dict)
     failure_counts: dict[int, int] = field(default_factory=dict)
     support: dict[int, tuple[float, float]] = field(default_factory=dict)
+    example_count: int = 0
     observed: int = 0
     expired: int = 0
     censored: int = 0
@@ -99,6 +105,10 @@ class RouterState:
     next_fit: int = FIRST_FIT_PROMPTS
     pacer: Pacer | None = None
     forgotten: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.router.budget is not None and self.pacer is None:
+            self.pacer = Pacer(self.router.budget)
 
     @property
     def start_position(self) -> int:
@@ -111,12 +121,17 @@ class RouterState:
         return sum(self.decision_counts.values())
 
     @property
+    def prompt_count(self) -> int:
+        """Prompts seen."""
+        return self.decision_count + self.example_count
+
+    @property
     def fit_is_due(self) -> bool:
         """Whether enough prompts have been seen to fit the encoding (again)."""
         return (
             self.features is not None
             and self.features.kind is not FeatureKind.INTERCEPT_ONLY
-            and self.decision_count >= self.next_fit
+            and self.prompt_count >= self.next_fit
         )
 
     def pacer_view(self, belief: BeliefSnapshot | None) -> PacerView | None:
@@ -154,6 +169,7 @@ class RouterState:
             "decision_counts": sorted(self.decision_counts.items()),
             "failure_counts": sorted(self.failure_counts.items()),
             "support": [[slot, *support] for slot, support in sorted(self.support.items())],
+            "examples": self.example_count,
             "resolved": [self.observed, self.expired, self.censored],
             "fit": [self.fit_position, self.next_fit],
             "forgotten": [list(span) for span in self.forgotten],
@@ -206,6 +222,7 @@ class RouterState:
         self.decision_counts = dict(map(tuple, header["decision_counts"]))
         self.failure_counts = dict(map(tuple, header["failure_counts"]))
         self.support = {slot: (total, least) for slot, total, least in header["support"]}
+        self.example_count = header["examples"]
         self.observed, self.expired, self.censored = header["resolved"]
         self.fit_position, self.next_fit = header["fit"]
         self.forgotten = tuple((span[0], span[1]) for span in header["forgotten"])
@@ -276,6 +293,8 @@ class LearnerState:
             self._apply_outcome(entry.position, record, log)
         elif isinstance(record, Expiry):
             self._apply_expiry(entry.position, record, log)
+        elif isinstance(record, Example):
+            self._apply_example(entry.position, record)
         elif isinstance(record, ModelChange):
             self._apply_model(entry.position, record)
         elif isinstance(record, RouterChange):
@@ -290,9 +309,13 @@ class LearnerState:
         """Return frozen copies of everything that a decision reads; what has not changed is shared with the last."""
         for router_id, state in self.routers.items():
             last = self._published.get(router_id)
-            if last is not None and last.version == state.version:
-                if state.pacer is not None:
-                    self._published[router_id] = last.with_pacer(state.pacer_view(last.belief))
+            if last is not None and state.settings_version <= last.version:
+                # Settings and models, and what is derived of them, are what they were.
+                belief = last.belief
+                if state.version != last.version and state.belief is not None:
+                    belief = state.belief.freeze(last.models)
+                if belief is not last.belief or state.pacer is not None:
+                    self._published[router_id] = last.renewed(belief, state.version, state.pacer_view(belief))
                 continue
             models = offered_models(self.catalog, state.router)
             belief = None if state.belief is None else state.belief.freeze(models)
@@ -341,7 +364,7 @@ class LearnerState:
             if state.pacer is not None and ruling.lesson.cost_usd is not None:
                 choice = decision.choice
                 state.pacer.correct(float(choice.expected[1, choice.index]), ruling.lesson.cost_usd)
-            self._learn(state, decision, ruling.lesson)
+            self._learn(state, decision.context, decision.slot, ruling.lesson)
             state.version = position
 
     def _apply_expiry(self, position: int, record: Expiry, log: LogView) -> None:
@@ -351,17 +374,29 @@ class LearnerState:
         state.expired += len(record.decision_positions)
         if record.quality is not None:
             for decision_position in record.decision_positions:
-                self._learn(state, log.decision(decision_position), Lesson(quality=record.quality))
+                decision = log.decision(decision_position)
+                self._learn(state, decision.context, decision.slot, Lesson(quality=record.quality))
             state.version = position
 
-    def _learn(self, state: RouterState, decision: Decision, lesson: Lesson) -> None:
-        model = self.catalog.by_slot.get(decision.slot)
+    def _apply_example(self, position: int, record: Example) -> None:
+        state = self.routers.get(record.router_id)
+        if state is None:
+            return
+        state.example_count += 1
+        self._learn_example(state, record)
+        state.version = position
+
+    def _learn_example(self, state: RouterState, record: Example) -> None:
+        for slot, lesson in record.lessons:
+            self._learn(state, record.context, slot, lesson)
+
+    def _learn(self, state: RouterState, context: Context, slot: int, lesson: Lesson) -> None:
+        model = self.catalog.by_slot.get(slot)
         if model is None or state.features is None or state.belief is None:
             return  # the model was removed: what was seen of it stays in the log
-        if decision.context.embedding.shape[0] != state.features.input_dimension:
+        if context.embedding.shape[0] != state.features.input_dimension:
             return  # logged before the router was made anew under its name, with another embedding
-        row = encode(state.features, decision.context.embedding, decision.context.input_tokens)
-        state.belief.learn(model, row, lesson)
+        state.belief.learn(model, encode(state.features, context.embedding, context.input_tokens), lesson)
 
     def _apply_model(self, position: int, record: ModelChange) -> None:
         old = self.catalog.get(record.model_id)
@@ -374,7 +409,7 @@ class LearnerState:
                 state.belief.change_model(old, record.model)
             if state.pacer is not None:
                 state.pacer.reprice(record.slot, price_factor(old, record.model))
-            state.version = position
+            state.version = state.settings_version = position
 
     def _apply_router(self, position: int, record: RouterChange, log: LogView) -> None:
         router = record.router
@@ -386,11 +421,12 @@ class LearnerState:
         if state is None:
             # A router that is made anew under an old name has nothing to do with what came before.
             self.routers[record.router_id] = RouterState(
-                router, policy, version=position, pacer=_pacer(None, router.budget), forgotten=((0, position),)
+                router, policy, version=position, settings_version=position, forgotten=((0, position),)
             )
             return
         relearns = state.policy != policy or state.router.quality_guess != router.quality_guess
-        state.router, state.policy, state.version = router, policy, position
+        state.router, state.policy = router, policy
+        state.version = state.settings_version = position
         state.pacer = _pacer(state.pacer, router.budget)
         if state.features is not None and state.features.kind is not policy.features:
             # A seeded start of the new kind follows as a record of its own, and a fit where enough prompts were seen.
@@ -404,9 +440,9 @@ class LearnerState:
             return
         state.features = decode_spec(record.spec)
         state.fit_position = position if record.prompt_count else 0
-        while record.prompt_count and state.next_fit <= state.decision_count:
+        while record.prompt_count and state.next_fit <= state.prompt_count:
             state.next_fit *= FIT_GROWTH
-        state.version = position
+        state.version = state.settings_version = position
         self._rebuild(state, position, log)
 
     def _rebuild(self, state: RouterState, position: int, log: LogView) -> None:
@@ -415,11 +451,16 @@ class LearnerState:
         for entry in log.newest_outcomes(state.router.router_id, position, REBUILD_OUTCOMES_MAX):
             if any(low < entry.position <= high for low, high in state.forgotten):
                 continue
-            if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
-                self._learn(state, log.decision(entry.record.decision_position), entry.record.ruling.lesson)
-            elif isinstance(entry.record, Expiry) and entry.record.quality is not None:
-                for decision_position in entry.record.decision_positions:
-                    self._learn(state, log.decision(decision_position), Lesson(quality=entry.record.quality))
+            record = entry.record
+            if isinstance(record, OutcomeRecord) and record.ruling.lesson.metrics:
+                decision = log.decision(record.decision_position)
+                self._learn(state, decision.context, decision.slot, record.ruling.lesson)
+            elif isinstance(record, Example):
+                self._learn_example(state, record)
+            elif isinstance(record, Expiry) and record.quality is not None:
+                for decision_position in record.decision_positions:
+                    decision = log.decision(decision_position)
+                    self._learn(state, decision.context, decision.slot, Lesson(quality=record.quality))
 
     def _apply_restore(self, position: int, record: Restore) -> None:
         state = self.routers.get(record.router_id)
@@ -427,5 +468,5 @@ class LearnerState:
             return
         header, arrays = decode_state(record.state)
         state.load_belief(header, arrays)
-        state.version = position
+        state.version = state.settings_version = position
         state.forgotten = (*state.forgotten, (record.policy_version, position))

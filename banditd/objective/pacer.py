@@ -18,8 +18,9 @@ from banditd.policies.base import Prediction
 _CONTEXTS: Final = 128
 # Decisions between two computations.
 _EVERY: Final = 8
-# Decisions over which what was over- or underspent is made good. Fewer make the price follow each call's noise.
-_HORIZON: Final = 50.0
+# Decisions over which what was over- or underspent is made good. Where a dear call costs what fifty requests may, a price
+# that answered it sooner would have the next requests served worse than need be.
+_HORIZON: Final = 100.0
 # Weight of a decision in the ratio of what was spent to what was meant to be.
 _RATIO_WEIGHT: Final = 0.02
 _RATIO_RANGE: Final = (0.25, 4.0)
@@ -92,13 +93,18 @@ class Pacer:
         quality, cost, latency = choice.expected.astype(np.float64)
         self._remember(decision, quality, cost, latency)
         expected = _known(cost[choice.index])
+        weighed = float(np.nansum(choice.pmf * cost))
         self._decided_usd += expected
         self._count += 1
         self._window_count += 1
-        self._spend(expected, 1)
+        self._spent_usd += expected
+        account = self._account_usd + self.budget.usd - expected
+        if self._pacing is FREE and account > 0.0:
+            # Nothing holds the spend back, so what is not spent is not saved for later either.
+            account = min(account, max(self._account_usd, 0.0))
+        self._account_usd = account
         if choice.pacing.high > 0.0:
             actual, meant = self._spent_ratio
-            weighed = float(np.nansum(choice.pmf * cost))
             self._spent_ratio = [
                 actual + _RATIO_WEIGHT * (weighed / max(self._target_usd, 1e-300) - actual),
                 meant + _RATIO_WEIGHT * (1.0 - meant),
@@ -109,7 +115,9 @@ class Pacer:
 
     def correct(self, expected_usd: float, actual_usd: float) -> None:
         """Take in what a decision that was observed before really cost."""
-        self._spend(actual_usd - _known(expected_usd), 0)
+        unexpected = actual_usd - _known(expected_usd)
+        self._spent_usd += unexpected
+        self._account_usd -= unexpected
 
     def reprice(self, slot: int, factor: float) -> None:
         """Multiply what a model was expected to cost: its price has changed by *factor*."""
@@ -191,13 +199,6 @@ class Pacer:
             columns = [self._slots.index(slot) for slot in slots]
             self._quality[row], self._cost[row] = np.nan, np.nan
             self._quality[row, columns], self._cost[row, columns] = worth, cost
-
-    def _spend(self, usd: float, requests: int) -> None:
-        self._spent_usd += usd
-        account = self._account_usd + requests * self.budget.usd - usd
-        if self._pacing is FREE and account > 0.0:
-            account = min(account, max(self._account_usd, 0.0))
-        self._account_usd = account
 
     def _solve(self, usd_weight: float, time_ms: int) -> None:
         budget = self.budget

@@ -1,6 +1,5 @@
 """RouterSnapshot: everything a decision reads, frozen."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -51,10 +50,10 @@ class RouterSnapshot:
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
 
-    def with_pacer(self, pacer: PacerView | None) -> "RouterSnapshot":
-        """Return the same with its budget as it stands now; everything derived is kept."""
-        changed = copy.copy(self)
-        object.__setattr__(changed, "pacer", pacer)
+    def renewed(self, belief: BeliefSnapshot | None, version: int, pacer: PacerView | None) -> "RouterSnapshot":
+        """Return the same with what was learnt since; settings, models and what is derived of them are kept."""
+        changed = object.__new__(RouterSnapshot)
+        changed.__dict__.update(self.__dict__, belief=belief, version=version, pacer=pacer)
         return changed
 
     @property

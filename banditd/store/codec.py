@@ -24,6 +24,7 @@ from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.domain.records import (
+    Example,
     Expiry,
     FeatureFit,
     LogEntry,
@@ -47,6 +48,7 @@ _DERIVED: Final = 0
 DECISION: Final = int(pb.RECORD_KIND_DECISION)
 OUTCOME: Final = int(pb.RECORD_KIND_OUTCOME)
 EXPIRY: Final = int(pb.RECORD_KIND_EXPIRY)
+EXAMPLE: Final = int(pb.RECORD_KIND_EXAMPLE)
 
 
 def seal(key: bytes, kind: int, time_ms: int, message: bytes) -> bytes:
@@ -259,6 +261,39 @@ def _decode_expiry(raw: bytes) -> Expiry:
     return Expiry(m.router_id, tuple(m.decision_positions), m.quality if m.HasField("quality") else None)
 
 
+def _encode_example(record: Example) -> tuple[int, bytes]:
+    context = record.context
+    return EXAMPLE, pb.Example(
+        router_id=record.router_id,
+        embedding_float16=context.embedding.tobytes(),
+        input_token_count=context.input_tokens,
+        category=context.category,
+        lessons=[
+            pb.ExampleLesson(
+                slot=slot,
+                quality=lesson.quality,
+                cost_usd=lesson.cost_usd,
+                price_mtok_usd=lesson.price_mtok_usd,
+                latency_ms=lesson.latency_ms,
+            )
+            for slot, lesson in record.lessons
+        ],
+    ).SerializeToString()
+
+
+def _decode_example(raw: bytes) -> Example:
+    m = pb.Example.FromString(raw)
+    lessons = []
+    for lesson in m.lessons:
+        known = {name: getattr(lesson, name) for name in _LESSON_FIELDS if lesson.HasField(name)}
+        lessons.append((lesson.slot, Lesson(**known)))
+    context = Context(np.frombuffer(m.embedding_float16, "<f2"), m.input_token_count, m.category)
+    return Example(m.router_id, context, tuple(lessons))
+
+
+_LESSON_FIELDS: Final = ("quality", "cost_usd", "price_mtok_usd", "latency_ms")
+
+
 def _encode_model(record: ModelChange) -> tuple[int, bytes]:
     message = pb.ModelChange(slot=record.slot, model_id=record.model_id, deleted=record.model is None)
     model = record.model
@@ -379,6 +414,7 @@ _ENCODERS: Final[dict[type, Callable[..., tuple[int, bytes]]]] = {
     Decision: _encode_decision,
     OutcomeRecord: _encode_outcome,
     Expiry: _encode_expiry,
+    Example: _encode_example,
     ModelChange: _encode_model,
     RouterChange: _encode_router,
     FeatureFit: _encode_fit,
@@ -388,6 +424,7 @@ _DECODERS: Final[dict[int, Callable[[bytes], Record]]] = {
     DECISION: _decode_decision,
     OUTCOME: _decode_outcome,
     EXPIRY: _decode_expiry,
+    EXAMPLE: _decode_example,
     int(pb.RECORD_KIND_MODEL_CHANGE): _decode_model,
     int(pb.RECORD_KIND_ROUTER_CHANGE): _decode_router,
     int(pb.RECORD_KIND_FEATURE_FIT): _decode_fit,

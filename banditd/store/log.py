@@ -24,11 +24,12 @@ import numpy as np
 from banditd.domain.arrays import Array16
 from banditd.domain.decision import Decision
 from banditd.domain.ledger import LedgerEntry
-from banditd.domain.records import Expiry, LogEntry, ModelChange, OutcomeRecord, Record, RouterChange
+from banditd.domain.records import Example, Expiry, LogEntry, ModelChange, OutcomeRecord, Record, RouterChange
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import DataLossError, Reason
 from banditd.store.codec import (
     DECISION,
+    EXAMPLE,
     EXPIRY,
     OUTCOME,
     decode_ledger,
@@ -124,11 +125,11 @@ class Log:
             after = int.from_bytes(chunk[-1][0], "big")
 
     def newest_outcomes(self, router_id: str, before: int, count_max: int) -> Sequence[LogEntry]:
-        """Return the newest outcomes and expiries of a router before a position, oldest first."""
+        """Return the newest outcomes, expiries and examples of a router before a position, oldest first."""
         found: list[LogEntry] = []
-        for key, value in self._backwards(before, (OUTCOME, EXPIRY)):
+        for key, value in self._backwards(before, (OUTCOME, EXPIRY, EXAMPLE)):
             entry = decode_record(key, value)
-            assert isinstance(entry.record, OutcomeRecord | Expiry)
+            assert isinstance(entry.record, OutcomeRecord | Expiry | Example)
             if entry.record.router_id == router_id:
                 found.append(entry)
                 if len(found) == count_max:
@@ -139,11 +140,11 @@ class Log:
     def newest_embeddings(self, router_id: str, dimension: int, before: int, count_max: int) -> Array16:
         """Return a router's newest embeddings before a position: shape (n, dimension), oldest first."""
         found: list[Array16] = []
-        for key, value in self._backwards(before, (DECISION,)):
-            decision = decode_record(key, value).record
-            assert isinstance(decision, Decision)
-            if decision.router_id == router_id and len(decision.context.embedding) == dimension:
-                found.append(decision.context.embedding)
+        for key, value in self._backwards(before, (DECISION, EXAMPLE)):
+            record = decode_record(key, value).record
+            assert isinstance(record, Decision | Example)
+            if record.router_id == router_id and len(record.context.embedding) == dimension:
+                found.append(record.context.embedding)
                 if len(found) == count_max:
                     break
         found.reverse()

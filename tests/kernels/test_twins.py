@@ -76,6 +76,10 @@ SPECIAL = {
     "y": lambda rng, _: rng.normal(),
     "weight": lambda rng, _: rng.choice([0.0, 1.0, 2.0, rng.random()]),
     "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s["N"]),
+    "cost": lambda rng, s: np.exp(rng.normal(size=(s["B"], s["K"])) * 3.0),
+    "target_usd": lambda rng, _: np.exp(rng.normal() * 3.0),
+    "price_max": lambda rng, _: 1e4,
+    "margin": lambda rng, _: rng.uniform(0.01, 0.2),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }
 

@@ -13,7 +13,16 @@ from banditd.domain.decision import Choice, Decision, DecisionSource, Exclusion,
 from banditd.domain.ids import KEY_BYTES, issue_decision_id
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson, Outcome, OutcomeStatus, Ruling
-from banditd.domain.records import Expiry, FeatureFit, LogEntry, ModelChange, OutcomeRecord, Record, RouterChange
+from banditd.domain.records import (
+    Example,
+    Expiry,
+    FeatureFit,
+    LogEntry,
+    ModelChange,
+    OutcomeRecord,
+    Record,
+    RouterChange,
+)
 from banditd.domain.router import RouterSpec
 from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, RouterState, due_fit, missing_fit
 from banditd.policies.registry import resolve
@@ -25,7 +34,7 @@ class MemoryLog:
     """A log in memory, for as many entries as fit: what the fold looks up."""
 
     def __init__(self) -> None:
-        self._decisions: dict[int, Decision] = {}
+        self._decisions: dict[int, Decision | Example] = {}
         self._outcomes: list[LogEntry] = []
         self._settings: list[LogEntry] = []
 
@@ -38,6 +47,10 @@ class MemoryLog:
             self._decisions[entry.position] = record
         elif kind is OutcomeRecord or kind is Expiry:
             self._outcomes.append(entry)
+        elif kind is Example:
+            assert isinstance(record, Example)
+            self._outcomes.append(entry)
+            self._decisions[entry.position] = record
         elif kind is ModelChange or kind is RouterChange:
             self._settings.append(entry)
 
@@ -56,13 +69,15 @@ class MemoryLog:
 
     def decision(self, position: int) -> Decision:
         """Return the decision at *position*."""
-        return self._decisions[position]
+        decision = self._decisions[position]
+        assert isinstance(decision, Decision)
+        return decision
 
     def newest_outcomes(self, router_id: str, before: int, count_max: int) -> list[LogEntry]:
         """Return the newest outcomes and expiries of a router before a position, oldest first."""
         found = []
         for entry in reversed(self._outcomes):
-            assert isinstance(entry.record, OutcomeRecord | Expiry)
+            assert isinstance(entry.record, OutcomeRecord | Expiry | Example)
             if entry.position < before and entry.record.router_id == router_id:
                 found.append(entry)
                 if len(found) == count_max:
@@ -99,9 +114,6 @@ class Engine:
         self._router_id = router.router_id
         self._key = _key_of(seed)
         self._position = 0
-        # Position of the last entry that was neither a decision nor an outcome.
-        self._settings_position = 0
-        self._last: RouterSnapshot | None = None
         for model in models:
             self.append(ModelChange(model.model_id, model.slot, model))
         self.append(RouterChange(router.router_id, router))
@@ -119,28 +131,8 @@ class Engine:
 
     @property
     def router_snapshot(self) -> RouterSnapshot:
-        """Everything that a decision reads, as it is now.
-
-        Equal to what `LearnerState.publish` gives. Where only the belief has changed since the last one, which is after
-        every outcome, what was derived from settings and models is taken from there.
-        """
-        state, last = self.router, self._last
-        if last is not None and last.version == state.version:
-            return last
-        if (
-            last is None
-            or last.router is not state.router
-            or last.features is not state.features
-            or state.belief is None
-            or self._settings_position > last.version
-        ):
-            self._last = self.state.publish().routers[self._router_id]
-            return self._last
-        # As copy.copy and two assignments would do, in a fifth of the time.
-        fresh = object.__new__(RouterSnapshot)
-        fresh.__dict__.update(last.__dict__, belief=state.belief.freeze(last.models), version=state.version)
-        self._last = fresh
-        return fresh
+        """Everything that a decision reads, as it is now."""
+        return self.state.publish().routers[self._router_id]
 
     def ready_snapshot(self) -> RouterSnapshot:
         """Return what the next decision reads, after fitting the encoding if that is due."""
@@ -155,8 +147,6 @@ class Engine:
         entry = LogEntry(self._position, time_ms, record)
         self.log.append(entry)
         self.state.apply(entry, self.log)
-        if type(record) not in _EVERY_ROUND:
-            self._settings_position = self._position
         return self._position
 
     def route(self, embedding: Array16, terms: Terms, input_tokens: int = INPUT_TOKENS_UNKNOWN) -> tuple[int, Decision]:
@@ -220,21 +210,15 @@ class Engine:
     def teach(self, prompts: Sequence[tuple[Array16, int, Sequence[tuple[int, Lesson]]]]) -> None:
         """Learn a history with the outcomes of several models per prompt.
 
-        The decisions go in first, then the encoding is fitted on their prompts, then the outcomes: each is learnt once,
-        under the encoding that stays.
+        The encoding is fitted on its prompts at the end, and the belief rebuilt under it.
 
         Args:
             prompts: Embedding, tokens, and pairs of slot and lesson.
         """
-        waiting: list[tuple[int, Decision, Lesson]] = []
         for embedding, tokens, lessons in prompts:
-            for slot, lesson in lessons:
-                position, decision = self.force(embedding, slot, tokens)
-                waiting.append((position, decision, lesson))
+            self.append(Example(self._router_id, Context(embedding, tokens), tuple(lessons)))
         if self.router.fit_is_due:
             self.append(due_fit(self.router, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
-        for position, decision, lesson in waiting:
-            self.learn(position, decision, lesson)
 
     def restart(self) -> None:
         """Go through bytes and back, as a server that stops and starts; the log stays.
@@ -242,9 +226,8 @@ class Engine:
         Raises:
             AssertionError: The state that came back is another one.
         """
-        digest, raw, settings_position = self.router.digest(), self.router.to_bytes(), self._settings_position
+        digest, raw = self.router.digest(), self.router.to_bytes()
         self.state = _recovered(self.log.settings, {self._router_id: raw}, self._position)
-        self._last, self._settings_position = None, settings_position
         assert self.router.digest() == digest
 
     def fork(self, seed: int) -> Engine:
@@ -293,7 +276,6 @@ def _recovered(settings: Sequence[LogEntry], states: dict[str, bytes], position:
 
 
 _NONE = Terms(Objective())
-_EVERY_ROUND = frozenset({Decision, OutcomeRecord})
 # The fold reads of an outcome whether it failed, and everything else from the ruling: one serves for all.
 _GOOD = Outcome(b"")
 # Looking up a member of an enumeration takes as long as a record.

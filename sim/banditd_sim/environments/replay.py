@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -101,7 +102,7 @@ class LearningRouter:
     def terms_for(self, choosable: Bool) -> Terms:
         """Return the terms of a prompt for which only some models were measured: (K,)."""
         slots = [slot for k, slot in self.slot_of.items() if choosable[k]]
-        return replace(self.terms, candidates=slots_to_candidates(self.engine.router_snapshot, slots))
+        return msgspec.structs.replace(self.terms, candidates=slots_to_candidates(self.engine.router_snapshot, slots))
 
     def learn(self, position: int, decision: Decision, report: Report, segment: int) -> None:
         """Tell the engine what came of a decision."""

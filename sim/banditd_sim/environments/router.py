@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
+from banditd.domain.budget import Budget
 from banditd.domain.decision import Objective
 from banditd.domain.router import DEFAULT_ROUTER, PolicySpec, RouterSpec
 from banditd.errors import InvalidArgumentError
@@ -15,7 +16,6 @@ from banditd_sim.environments.errors import SimError
 
 # What `NAME:key=value,...` may set beside the preset's own parameters, and where it goes.
 _ROUTER_KEYS: Final = frozenset({"usd_weight", "second_weight", "quality_guess"})
-_BUDGET_FIELD: Final = "budget_usd_per_request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,6 @@ def parse_parameters(text: str, name: str) -> dict[str, float]:
     return found
 
 
-def supports_budgets() -> bool:
-    """Return whether the router in this version has budgets."""
-    return any(each.name == _BUDGET_FIELD for each in fields(RouterSpec))
-
-
 def router_spec(policy: RouterPolicy, dimension: int, budget_usd: float | None) -> RouterSpec:
     """Return the settings of a router that runs *policy* within a budget.
 
@@ -104,26 +99,12 @@ def router_spec(policy: RouterPolicy, dimension: int, budget_usd: float | None) 
         policy: What it runs.
         dimension: Values in an embedding.
         budget_usd: USD per request on average; None for none.
-
-    Raises:
-        SimError: `BUDGET_UNSUPPORTED`: the router of this version has no budgets.
     """
-    settings: dict[str, Any] = {}
-    if budget_usd is not None:
-        if not supports_budgets():
-            raise SimError(
-                "budget_usd",
-                f"none with the policy {policy.preset}: the router of this version has no budgets "
-                "(baselines have); give a dollar a worth instead (usd_weight)",
-                budget_usd,
-                reason="BUDGET_UNSUPPORTED",
-            )
-        settings[_BUDGET_FIELD] = budget_usd
     return RouterSpec(
         router_id=DEFAULT_ROUTER,
         policy=PolicySpec(policy.preset, policy.parameters),
         embedding_dimension=dimension,
         objective=Objective(policy.usd_weight, policy.second_weight),
         quality_guess=policy.quality_guess,
-        **settings,
+        budget=None if budget_usd is None else Budget(budget_usd),
     )

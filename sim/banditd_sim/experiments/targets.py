@@ -6,10 +6,10 @@ import csv
 import importlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from banditd.domain.context import Context
@@ -155,7 +155,7 @@ def _one_pmf(
     if not len(candidates):
         raise SimError("target", "an eligible model that the target knows", "none", reason="NO_ELIGIBLE_MODEL")
     # The number that would draw decides nothing here.
-    choice = choose(snapshot, Context(embedding), replace(terms, candidates=candidates), 0.0)
+    choice = choose(snapshot, Context(embedding), msgspec.structs.replace(terms, candidates=candidates), 0.0)
     pmf = np.zeros(len(eligible))
     pmf[column[candidates]] = choice.pmf
     return pmf

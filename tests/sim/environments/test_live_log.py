@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from banditd_proto.v1 import model_pb2, router_pb2
@@ -72,9 +73,9 @@ async def test_another_decision_is_told_from_the_same(tmp_path):
     one = next(iter(remake_directory(tmp_path / "data")))
     pmf = one.again.pmf.copy()
     pmf[0] += 2.0**-52
-    assert not replace(one, again=replace(one.again, pmf=pmf)).equal
+    assert not replace(one, again=msgspec.structs.replace(one.again, pmf=pmf)).equal
     other = (one.again.index + 1) % len(pmf)
-    assert not replace(one, again=replace(one.again, index=other)).equal
+    assert not replace(one, again=msgspec.structs.replace(one.again, index=other)).equal
 
 
 async def test_a_log_with_a_hole_is_refused(tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace as change
 import numpy as np
 import pytest
 
+from banditd.domain.budget import Budget
 from banditd_sim.environments.arena import arena_of
 from banditd_sim.environments.errors import SimError
 from banditd_sim.environments.replay import LearningRouter, replay
@@ -112,7 +113,6 @@ def test_no_seed_copies_the_table():
     [
         ({"embeddings": None}, "embedded prompts"),
         ({"quality": np.full((4, 2), np.nan)}, "outcomes with quality and cost"),
-        ({"prompt_ids": ("a", "b", "a", "d")}, "'a' twice"),
     ],
 )
 def test_tables_that_cannot_be_played_are_refused(broken, said):
@@ -121,26 +121,10 @@ def test_tables_that_cannot_be_played_are_refused(broken, said):
         arena_of(change(flat(4, [0.5, 0.5], [1.0, 1.0]), **broken))
 
 
-def test_one_model_and_no_prompts_are_refused():
-    """There is nothing to choose, or nobody to choose for."""
-    with pytest.raises(SimError, match="two models"):
-        arena_of(flat(4, [0.5], [1.0]))
-    with pytest.raises(SimError, match="one prompt"):
-        arena_of(flat(0, [0.5, 0.5], [1.0, 1.0]))
-
-
-def test_a_budget_is_refused_until_the_router_has_budgets(monkeypatch):
-    """And is handed on by the one function that knows how, once it has."""
-    from banditd_sim.environments import router as module
-
-    if module.supports_budgets():
-        spec = router_spec(RouterPolicy("linucb"), 8, 1e-3)
-        assert spec.budget_usd_per_request == 1e-3
-        return
-    with pytest.raises(SimError) as caught:
-        router_spec(RouterPolicy("linucb"), 8, 1e-3)
-    assert caught.value.reason == "BUDGET_UNSUPPORTED"
-    assert router_spec(RouterPolicy("linucb"), 8, None).embedding_dimension == 8
+def test_a_budget_is_a_setting_of_the_router():
+    """Handed on by the one function that knows how."""
+    assert router_spec(RouterPolicy("linucb"), 8, 1e-3).budget == Budget(1e-3)
+    assert router_spec(RouterPolicy("linucb"), 8, None).budget is None
 
 
 def test_a_budget_change_goes_through_that_function(monkeypatch):

@@ -221,16 +221,13 @@ def test_budgets_of_baselines(tmp_path):
     assert {budget for policy, budget in rows if policy.startswith("constant")} == {None}
 
 
-def test_a_learning_policy_with_a_budget_is_refused_before_any_work(tmp_path):
-    """Until the router has budgets; nothing is written."""
-    from banditd_sim.environments.router import supports_budgets
-
-    if supports_budgets():
-        pytest.skip("this router has budgets")
-    with pytest.raises(SimError) as caught:
-        run(small(budgets_usd=[1e-3]), [learnable(160)], tmp_path / "out")
-    assert caught.value.reason == "BUDGET_UNSUPPORTED"
-    assert not (tmp_path / "out").exists()
+def test_a_learning_policy_keeps_a_budget(tmp_path):
+    """The router paces itself: it spends what it may, not what the best model costs."""
+    summary = whole(tmp_path / "out", small(budgets_usd=[1.5], seeds=4), learnable(800))
+    rows = [row for row in summary.rows if row.policy.startswith("linucb") and row.budget_usd == 1.5]
+    assert rows
+    for row in rows:
+        assert row.budget_ratio == pytest.approx(1.0, abs=0.06)
 
 
 def test_gaps_are_dropped_or_restricted(tmp_path):

@@ -17,6 +17,7 @@ class RecordKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECORD_KIND_ROUTER_CHANGE: _ClassVar[RecordKind]
     RECORD_KIND_FEATURE_FIT: _ClassVar[RecordKind]
     RECORD_KIND_RESTORE: _ClassVar[RecordKind]
+    RECORD_KIND_EXAMPLE: _ClassVar[RecordKind]
 RECORD_KIND_UNSPECIFIED: RecordKind
 RECORD_KIND_DECISION: RecordKind
 RECORD_KIND_OUTCOME: RecordKind
@@ -25,6 +26,7 @@ RECORD_KIND_MODEL_CHANGE: RecordKind
 RECORD_KIND_ROUTER_CHANGE: RecordKind
 RECORD_KIND_FEATURE_FIT: RecordKind
 RECORD_KIND_RESTORE: RecordKind
+RECORD_KIND_EXAMPLE: RecordKind
 
 class Decision(_message.Message):
     __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high")
@@ -220,6 +222,34 @@ class RouterChange(_message.Message):
     budget_is_hard: bool
     exploration_share: float
     def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., budget_usd: _Optional[float] = ..., budget_window: _Optional[int] = ..., budget_is_hard: bool = ..., exploration_share: _Optional[float] = ...) -> None: ...
+
+class Example(_message.Message):
+    __slots__ = ("router_id", "embedding_float16", "input_token_count", "category", "lessons")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FLOAT16_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    LESSONS_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    embedding_float16: bytes
+    input_token_count: int
+    category: str
+    lessons: _containers.RepeatedCompositeFieldContainer[ExampleLesson]
+    def __init__(self, router_id: _Optional[str] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., lessons: _Optional[_Iterable[_Union[ExampleLesson, _Mapping]]] = ...) -> None: ...
+
+class ExampleLesson(_message.Message):
+    __slots__ = ("slot", "quality", "cost_usd", "price_mtok_usd", "latency_ms")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    COST_USD_FIELD_NUMBER: _ClassVar[int]
+    PRICE_MTOK_USD_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    quality: float
+    cost_usd: float
+    price_mtok_usd: float
+    latency_ms: float
+    def __init__(self, slot: _Optional[int] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., price_mtok_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ...) -> None: ...
 
 class FeatureFit(_message.Message):
     __slots__ = ("router_id", "spec", "prompt_count")

@@ -1,0 +1,49 @@
+"""Twins of the kernels in ``pacing.py``: a scan of breakpoints, and masks."""
+
+import numpy as np
+
+
+def _greedy_cost(quality, cost, usd_weight):
+    with np.errstate(invalid="ignore", over="ignore"):
+        utility = quality - usd_weight * cost
+    utility = np.where(np.isnan(utility), -np.inf, utility)
+    best = utility.argmax(axis=1)
+    rows = np.arange(len(cost))
+    usable = np.isfinite(utility[rows, best])
+    return float(cost[rows, best][usable].mean()) if usable.any() else 0.0
+
+
+def shadow_price(quality, cost, usd_weight, target_usd, price_max, margin, out):
+    """By bisection of logarithms over NumPy's argmax."""
+    if not _greedy_cost(quality, cost, usd_weight) > target_usd:
+        out[:] = 0.0
+        return
+    if _greedy_cost(quality, cost, usd_weight + price_max) >= target_usd:
+        out[:] = [price_max, price_max, 0.0]
+        return
+    low, high = np.log(price_max * 1e-12), np.log(price_max)
+    for _ in range(46):
+        middle = (low + high) / 2
+        if _greedy_cost(quality, cost, usd_weight + np.exp(middle)) > target_usd:
+            low = middle
+        else:
+            high = middle
+    out[0], out[1] = np.exp(low) / (1 + margin), np.exp(high) * (1 + margin)
+    costs = [_greedy_cost(quality, cost, usd_weight + price) for price in out[:2]]
+    out[2] = np.clip((costs[0] - target_usd) / (costs[0] - costs[1]), 0, 1) if costs[0] > costs[1] else 0.5
+
+
+def mix_into(pmf, other, share):
+    """A weighted sum."""
+    pmf[:] = (1 - share) * pmf + share * other
+
+
+def mix_floor_within(pmf, eligible, values, floor, spend_share):
+    """Masks instead of a loop."""
+    count = eligible.sum()
+    cost = values[2]
+    spend = (pmf[pmf > 0] * cost[pmf > 0]).sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(cost * floor > spend_share * spend, spend_share * spend / cost, floor)
+    floors = np.where(eligible, share, 0.0) / max(count, 1)
+    pmf[:] = (1 - floors.sum()) * pmf + floors
