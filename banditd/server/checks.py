@@ -206,10 +206,10 @@ def check_objective(message: router_pb2.Objective, field: str, default: Objectiv
 
 def check_budget(message: router_pb2.Budget, field: str) -> Budget:
     """Return a budget."""
-    usd = message.usd
+    usd = message.amount_usd
     if not (math.isfinite(usd) and _BUDGET_USD_MIN <= usd <= _BUDGET_USD_MAX):
         expected = f"{_BUDGET_USD_MIN:g}..{_BUDGET_USD_MAX:g} USD"
-        raise InvalidArgumentError(Reason.OUT_OF_RANGE, f"{field}.usd", expected, f"{usd:g}")
+        raise InvalidArgumentError(Reason.OUT_OF_RANGE, f"{field}.amount_usd", expected, f"{usd:g}")
     try:
         window = BudgetWindow(message.window)
     except ValueError:

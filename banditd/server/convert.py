@@ -9,6 +9,7 @@ import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from banditd.catalog.models import Catalog
+from banditd.domain.budget import Budget
 from banditd.domain.decision import Decision, Resolution
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Outcome
@@ -206,16 +207,24 @@ def router_message(router: RouterSpec) -> router_pb2.Router:
         update_time=timestamp(router.update_time_ms),
         budget=None
         if router.budget is None
-        else router_pb2.Budget(usd=router.budget.usd, window=wire(router.budget.window), hard=router.budget.is_hard),
+        else router_pb2.Budget(
+            amount_usd=router.budget.usd, window=wire(router.budget.window), hard=router.budget.is_hard
+        ),
         exploration_share=router.exploration_share,
     )
+
+
+def _budget(budget: Budget | None) -> router_pb2.Budget | None:
+    if budget is None:
+        return None
+    return router_pb2.Budget(amount_usd=budget.usd, window=wire(budget.window), hard=budget.is_hard)
 
 
 def _budget_status(view: PacerView | None) -> policy_pb2.BudgetStatus | None:
     if view is None:
         return None
     return policy_pb2.BudgetStatus(
-        shadow_price=view.pacing.mean,
+        shadow_usd_weight=view.pacing.mean,
         target_usd=view.target_usd,
         spent_usd=view.spent_usd,
         request_count=view.request_count,

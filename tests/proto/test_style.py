@@ -39,8 +39,10 @@ NUMBERS = {
     FieldDescriptor.CPPTYPE_FLOAT,
 }
 # What a number is stands last in its name: a unit, or a word for something that has none.
-UNITS = re.compile(r".*_(counts?|ms|bytes|usd|size|dimension|weight|version|position|deviation|code|indices|ms_guess)$")
-LIMITS = re.compile(r"(cost_usd|latency_ms|quality)_(max|min)$")
+UNITS = re.compile(
+    r".*_(counts?|ms|bytes|usd|size|dimension|weight|version|position|deviation|code|indices|ms_guess|share)$"
+)
+LIMITS = re.compile(r"(cost_usd|latency_ms|quality|probability)_(max|min|sum)$")
 UNITLESS = re.compile(
     r"((.*_)?(quality|qualities)(_guess)?|probability|probabilities|propensity|propensities|embedding)$"
 )

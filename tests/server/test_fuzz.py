@@ -139,6 +139,8 @@ class Maker:
         if entry.type == FieldDescriptor.TYPE_BYTES:
             size = self.random.choice((0, 1, 4, 31, 32, 33, 64, 96))
             return self.random.choice((self.random.randbytes(size), embedding(3).tobytes(), bytes(size)))
+        if entry.type == FieldDescriptor.TYPE_BOOL:
+            return self.random.random() < 0.5
         assert entry.type == FieldDescriptor.TYPE_STRING
         return self.random.choice(self.decision_ids if entry.name == "decision_id" else STRINGS)
 

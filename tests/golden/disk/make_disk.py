@@ -8,12 +8,13 @@ from types import MappingProxyType
 
 import numpy as np
 
+from banditd.domain.budget import Budget, BudgetWindow, Pacing
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
-from banditd.domain.records import Expiry, FeatureFit, ModelChange, OutcomeRecord, Restore, RouterChange
+from banditd.domain.records import Example, Expiry, FeatureFit, ModelChange, OutcomeRecord, Restore, RouterChange
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.store import codec
@@ -127,6 +128,39 @@ RECORDS = {
         ),
     ),
     "router_removal": (51, _TIME_MS, RouterChange("support", None)),
+    "router_with_budget": (
+        54,
+        _TIME_MS,
+        RouterChange(
+            "support",
+            RouterSpec(
+                "support", PolicySpec("linucb"), budget=Budget(2.5, BudgetWindow.DAY, True), exploration_share=0.125
+            ),
+        ),
+    ),
+    "decision_within_a_budget": (
+        55,
+        _TIME_MS,
+        _decision(
+            choice=Choice(
+                index=1,
+                pmf=np.array([0.25, 0.75, 0.0]),
+                exclusions=np.array([0, 0, 8], np.uint8),
+                expected=np.array([[0.5, 0.75, 0.25], [0.001, 0.002, 0.5], [100.0, 2000.0, 1.5]], np.float32),
+                source=DecisionSource.POLICY,
+                pacing=Pacing(10.0, 12.5, 0.25),
+            )
+        ),
+    ),
+    "example": (
+        56,
+        _TIME_MS,
+        Example(
+            "support",
+            Context(np.array([1.0, 0.0], np.float16), 350, "code"),
+            ((0, Lesson(0.5, 0.001, 2.0, 100.0)), (3, Lesson(quality=1.0))),
+        ),
+    ),
     "feature_fit": (52, _TIME_MS, FeatureFit("support", b"\x00\x01spec\xff", 1024)),
     "restore": (53, _TIME_MS, Restore("support", 40, b"\x00\x01state\xff")),
 }

@@ -75,18 +75,18 @@ class DecisionBooks(_message.Message):
     def __init__(self, decision_count: _Optional[int] = ..., observed_count: _Optional[int] = ..., expired_count: _Optional[int] = ..., censored_count: _Optional[int] = ..., waiting_count: _Optional[int] = ...) -> None: ...
 
 class BudgetStatus(_message.Message):
-    __slots__ = ("shadow_price", "target_usd", "spent_usd", "request_count", "window_end_time")
-    SHADOW_PRICE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("shadow_usd_weight", "target_usd", "spent_usd", "request_count", "window_end_time")
+    SHADOW_USD_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     TARGET_USD_FIELD_NUMBER: _ClassVar[int]
     SPENT_USD_FIELD_NUMBER: _ClassVar[int]
     REQUEST_COUNT_FIELD_NUMBER: _ClassVar[int]
     WINDOW_END_TIME_FIELD_NUMBER: _ClassVar[int]
-    shadow_price: float
+    shadow_usd_weight: float
     target_usd: float
     spent_usd: float
     request_count: int
     window_end_time: _timestamp_pb2.Timestamp
-    def __init__(self, shadow_price: _Optional[float] = ..., target_usd: _Optional[float] = ..., spent_usd: _Optional[float] = ..., request_count: _Optional[int] = ..., window_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, shadow_usd_weight: _Optional[float] = ..., target_usd: _Optional[float] = ..., spent_usd: _Optional[float] = ..., request_count: _Optional[int] = ..., window_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PolicyStatus(_message.Message):
     __slots__ = ("router_id", "policy", "policy_version", "state_digest", "feature_fingerprint", "embedding_dimension", "feature_fit_position", "models", "outcomes", "decisions", "budget")

@@ -45,14 +45,14 @@ class Policy(_message.Message):
     def __init__(self, preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Budget(_message.Message):
-    __slots__ = ("usd", "window", "hard")
-    USD_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("amount_usd", "window", "hard")
+    AMOUNT_USD_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     HARD_FIELD_NUMBER: _ClassVar[int]
-    usd: float
+    amount_usd: float
     window: BudgetWindow
     hard: bool
-    def __init__(self, usd: _Optional[float] = ..., window: _Optional[_Union[BudgetWindow, str]] = ..., hard: bool = ...) -> None: ...
+    def __init__(self, amount_usd: _Optional[float] = ..., window: _Optional[_Union[BudgetWindow, str]] = ..., hard: bool = ...) -> None: ...
 
 class Router(_message.Message):
     __slots__ = ("router_id", "embedding_dimension", "embedding_model", "model_ids", "policy", "objective", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time", "update_time", "budget", "exploration_share")
