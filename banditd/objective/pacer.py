@@ -23,6 +23,8 @@ _EVERY: Final = 8
 _HORIZON: Final = 100.0
 # Weight of a decision in the ratio of what was spent to what was meant to be.
 _RATIO_WEIGHT: Final = 0.02
+# Weight of the assumption that both are the same, in the same units.
+_RATIO_DOUBT: Final = 0.5
 _RATIO_RANGE: Final = (0.25, 4.0)
 # The two prices of a mix lie a factor of 1 + this on either side of the one between them.
 _SPREAD: Final = 0.05
@@ -78,7 +80,7 @@ class Pacer:
         self._is_due = False
         self._decided_usd = 0.0
         self._account_usd = 0.0
-        self._spent_ratio = [1.0, 1.0]
+        self._spent_ratio = [0.0, 0.0]
         self._target_usd = budget.usd if budget.window is BudgetWindow.REQUEST else math.inf
         self._pacing = FREE
         self._window_ms = (0, 0)
@@ -106,8 +108,8 @@ class Pacer:
         if choice.pacing.high > 0.0:
             actual, meant = self._spent_ratio
             self._spent_ratio = [
-                actual + _RATIO_WEIGHT * (weighed / max(self._target_usd, 1e-300) - actual),
-                meant + _RATIO_WEIGHT * (1.0 - meant),
+                actual + _RATIO_WEIGHT * (weighed - actual),
+                meant + _RATIO_WEIGHT * (self._target_usd - meant),
             ]
         if self._is_due or self._count % _EVERY == 0 or self._count <= _EVERY:
             self._is_due = False
@@ -211,7 +213,9 @@ class Pacer:
             rate = (self._window_count + self._last_rate * memory) / (elapsed + memory)
             coming = max(rate * (end_ms - time_ms), 1.0)
             self._target_usd = max((budget.usd - self._spent_usd) / coming, 0.0)
-        ratio = min(max(self._spent_ratio[0] / self._spent_ratio[1], _RATIO_RANGE[0]), _RATIO_RANGE[1])
+        doubt = _RATIO_DOUBT * self._target_usd
+        ratio = (self._spent_ratio[0] + doubt) / (self._spent_ratio[1] + doubt) if doubt > 0.0 else 1.0
+        ratio = min(max(ratio, _RATIO_RANGE[0]), _RATIO_RANGE[1])
         filled = min(self._count, _CONTEXTS)
         self._pacing = _price(self._quality[:filled], self._cost[:filled], usd_weight, self._target_usd / ratio)
 
