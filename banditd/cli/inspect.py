@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def _router(router: Any, state: Any) -> dict[str, Any]:
         row = {
             "decisions": router.decision_counts.get(model.slot, 0),
             "failures": router.failure_counts.get(model.slot, 0),
+            "price": None if model.price is None else asdict(model.price),
         }
         if router.belief is not None:
             summary = router.belief.summary(model)
@@ -77,7 +79,9 @@ def _router(router: Any, state: Any) -> dict[str, Any]:
                 "qualities": summary.quality_count,
                 "quality": summary.quality,
                 "quality_deviation": summary.deviation,
-                "cost_usd": summary.cost_usd,
+                "cost_usd": None
+                if summary.cost_usd is None
+                else summary.cost_usd + (0.0 if model.price is None else model.price.request_usd),
                 "latency_ms": summary.latency_ms,
             }
         models[model.model_id] = row
@@ -95,6 +99,10 @@ def _router(router: Any, state: Any) -> dict[str, Any]:
     }
 
 
+def _price(price: dict[str, Any] | None) -> str:
+    return "unpriced" if price is None else f"{price['input_mtok_usd']:g}/{price['output_mtok_usd']:g}"
+
+
 def _print(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -108,12 +116,14 @@ def _print(found: dict[str, Any]) -> None:
         console.print("the folded log " + ("equals" if found["verified"] else "DIFFERS FROM") + " the recovered state")
     for router_id, router in found["routers"].items():
         table = Table(title=f"{router_id}: {router['policy']}, version {router['policy_version']}")
-        for column in ("model", "decisions", "qualities", "quality", "+-", "cost USD", "latency ms", "failures"):
+        columns = ("model", "USD/Mtok", "decisions", "qualities", "quality", "+-", "cost USD", "latency ms", "failures")
+        for column in columns:
             table.add_column(column, justify="left" if column == "model" else "right")
         for model_id, row in router["models"].items():
             cost = row.get("cost_usd")
             table.add_row(
                 model_id,
+                _price(row["price"]),
                 str(row["decisions"]),
                 str(row.get("qualities", 0)),
                 f"{row['quality']:.4f}" if "quality" in row else "-",

@@ -42,6 +42,7 @@ class RouterSpec:
         quality_guess: Mean quality of a model before anything is known.
         create_time_ms: When it was created.
         update_time_ms: When it was last changed.
+        switch_usd: What another model than a session's last one costs more, where it has no cached price.
     """
 
     router_id: str
@@ -56,3 +57,4 @@ class RouterSpec:
     quality_guess: float = 0.5
     create_time_ms: int = 0
     update_time_ms: int = 0
+    switch_usd: float = 0.0

@@ -32,6 +32,7 @@ from banditd.features.spec import FeatureKind, FeatureSpec, decode_spec, encode_
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
+from banditd.routing.sessions import Sessions
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot, offered_models
 
 # A rebuild reads at most this many of the newest outcomes of a router, so that it takes seconds however long the log
@@ -75,6 +76,7 @@ class RouterState:
         fit_position: Position of the last fit of the encoding; 0 for the seeded start.
         next_fit: Prompts at which the encoding is fitted next.
         forgotten: Ranges (from, to] of positions that a restored snapshot has taken back.
+        sessions: The last model of each session; a restored snapshot leaves it as it is.
     """
 
     router: RouterSpec
@@ -90,6 +92,7 @@ class RouterState:
     fit_position: int = 0
     next_fit: int = FIRST_FIT_PROMPTS
     forgotten: tuple[tuple[int, int], ...] = ()
+    sessions: Sessions = field(default_factory=Sessions)
 
     @property
     def start_position(self) -> int:
@@ -134,6 +137,7 @@ class RouterState:
             "fit": [self.fit_position, self.next_fit],
             "forgotten": [list(span) for span in self.forgotten],
             "features": None if self.features is None else encode_spec(self.features).hex(),
+            **({"sessions": self.sessions.to_bytes().hex()} if self.sessions else {}),
         }
 
     def to_bytes(self) -> bytes:
@@ -177,6 +181,7 @@ class RouterState:
         self.observed, self.expired, self.censored = header["resolved"]
         self.fit_position, self.next_fit = header["fit"]
         self.forgotten = tuple((span[0], span[1]) for span in header["forgotten"])
+        self.sessions.load(bytes.fromhex(header.get("sessions", "")))
 
 
 def missing_fit(state: RouterState) -> FeatureFit | None:
@@ -247,6 +252,7 @@ class LearnerState:
                 belief=None if state.belief is None else state.belief.freeze(models),
                 models=models,
                 version=state.version,
+                sessions=state.sessions,
             )
         for router_id in self._published.keys() - self.routers.keys():
             del self._published[router_id]
@@ -257,6 +263,7 @@ class LearnerState:
         if state is None:
             return  # its router was removed while it was on its way
         state.decision_counts[decision.slot] = state.decision_counts.get(decision.slot, 0) + 1
+        state.sessions.remember(decision.context.session, decision.slot)
         if not decision.learnable:
             state.censored += 1
 

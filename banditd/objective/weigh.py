@@ -1,6 +1,9 @@
 """The objective and the limits of a request: who breaks a limit, and what the others are worth."""
 
 import math
+from statistics import NormalDist
+
+import numpy as np
 
 from banditd.domain.arrays import Array64, Codes, Mask
 from banditd.domain.decision import Limits, Objective
@@ -15,8 +18,11 @@ def weigh(
     inout_codes: Codes,
     out_eligible: Mask,
     out_utility: Array64,
+    latency_deviation: Array64 | None = None,
 ) -> int:
     """Write reasons and utilities, and return how many models are eligible.
+
+    Where the limits minimise cost, utility is the negative expected cost, and the objective is not read.
 
     Args:
         prediction: Of one context.
@@ -25,11 +31,19 @@ def weigh(
         inout_codes: Shape (K,), values of `Exclusion`; a reason that is there already stays.
         out_eligible: Shape (K,), written.
         out_utility: Shape (K,), written; anything where not eligible.
+        latency_deviation: Shape (K,), standard deviation of a log latency; needed where a percentile is limited.
     """
-    return decision.weigh(
-        prediction.values,
+    values, second_weight = prediction.values, objective.second_weight
+    if limits.latency_percentile is not None:
+        assert latency_deviation is not None
+        # The limit is on the percentile, what a second is worth on the expectation.
+        values = values.copy()
+        values[_LATENCY] *= quantile_ratio(limits.latency_percentile, latency_deviation)
+        second_weight = 0.0
+    count = decision.weigh(
+        values,
         objective.usd_weight,
-        objective.second_weight,
+        second_weight,
         math.inf if limits.cost_usd_max is None else limits.cost_usd_max,
         math.inf if limits.latency_ms_max is None else limits.latency_ms_max,
         -math.inf if limits.quality_min is None else limits.quality_min,
@@ -37,3 +51,20 @@ def weigh(
         out_eligible,
         out_utility,
     )
+    if second_weight != objective.second_weight and not limits.minimises_cost:
+        out_utility -= (objective.second_weight * 1e-3) * prediction.values[_LATENCY]
+    return count
+
+
+_LATENCY = 3
+_NORMAL = NormalDist()
+
+
+def quantile_ratio(percentile: float, deviation: Array64) -> Array64:
+    """Return quantile / expectation of log-normal values: exp(z s) over exp(s^2 / 2).
+
+    Args:
+        percentile: In (0, 100).
+        deviation: Standard deviations of the logs, s.
+    """
+    return np.exp(_NORMAL.inv_cdf(percentile * 1e-2) * deviation - 0.5 * deviation * deviation)

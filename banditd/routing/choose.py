@@ -10,14 +10,15 @@ import msgspec
 import numpy as np
 
 from banditd.catalog.eligibility import exclusions_of
-from banditd.domain.arrays import Array32, Codes, Index, Mask
+from banditd.domain.arrays import Array32, Array64, Codes, Index, Mask
 from banditd.domain.context import Context
-from banditd.domain.decision import NO_LIMITS, Choice, DecisionSource, Exclusion, Limits, Objective
+from banditd.domain.decision import NO_LIMITS, NO_SLOT, Choice, DecisionSource, Exclusion, Limits, Objective
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
 from banditd.kernels.decision import rank_models, settle
 from banditd.objective.weigh import weigh
 from banditd.policies.base import Prediction
+from banditd.policies.explorers import greedy
 from banditd.routing.snapshot import RouterSnapshot
 
 
@@ -35,7 +36,9 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     candidates: Index | None = None
 
 
-def choose(snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: float) -> Choice:
+def choose(
+    snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: float, previous_slot: int = NO_SLOT
+) -> Choice:
     """Choose one of the candidates.
 
     Args:
@@ -43,6 +46,7 @@ def choose(snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: fl
         context: What is known; its embedding has the router's dimension.
         terms: What is asked for.
         uniform: In [0, 1). The caller owns the randomness.
+        previous_slot: Number of the model that was chosen last in the context's session.
 
     Returns:
         The choice; its arrays follow `terms.candidates`.
@@ -53,11 +57,15 @@ def choose(snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: fl
     assert snapshot.features is not None
     assert snapshot.belief is not None
     row = encode(snapshot.features, context.embedding, context.input_tokens)
-    return _choose(snapshot, snapshot.belief.predict(row), context.input_tokens, terms, uniform)
+    return _choose(snapshot, snapshot.belief.predict(row), context.input_tokens, terms, uniform, previous_slot)
 
 
 def choose_rows(
-    snapshot: RouterSnapshot, contexts: Sequence[Context], terms: Terms, uniforms: Sequence[float]
+    snapshot: RouterSnapshot,
+    contexts: Sequence[Context],
+    terms: Terms,
+    uniforms: Sequence[float],
+    previous_slots: Sequence[int] | None = None,
 ) -> list[Choice]:
     """Choose for many contexts at once; each choice is the one that `choose` makes.
 
@@ -69,16 +77,25 @@ def choose_rows(
     embeddings = np.stack([context.embedding for context in contexts])
     rows = encode_rows(snapshot.features, embeddings, [context.input_tokens for context in contexts])
     predictions = snapshot.belief.predict_rows(rows).values
+    if previous_slots is None:
+        previous_slots = [NO_SLOT] * len(contexts)
     return [
-        _choose(snapshot, Prediction(values), context.input_tokens, terms, uniform)
-        for values, context, uniform in zip(predictions, contexts, uniforms, strict=True)
+        _choose(snapshot, Prediction(values), context.input_tokens, terms, uniform, previous_slot)
+        for values, context, uniform, previous_slot in zip(predictions, contexts, uniforms, previous_slots, strict=True)
     ]
 
 
 def _choose(
-    snapshot: RouterSnapshot, prediction: Prediction, input_tokens: int, terms: Terms, uniform: float
+    snapshot: RouterSnapshot,
+    prediction: Prediction,
+    input_tokens: int,
+    terms: Terms,
+    uniform: float,
+    previous_slot: int,
 ) -> Choice:
     limits = terms.limits
+    if snapshot.charges is not None:
+        prediction = snapshot.charges.added(prediction, input_tokens, previous_slot)
     if limits.required_tags or input_tokens > snapshot.window_tokens_min:
         exclusions = exclusions_of(snapshot.models, limits=limits, input_tokens=input_tokens)
     else:
@@ -89,16 +106,25 @@ def _choose(
         prediction = Prediction(prediction.values.take(picked, axis=1))
     count = len(exclusions)
     eligible, value, pmf = np.empty(count, np.bool_), np.empty(count), np.empty(count)
-    if not weigh(prediction, terms.objective, limits, exclusions, eligible, value):
+    deviation = None if limits.latency_percentile is None else _latency_deviation(snapshot, terms)
+    if not weigh(prediction, terms.objective, limits, exclusions, eligible, value, deviation):
         raise no_eligible_model(snapshot, terms, exclusions)
     policy, belief = snapshot.policy, snapshot.belief
     learnt_count = 0 if belief is None else belief.learnt_count
-    policy.explorer(value, prediction.values[1], eligible, policy.exploration, learnt_count, pmf)
+    # Where the cheapest is asked for, there is nothing to explore but by the floor: the deviations are qualities'.
+    explorer = greedy if limits.minimises_cost else policy.explorer
+    explorer(value, prediction.values[1], eligible, policy.exploration, learnt_count, pmf)
     expected = np.empty((3, count), np.float32)
     index = settle(prediction.values, eligible, policy.floor, uniform, pmf, expected)
     if index < 0:
         return _fall_back(snapshot, terms, eligible, exclusions, expected)
     return Choice(index, pmf, exclusions, expected, _POLICY)
+
+
+def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64:
+    assert snapshot.belief is not None
+    deviation = snapshot.belief.latency_deviation
+    return deviation if terms.candidates is None else deviation[terms.candidates]
 
 
 # Looking up a member of an enumeration takes as long as a kernel's call.
@@ -136,11 +162,19 @@ def no_eligible_model(snapshot: RouterSnapshot, terms: Terms, exclusions: Codes)
 _REASONS_LISTED = 8
 
 
-def rank(choice: Choice, objective: Objective) -> list[int]:
+_COST_ALONE = Objective(usd_weight=1.0)
+
+
+def rank(choice: Choice, objective: Objective, limits: Limits = NO_LIMITS) -> list[int]:
     """Return the candidates' indices in rank order: the chosen one, the other eligible ones by utility, the excluded.
 
     Works from what is stored of a choice, so that a repeated request is answered with the same order.
     """
     order: Index = np.empty(len(choice.exclusions), np.int64)
-    rank_models(choice.expected, choice.exclusions, objective.usd_weight, objective.second_weight, choice.index, order)
+    expected = choice.expected
+    if limits.minimises_cost:
+        # By cost alone: a quality of nothing and a weight of one.
+        expected, objective = expected.copy(), _COST_ALONE
+        expected[0] = 0.0
+    rank_models(expected, choice.exclusions, objective.usd_weight, objective.second_weight, choice.index, order)
     return [int(k) for k in order.tolist()]

@@ -13,8 +13,10 @@ from banditd.domain.decision import NO_LIMITS
 from banditd.domain.model import ModelSpec
 from banditd.domain.router import RouterSpec
 from banditd.features.spec import FeatureSpec
+from banditd.objective.charges import Charges, charges_of
 from banditd.policies.base import BeliefSnapshot
 from banditd.policies.registry import PolicyParameters
+from banditd.routing.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class RouterSnapshot:
         belief: What it believes of `models`; None like `features`.
         models: The models that it offers, in catalogue order: what index k counts.
         version: Log position of the last change to any of this.
+        sessions: The last model of each session. Not frozen: it goes on with the log, see there.
         slots: Shape (K,), uint16, numbers of `models`.
         exclusions: Shape (K,), uint8: who is excluded whatever the request says.
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
         fallback_index: Index of the configured fallback model; -1 for none.
+        charges: What calls cost beside tokens; None where nothing.
     """
 
     router: RouterSpec
@@ -40,17 +44,21 @@ class RouterSnapshot:
     belief: BeliefSnapshot | None
     models: tuple[ModelSpec, ...]
     version: int
+    sessions: Sessions = field(default_factory=Sessions, compare=False, repr=False)
     slots: Slots = field(init=False)
     exclusions: Codes = field(init=False)
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
+    charges: Charges | None = field(init=False)
 
     def __post_init__(self) -> None:
         windows = [model.context_window_tokens for model in self.models if model.context_window_tokens > 0]
         index_of = {model.model_id: k for k, model in enumerate(self.models)}
+        slots: Slots = frozen(np.array([model.slot for model in self.models], np.uint16))
         derived = {
-            "slots": frozen(np.array([model.slot for model in self.models], np.uint16)),
+            "slots": slots,
+            "charges": charges_of(self.models, slots, self.router.switch_usd),
             "exclusions": frozen(exclusions_of(self.models, limits=NO_LIMITS, input_tokens=-1)),
             "window_tokens_min": min(windows, default=np.inf),
             "index_of": MappingProxyType(index_of),

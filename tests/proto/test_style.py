@@ -42,7 +42,7 @@ NUMBERS = {
 UNITS = re.compile(r".*_(counts?|ms|bytes|usd|size|dimension|weight|version|position|deviation|code|indices|ms_guess)$")
 LIMITS = re.compile(r"(cost_usd|latency_ms|quality)_(max|min)$")
 UNITLESS = re.compile(
-    r"((.*_)?(quality|qualities)(_guess)?|probability|probabilities|propensity|propensities|embedding)$"
+    r"((.*_)?(quality|qualities)(_guess)?|probability|probabilities|propensity|propensities|embedding|.*percentile)$"
 )
 # Messages that stand in requests: their fields say whether they are required.
 ASKED = re.compile(r".*Request$|^(Context|Limits|Outcome|Model|Price|Router|Policy|Objective)$")

@@ -10,10 +10,14 @@ from banditd_client.types import Objective
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model's provider charges, in USD per million tokens."""
+    """What a model's provider charges, in USD per million tokens and per call."""
 
     input_mtok_usd: float
     output_mtok_usd: float
+    cached_input_mtok_usd: float | None = None
+    """Of input tokens read from the prompt cache. None means what other input tokens cost."""
+    request_usd: float = 0.0
+    """Per call, whatever its tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Router:
     quality_guess: float | None = None
     create_time: datetime | None = None
     update_time: datetime | None = None
+    switch_usd: float = 0.0
+    """What another model than a session's last one costs more, where it has no cached price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,8 @@ class ModelBelief:
     latency_ms: float
     quality_deviation: float
     """Standard deviation of the expected quality."""
+    unpriced: bool = False
+    """Without a price it is not chosen where money matters, until a cost of it has been reported."""
 
 
 @dataclass(frozen=True, slots=True)

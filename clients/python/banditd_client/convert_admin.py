@@ -40,7 +40,10 @@ def model_from_wire(message: model_pb2.Model) -> Model:
     price = present(message, "price")
     return Model(
         model_id=message.model_id,
-        price=price and Price(price.input_mtok_usd, price.output_mtok_usd),
+        price=price
+        and Price(
+            price.input_mtok_usd, price.output_mtok_usd, present(price, "cached_input_mtok_usd"), price.request_usd
+        ),
         context_window_tokens=message.context_window_token_count or None,
         tags=tuple(message.tags),
         state=MODEL_STATES.get(message.state, ModelState.UNKNOWN),
@@ -61,6 +64,7 @@ def router_to_wire(router: Router) -> router_pb2.Router:
         model_ids=names(router.model_ids, "model_ids"),
         policy=None if policy is None else router_pb2.Policy(preset=policy.preset, parameters=policy.parameters),
         objective=objective_to_wire(router.objective),
+        switch_usd=router.switch_usd,
         fallback_model_id=router.fallback_model,
         attribution_window_ms=router.attribution_window_ms,
         default_quality=router.default_quality,
@@ -78,6 +82,7 @@ def router_from_wire(message: router_pb2.Router) -> Router:
         model_ids=tuple(message.model_ids),
         policy=_policy_from_wire(message),
         objective=objective and Objective(present(objective, "usd_weight"), present(objective, "second_weight")),
+        switch_usd=message.switch_usd,
         fallback_model=message.fallback_model_id,
         attribution_window_ms=message.attribution_window_ms or None,
         default_quality=present(message, "default_quality"),
@@ -138,6 +143,7 @@ def _belief_from_wire(message: policy_pb2.ModelBelief) -> ModelBelief:
         cost_usd=present(message, "cost_usd"),
         latency_ms=message.latency_ms,
         quality_deviation=message.quality_deviation,
+        unpriced=message.unpriced,
     )
 
 
