@@ -31,7 +31,7 @@ def snapshot_of(*prices, preset="linucb", switch_usd=0.0, lessons=(), guesses=()
     policy = resolve(PolicySpec(preset, parameters))
     guesses = guesses or [None] * len(prices)
     models = tuple(
-        ModelSpec(k + 3, f"m{k}", price=price, quality_guess=guess)
+        ModelSpec(k + 3, f"m{k}", price=price, quality_guess=guess, latency_ms_guess=500.0 * (k + 1))
         for k, (price, guess) in enumerate(zip(prices, guesses, strict=True))
     )
     features = seeded_spec(policy.features, 4, 7)
@@ -164,6 +164,8 @@ def test_above_a_floor_of_quality_the_cheapest_wins(preset):
     for objective in (Objective(), Objective(usd_weight=1e6), Objective(second_weight=9.0)):
         for least, cheapest in ((0.65, 2), (0.75, 1), (0.0, 3)):
             choice = choose(snapshot, CONTEXT, Terms(objective, Limits(quality_min=least)), 0.5)
+            slow = Limits(quality_min=least, latency_ms_max=1e9, latency_percentile=90.0)
+            assert choose(snapshot, CONTEXT, Terms(objective, slow), 0.5).pmf.tobytes() == choice.pmf.tobytes()
             eligible = [k for k in range(4) if GUESSES[k] >= least]
             assert choice.index == cheapest
             assert choice.pmf[cheapest] == pytest.approx(1.0 - 0.04 + 0.04 / len(eligible))

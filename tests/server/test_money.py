@@ -101,6 +101,8 @@ async def test_a_floor_of_quality_chooses_the_cheapest_that_reaches_it(server):
     answer = await server.route(limits=pb.Limits(quality_min=0.6))
     assert [c.model_id for c in answer.candidates] == ["medium", "large", "small"]
     assert answer.propensity > 0.99
+    answer = await server.route(limits=pb.Limits(quality_min=0.2))
+    assert [c.model_id for c in answer.candidates] == ["small", "medium", "large"]
     assert list((await server.decision(answer.decision_id)).candidates) == list(answer.candidates)
     assert [c.model_id for c in (await server.route()).candidates][0] == "large"
     (batch,) = (
