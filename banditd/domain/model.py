@@ -1,6 +1,9 @@
 """A model: what can be chosen."""
 
 from dataclasses import dataclass
+from typing import Final
+
+MODEL_ID_PATTERN: Final = r"[A-Za-z0-9_.:/@+-]{1,128}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array32, Index
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import NO_LIMITS, Limits, Objective
+from banditd.domain.model import MODEL_ID_PATTERN
 from banditd.domain.outcome import Failure, Outcome
 from banditd.domain.router import RouterSpec
 from banditd.errors import FailedPreconditionError, InvalidArgumentError, Reason
@@ -22,7 +23,7 @@ from banditd_proto.v1 import context_pb2, outcome_pb2, router_pb2, routing_servi
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 ROUTER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-MODEL_ID = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
+MODEL_ID = re.compile(MODEL_ID_PATTERN)
 TOKENS_MAX: Final = 100_000_000
 COST_USD_MAX: Final = 1_000_000.0
 LATENCY_MS_MAX: Final = 86_400_000.0

@@ -61,9 +61,9 @@ def test_costs_are_learnt_without_the_fee():
     """A belief that saw the fee is to the last bit the one that did not: changing a fee relearns nothing."""
     tokens, fee = 0.00390625, 0.125  # exact in binary, so that their sum is
     plain, charged = (
-        snapshot_of(Price(1.0, 4.0, request_usd=at), lessons=[(0, Lesson(cost_usd=tokens + at, price_mtok_usd=1.75, fee_usd=at))] * 50)
+        snapshot_of(Price(1.0, 4.0, request_usd=at), lessons=[(0, Lesson(None, tokens + at, 1.75, None, at))] * 50)
         for at in (0.0, fee)
-    )  # fmt: skip
+    )
     assert plain.belief.theta.tobytes() == charged.belief.theta.tobytes()
     expected = float(choose(charged, CONTEXT, ANY, 0.5).expected[COST, 0])
     assert expected == pytest.approx(fee + tokens, rel=0.02)
@@ -71,7 +71,8 @@ def test_costs_are_learnt_without_the_fee():
 
 def test_a_reported_cost_below_the_fee_teaches_a_cost_of_nothing_and_no_nan():
     """It has nothing left for tokens."""
-    taught = snapshot_of(Price(1.0, 4.0, request_usd=0.5), lessons=[(0, Lesson(cost_usd=0.1, price_mtok_usd=1.75, fee_usd=0.5))] * 9)  # fmt: skip
+    lessons = [(0, Lesson(cost_usd=0.1, price_mtok_usd=1.75, fee_usd=0.5))] * 9
+    taught = snapshot_of(Price(1.0, 4.0, request_usd=0.5), lessons=lessons)
     assert float(choose(taught, CONTEXT, ANY, 0.5).expected[COST, 0]) == pytest.approx(0.5, rel=0.01)
 
 

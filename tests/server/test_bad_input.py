@@ -271,7 +271,8 @@ ROUTE_BATCH = [
           categories=["a"] * 4),
     batch("a short column of sessions", INVALID, Reason.BATCH_SIZE, "session_ids", "3 values", "got 2",
           session_ids=["a", "b"]),
-    batch("a session of 10 KB", INVALID, Reason.OUT_OF_RANGE, "session_ids[1]", "128 bytes", session_ids=["", LONG, ""]),
+    batch("a session of 10 KB", INVALID, Reason.OUT_OF_RANGE, "session_ids[1]", "128 bytes",
+          session_ids=["", LONG, ""]),
     batch("a category of 10 KB", INVALID, Reason.OUT_OF_RANGE, "categories[2]", "128 bytes", categories=["", "", LONG]),
     batch("an unknown router", NOT_FOUND, Reason.ROUTER_NOT_FOUND, "", "'other'", router_id="other"),
     batch("a bad request id", INVALID, Reason.BAD_REQUEST_ID, "request_id", request_id="a b"),
@@ -361,8 +362,9 @@ OUTCOME = [
         )
         for value in values
     ),
-    outcome("more cached tokens than were read", INVALID, Reason.TOKENS_OUT_OF_RANGE, "outcome.cached_input_token_count",
-            "0..100", "got 101", input_token_count=100, cached_input_token_count=101),
+    outcome("more cached tokens than were read", INVALID, Reason.TOKENS_OUT_OF_RANGE,
+            "outcome.cached_input_token_count", "0..100", "got 101",
+            input_token_count=100, cached_input_token_count=101),
     outcome("as many cached tokens as were read", None, input_token_count=100, cached_input_token_count=100),
     outcome("no cost", None, cost_usd=0.0),
     outcome("the largest values", None, cost_usd=1e6, latency_ms=86_400_000.0, input_token_count=100_000_000,

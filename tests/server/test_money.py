@@ -4,10 +4,10 @@ import grpc
 import pytest
 
 from banditd.domain.records import OutcomeRecord
-from banditd_proto.v1 import decision_pb2, model_pb2
 from banditd_proto.v1 import catalog_service_pb2 as catalog_pb
+from banditd_proto.v1 import decision_pb2, model_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
-from tests.server.harness import context, refused
+from tests.server.harness import batch_request, context, refused
 
 UNPRICED = decision_pb2.EXCLUSION_REASON_PRICE_UNKNOWN
 
@@ -104,14 +104,8 @@ async def test_a_floor_of_quality_chooses_the_cheapest_that_reaches_it(server):
     answer = await server.route(limits=pb.Limits(quality_min=0.2))
     assert [c.model_id for c in answer.candidates] == ["small", "medium", "large"]
     assert list((await server.decision(answer.decision_id)).candidates) == list(answer.candidates)
-    assert [c.model_id for c in (await server.route()).candidates][0] == "large"
-    (batch,) = (
-        await server.routing.RouteBatch(
-            pb.RouteBatchRequest(
-                embeddings_float32=context().embedding_float32, row_count=1, limits=pb.Limits(quality_min=0.6)
-            )
-        ),
-    )
+    assert (await server.route()).candidates[0].model_id == "large"
+    batch = await server.routing.RouteBatch(batch_request(1, limits=pb.Limits(quality_min=0.6)))
     assert batch.model_ids[batch.model_indices[0]] == "medium"
 
 

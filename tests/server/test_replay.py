@@ -13,7 +13,6 @@ from banditd_proto.v1 import model_pb2, router_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
 from tests.server.harness import DIMENSION, batch_request, context
 
-
 LIMITS = {
     0: pb.Limits(cost_usd_max=1.0),
     1: pb.Limits(quality_min=0.01),
