@@ -99,10 +99,6 @@ def _router(router: Any, state: Any) -> dict[str, Any]:
     }
 
 
-def _price(price: dict[str, Any] | None) -> str:
-    return "unpriced" if price is None else f"{price['input_mtok_usd']:g}/{price['output_mtok_usd']:g}"
-
-
 def _print(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -116,14 +112,12 @@ def _print(found: dict[str, Any]) -> None:
         console.print("the folded log " + ("equals" if found["verified"] else "DIFFERS FROM") + " the recovered state")
     for router_id, router in found["routers"].items():
         table = Table(title=f"{router_id}: {router['policy']}, version {router['policy_version']}")
-        columns = ("model", "USD/Mtok", "decisions", "qualities", "quality", "+-", "cost USD", "latency ms", "failures")
-        for column in columns:
+        for column in ("model", "decisions", "qualities", "quality", "+-", "cost USD", "latency ms", "failures"):
             table.add_column(column, justify="left" if column == "model" else "right")
         for model_id, row in router["models"].items():
             cost = row.get("cost_usd")
             table.add_row(
                 model_id,
-                _price(row["price"]),
                 str(row["decisions"]),
                 str(row.get("qualities", 0)),
                 f"{row['quality']:.4f}" if "quality" in row else "-",
@@ -133,3 +127,6 @@ def _print(found: dict[str, Any]) -> None:
                 str(row["failures"]),
             )
         console.print(table)
+        unpriced = [model_id for model_id, row in router["models"].items() if row["price"] is None]
+        if unpriced:
+            console.print(f"without a price, so not chosen where money matters: {', '.join(unpriced)}")

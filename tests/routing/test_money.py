@@ -84,6 +84,16 @@ def test_nothing_is_done_where_nothing_is_charged():
     assert sticky.charges.added(prediction, 1000, -1) is prediction
 
 
+def test_what_a_belief_says_is_not_written_to():
+    """It may be frozen, or kept for the next request."""
+    snapshot = snapshot_of(Price(1.0, 4.0, 0.1, 0.5))
+    prediction = snapshot.belief.predict(encode(snapshot.features, CONTEXT.embedding, 1000))
+    prediction.values.setflags(write=False)
+    before = prediction.values.tobytes()
+    assert snapshot.charges.added(prediction, 1000, 99).values.tobytes() != before
+    assert prediction.values.tobytes() == before
+
+
 @pytest.mark.parametrize("context, tokens", [(CONTEXT, 1000), (UNKNOWN_LENGTH, 300)])
 def test_a_switch_within_a_session_costs_a_cold_prompt_cache(context, tokens):
     """By the model's own cached price where it has one, else by the router's; the last model costs nothing more."""

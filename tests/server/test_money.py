@@ -1,13 +1,20 @@
 """Prices with all their parts, limits with a reason per model, and models without a price."""
 
+import asyncio
+import socket
+import urllib.request
+
 import grpc
+import msgspec
 import pytest
 
+from banditd.config.schema import MetricsConfig
 from banditd.domain.records import OutcomeRecord
 from banditd_proto.v1 import catalog_service_pb2 as catalog_pb
 from banditd_proto.v1 import decision_pb2, model_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
-from tests.server.harness import batch_request, context, refused
+from tests.server.conftest import furnish
+from tests.server.harness import batch_request, config_for, context, refused, running
 
 UNPRICED = decision_pb2.EXCLUSION_REASON_PRICE_UNKNOWN
 
@@ -86,12 +93,24 @@ async def test_a_model_without_a_price_is_not_chosen_where_money_matters(server,
     assert by_model(await server.route(**money))["unpriced"].probability > 0.0
 
 
-async def test_a_models_status_says_that_it_has_no_price(server):
-    """So does the metric, for enabled models."""
-    await server.add_model("unpriced", price=None)
-    await server.add_model("off", price=None, state=model_pb2.MODEL_STATE_DISABLED)
-    shown = {m.model_id: m.unpriced for m in (await server.status()).models}
-    assert shown == {"small": False, "medium": False, "large": False, "unpriced": True, "off": True}
+async def test_status_and_metrics_show_models_without_a_price(tmp_path):
+    """Per model, and as the count of those that are enabled."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = msgspec.structs.replace(config_for(tmp_path / "data"), metrics=MetricsConfig(listen=f"127.0.0.1:{port}"))
+
+    def read():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10.0) as answer:
+            return answer.read().decode()
+
+    async with running(config) as server:
+        await furnish(server)
+        await server.add_model("off", price=None, state=model_pb2.MODEL_STATE_DISABLED)
+        assert "\nbanditd_unpriced_models 0.0\n" in await asyncio.to_thread(read)
+        await server.add_model("unpriced", price=None)
+        assert "\nbanditd_unpriced_models 1.0\n" in await asyncio.to_thread(read)
+        shown = {m.model_id: m.unpriced for m in (await server.status()).models}
+        assert shown == {"small": False, "medium": False, "large": False, "off": True, "unpriced": True}
 
 
 async def test_a_floor_of_quality_chooses_the_cheapest_that_reaches_it(server):
