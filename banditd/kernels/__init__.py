@@ -10,6 +10,7 @@ from banditd.kernels.exploration import draw, greedy, inverse_gap, mix_floor, so
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
+from banditd.kernels.terms import add_charges, to_quantiles
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
 
@@ -22,6 +23,7 @@ __all__ = [
     "Kernel",
     "Mask",
     "Parameter",
+    "add_charges",
     "draw",
     "fourier",
     "fourier_rows",
@@ -38,6 +40,7 @@ __all__ = [
     "settle",
     "softmax",
     "to_half",
+    "to_quantiles",
     "ucb",
     "update_ridge",
     "update_ridge_forgetting",

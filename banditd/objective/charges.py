@@ -8,6 +8,7 @@ from banditd.domain.arrays import Array64, Slots, frozen
 from banditd.domain.context import INPUT_TOKENS_GUESS
 from banditd.domain.decision import NO_SLOT
 from banditd.domain.model import ModelSpec
+from banditd.kernels.terms import add_charges
 from banditd.policies.base import Prediction
 
 
@@ -42,15 +43,19 @@ class Charges:
         """
         if previous_slot == NO_SLOT and not self.has_fee:
             return prediction
-        values = prediction.values.copy()
-        values[_COST] += self.fee_usd
-        if previous_slot != NO_SLOT:
-            tokens = INPUT_TOKENS_GUESS if input_tokens < 0 else input_tokens
-            values[_COST] += (self.switch_usd + self.switch_token_usd * tokens) * (self.slots != previous_slot)
+        tokens = float(INPUT_TOKENS_GUESS if input_tokens < 0 else input_tokens)
+        values = np.empty_like(prediction.values)
+        add_charges(
+            prediction.values,
+            self.fee_usd,
+            self.switch_usd,
+            self.switch_token_usd,
+            self.slots,
+            previous_slot,
+            tokens,
+            values,
+        )
         return Prediction(values)
-
-
-_COST = 2
 
 
 def charges_of(models: tuple[ModelSpec, ...], slots: Slots, switch_usd: float) -> Charges | None:

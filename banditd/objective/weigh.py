@@ -1,6 +1,7 @@
 """The objective and the limits of a request: who breaks a limit, and what the others are worth."""
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from banditd.domain.arrays import Array64, Codes, Mask
 from banditd.domain.decision import Limits, Objective
 from banditd.kernels import decision
+from banditd.kernels.terms import to_quantiles
 from banditd.policies.base import Prediction
 
 
@@ -37,8 +39,8 @@ def weigh(
     if limits.latency_percentile is not None:
         assert latency_deviation is not None
         # The limit is on the percentile, what a second is worth on the expectation.
-        values = values.copy()
-        values[_LATENCY] *= quantile_ratio(limits.latency_percentile, latency_deviation)
+        values = np.empty_like(values)
+        to_quantiles(prediction.values, latency_deviation, _quantile(limits.latency_percentile), values)
         second_weight = 0.0
     count = decision.weigh(
         values,
@@ -60,11 +62,7 @@ _LATENCY = 3
 _NORMAL = NormalDist()
 
 
-def quantile_ratio(percentile: float, deviation: Array64) -> Array64:
-    """Return quantile / expectation of log-normal values: exp(z s) over exp(s^2 / 2).
-
-    Args:
-        percentile: In (0, 100).
-        deviation: Standard deviations of the logs, s.
-    """
-    return np.exp(_NORMAL.inv_cdf(percentile * 1e-2) * deviation - 0.5 * deviation * deviation)
+@lru_cache(maxsize=256)
+def _quantile(percentile: float) -> float:
+    """Return the quantile of the standard normal distribution; callers have few percentiles."""
+    return _NORMAL.inv_cdf(percentile * 1e-2)
