@@ -9,7 +9,7 @@ from banditd.domain.model import ModelSpec
 
 def money_matters(objective: Objective, limits: Limits) -> bool:
     """Return whether a model without any known cost cannot be compared with the others."""
-    return objective.usd_weight > 0.0 or limits.cost_usd_max is not None
+    return objective.usd_weight > 0.0 or limits.cost_usd_max is not None or limits.minimises_cost
 
 
 def exclusion_of(model: ModelSpec, *, limits: Limits, input_tokens: int) -> Exclusion:

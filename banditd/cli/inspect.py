@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def _router(router: Any, state: Any) -> dict[str, Any]:
         row = {
             "decisions": router.decision_counts.get(model.slot, 0),
             "failures": router.failure_counts.get(model.slot, 0),
+            "price": None if model.price is None else asdict(model.price),
         }
         if router.belief is not None:
             summary = router.belief.summary(model)
@@ -77,7 +79,9 @@ def _router(router: Any, state: Any) -> dict[str, Any]:
                 "qualities": summary.quality_count,
                 "quality": summary.quality,
                 "quality_deviation": summary.deviation,
-                "cost_usd": summary.cost_usd,
+                "cost_usd": None
+                if summary.cost_usd is None
+                else summary.cost_usd + (0.0 if model.price is None else model.price.request_usd),
                 "latency_ms": summary.latency_ms,
             }
         models[model.model_id] = row
@@ -123,3 +127,6 @@ def _print(found: dict[str, Any]) -> None:
                 str(row["failures"]),
             )
         console.print(table)
+        unpriced = [model_id for model_id, row in router["models"].items() if row["price"] is None]
+        if unpriced:
+            console.print(f"without a price, so not chosen where money matters: {', '.join(unpriced)}")

@@ -47,6 +47,11 @@ def load_config(path: Path | None, environment: Mapping[str, str] = os.environ) 
                 Reason.CONFIG,
                 f"{path}: models[{i}]: expected input_mtok_usd and output_mtok_usd together, got one of them",
             )
+        if model.input_mtok_usd is None and (model.cached_input_mtok_usd is not None or model.request_usd):
+            raise StartupError(
+                Reason.CONFIG,
+                f"{path}: models[{i}]: expected input_mtok_usd and output_mtok_usd beside the rest of a price",
+            )
     return config
 
 

@@ -78,6 +78,10 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """USD per million input tokens. Absent means unknown."""
     output_mtok_usd: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
     """USD per million output tokens. Absent means unknown."""
+    cached_input_mtok_usd: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    """USD per million input tokens read from the prompt cache. Absent means what other input tokens cost."""
+    request_usd: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    """USD per call, whatever its tokens."""
     context_window_tokens: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
     """Largest prompt in tokens. 0 means no limit known."""
     tags: Annotated[list[Tag], Meta(max_length=32)] = []
@@ -107,6 +111,8 @@ class RouterConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What one dollar is worth in quality."""
     second_weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
     """What one second is worth in quality."""
+    switch_usd: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    """USD that another model than a session's last one costs more, where it has no cached price."""
     fallback_model: str = ""
     """Served if the policy breaks. Empty means the first eligible one."""
     attribution_window_ms: Annotated[int, Meta(ge=1000, le=7_776_000_000)] = 86_400_000

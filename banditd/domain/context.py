@@ -7,6 +7,8 @@ import msgspec
 from banditd.domain.arrays import Array16
 
 INPUT_TOKENS_UNKNOWN: Final = -1
+# Length that a prompt of unknown length is taken to have, where a number is needed.
+INPUT_TOKENS_GUESS: Final = 300
 
 
 class Context(msgspec.Struct, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
@@ -31,6 +32,10 @@ class Exclusion(IntEnum):
     BUDGET = 8
 
 
+# The previous slot of a decision without a session, or of a session's first.
+NO_SLOT: Final = -1
+
+
 class Resolution(IntEnum):
     """How a decision ended. Values are those of banditd.v1.Resolution."""
 
@@ -55,12 +60,26 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Hard limits of a request; None means no limit."""
+    """Hard limits of a request; None means no limit.
+
+    Attributes:
+        cost_usd_max: Of the expected cost.
+        latency_ms_max: Of the latency: its expectation, or its percentile.
+        quality_min: Of the expected quality. Where it is set, utility is the negative cost: see `minimises_cost`.
+        required_tags: What the model must have.
+        latency_percentile: Percentile of the latency that is limited, (0, 100); None means its expectation.
+    """
 
     cost_usd_max: float | None = None
     latency_ms_max: float | None = None
     quality_min: float | None = None
     required_tags: tuple[str, ...] = ()
+    latency_percentile: float | None = None
+
+    @property
+    def minimises_cost(self) -> bool:
+        """Whether the cheapest model within the limits wins, whatever the weights of the objective are."""
+        return self.quality_min is not None
 
 
 NO_LIMITS = Limits()
@@ -103,13 +122,14 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         slots: Shape (K,), uint16: the candidates' numbers, in catalogue order.
         choice: What was drawn.
         uniform: The number in [0, 1) that drew it.
-        objective: The trade-off that the router or the request asked for.
+        objective: The trade-off as asked for; not read where the limits minimise cost.
         limits: The limits as used.
         policy: Name of the preset.
         policy_version: Log position up to which the deciding snapshot had learnt.
         learnable: Whether outcomes may teach the policy.
         batch_row: Row in a batch request, -1 for a single one.
         batch_row_count: Rows of the batch request, 0 for a single one.
+        previous_slot: Number of the model that was chosen last in the session, or `NO_SLOT`.
     """
 
     decision_id: bytes
@@ -127,6 +147,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     learnable: bool
     batch_row: int = -1
     batch_row_count: int = 0
+    previous_slot: int = NO_SLOT
 
     @property
     def slot(self) -> int:

@@ -52,6 +52,7 @@ class Outcome:
         failure: How the call failed.
         served_slot: Number of the model that served, or -1 for the chosen one.
         observe_time_ms: When it was observed, or 0 for on arrival.
+        cached_input_tokens: Those of the input tokens that came from the prompt cache, >= 0.
     """
 
     decision_id: bytes
@@ -64,6 +65,7 @@ class Outcome:
     failure: Failure = Failure.NONE
     served_slot: int = -1
     observe_time_ms: int = 0
+    cached_input_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,20 @@ class Lesson:
         cost_usd: The reported cost, or tokens times the price then in force.
         price_mtok_usd: The blended price then in force, > 0; None means that there was none.
         latency_ms: >= 0.
+        fee_usd: The fee per call then in force, which is part of the cost.
     """
 
     quality: float | None = None
     cost_usd: float | None = None
     price_mtok_usd: float | None = None
     latency_ms: float | None = None
+    fee_usd: float = 0.0
+
+    @property
+    def token_cost_usd(self) -> float:
+        """The cost without the fee: what is learnt. A reported cost below the fee has nothing left for tokens."""
+        assert self.cost_usd is not None
+        return max(self.cost_usd - self.fee_usd, 0.0)
 
     @property
     def metrics(self) -> Metric:

@@ -46,6 +46,7 @@ class RouterSpec:
         exploration_share: What exploration by the floor may add to the expected spend where money matters, (0, 1].
         create_time_ms: When it was created.
         update_time_ms: When it was last changed.
+        switch_usd: What another model than a session's last one costs more, where it has no cached price.
     """
 
     router_id: str
@@ -62,3 +63,4 @@ class RouterSpec:
     exploration_share: float = EXPLORATION_SHARE
     create_time_ms: int = 0
     update_time_ms: int = 0
+    switch_usd: float = 0.0

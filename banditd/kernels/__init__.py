@@ -11,6 +11,7 @@ from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
 from banditd.kernels.pacing import mix_floor_within, mix_into, shadow_price
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
+from banditd.kernels.terms import add_charges, to_quantiles
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
 
@@ -23,6 +24,7 @@ __all__ = [
     "Kernel",
     "Mask",
     "Parameter",
+    "add_charges",
     "draw",
     "fourier",
     "fourier_rows",
@@ -42,6 +44,7 @@ __all__ = [
     "shadow_price",
     "softmax",
     "to_half",
+    "to_quantiles",
     "ucb",
     "update_ridge",
     "update_ridge_forgetting",

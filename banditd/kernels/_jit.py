@@ -36,6 +36,7 @@ Array32 = NDArray[np.float32]
 Array64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.uint8]
+Slots = NDArray[np.uint16]
 Bits16 = NDArray[np.uint16]
 Index = NDArray[np.int64]
 

@@ -230,16 +230,18 @@ def weigh(
     second_weight: float,  # what a second is worth in quality, >= 0
     cost_usd_max: float,  # inf for no limit
     latency_ms_max: float,  # inf for no limit
-    quality_min: float,  # -inf for no limit
+    quality_min: float,  # -inf for no limit; with one, the cheapest of the eligible wins
     inout_codes: Codes,  # (K,) reasons; one that is there already stays
     out_eligible: Mask,  # (K,) written
     out_utility: Array64,  # (K,) written; anything where not eligible
 ) -> int:
     """Write who breaks a limit, who is left, and quality - usd_weight * cost - second_weight * seconds; count the left.
 
-    Where a dollar matters, a model of unknown cost cannot be compared with the others; elsewhere its cost is not read.
+    Under a least quality the utility is -cost. Where a dollar matters, a model of unknown cost cannot be compared with
+    the others; elsewhere its cost is not read.
     """
-    money_matters = usd_weight > 0.0 or cost_usd_max < math.inf
+    cheapest = quality_min > -math.inf
+    money_matters = usd_weight > 0.0 or cost_usd_max < math.inf or cheapest
     eligible_count = 0
     for k in range(inout_codes.shape[0]):
         quality = values[0, k]
@@ -257,7 +259,7 @@ def weigh(
             else:
                 eligible_count += 1
         out_eligible[k] = inout_codes[k] == ELIGIBLE
-        out_utility[k] = _utility(quality, cost_usd, latency_ms, usd_weight, second_weight)
+        out_utility[k] = -cost_usd if cheapest else _utility(quality, cost_usd, latency_ms, usd_weight, second_weight)
     return eligible_count
 
 

@@ -15,6 +15,7 @@ OUTCOMES_PER_DECISION_MAX: Final = 16
 CLOCK_SKEW_MS: Final = 300_000
 _DIGEST_BYTES: Final = 8
 _NUMBERS = struct.Struct("<dddddqqq")
+_COUNT = struct.Struct("<q")
 _ABSENT: Final = -1.0
 
 
@@ -33,6 +34,9 @@ def content_digest(outcome: Outcome) -> bytes:
         -1 if outcome.output_tokens is None else outcome.output_tokens,
         outcome.observe_time_ms,
     )
+    if outcome.cached_input_tokens is not None:
+        # Only where there are any: digests that are on disk were made without.
+        numbers += _COUNT.pack(outcome.cached_input_tokens)
     return hashlib.blake2b(numbers, digest_size=_DIGEST_BYTES).digest()
 
 
@@ -135,7 +139,9 @@ def _new_lesson(outcome: Outcome, entry: LedgerEntry, price: Price | None, input
     if cost is None and price is not None and outcome.output_tokens is not None:
         # The prompt's length may be known from the request.
         tokens = input_tokens if outcome.input_tokens is None else outcome.input_tokens
-        cost = price.cost_usd(tokens, outcome.output_tokens) if tokens >= 0 else None
+        if tokens >= 0:
+            # The caller's own count of the prompt may be below what was billed as cached.
+            cost = price.cost_usd(tokens, outcome.output_tokens, min(outcome.cached_input_tokens or 0, tokens))
     takes_quality = Metric.QUALITY not in entry.learnt and entry.resolution is Resolution.WAITING
     takes_cost = cost is not None and Metric.COST not in entry.learnt
     return Lesson(
@@ -143,4 +149,5 @@ def _new_lesson(outcome: Outcome, entry: LedgerEntry, price: Price | None, input
         cost_usd=cost if takes_cost else None,
         price_mtok_usd=price.blended_mtok_usd if takes_cost and price is not None else None,
         latency_ms=None if Metric.LATENCY in entry.learnt else outcome.latency_ms,
+        fee_usd=price.request_usd if takes_cost and price is not None else 0.0,
     )

@@ -39,6 +39,7 @@ from banditd.policies.base import BeliefSnapshot
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
+from banditd.routing.sessions import Sessions
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot, offered_models
 
 # A rebuild reads at most this many of the newest outcomes of a router, so that it takes seconds however long the log
@@ -86,6 +87,7 @@ class RouterState:
         next_fit: Prompts at which the encoding is fitted next.
         pacer: The accounts of its budget; None without one.
         forgotten: Ranges (from, to] of positions that a restored snapshot has taken back.
+        sessions: The last model of each session; a restored snapshot leaves it as it is.
     """
 
     router: RouterSpec
@@ -105,6 +107,7 @@ class RouterState:
     next_fit: int = FIRST_FIT_PROMPTS
     pacer: Pacer | None = None
     forgotten: tuple[tuple[int, int], ...] = ()
+    sessions: Sessions = field(default_factory=Sessions)
 
     def __post_init__(self) -> None:
         if self.router.budget is not None and self.pacer is None:
@@ -174,6 +177,7 @@ class RouterState:
             "fit": [self.fit_position, self.next_fit],
             "forgotten": [list(span) for span in self.forgotten],
             "features": None if self.features is None else encode_spec(self.features).hex(),
+            **({"sessions": self.sessions.to_bytes().hex()} if self.sessions else {}),
         }
 
     def to_bytes(self) -> bytes:
@@ -226,6 +230,7 @@ class RouterState:
         self.observed, self.expired, self.censored = header["resolved"]
         self.fit_position, self.next_fit = header["fit"]
         self.forgotten = tuple((span[0], span[1]) for span in header["forgotten"])
+        self.sessions.load(bytes.fromhex(header.get("sessions", "")))
 
 
 # What a pacer's arrays are called beside those of a belief.
@@ -327,6 +332,7 @@ class LearnerState:
                 models=models,
                 version=state.version,
                 pacer=state.pacer_view(belief),
+                sessions=state.sessions,
             )
         for router_id in self._published.keys() - self.routers.keys():
             del self._published[router_id]
@@ -344,6 +350,7 @@ class LearnerState:
                 support[slot] = (total + probability, min(least, probability))
         if state.pacer is not None:
             state.pacer.observe(decision, time_ms)
+        state.sessions.remember(decision.context.session, decision.slot)
         if not decision.learnable:
             state.censored += 1
 

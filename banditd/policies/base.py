@@ -32,7 +32,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def cost_usd(self) -> Array64:
-        """Expected cost, >= 0; NaN where neither price nor cost is known."""
+        """Expected cost of the tokens, >= 0, without what is charged beside them; NaN where nothing is known."""
         return self.values[..., 2, :]
 
     @property
@@ -51,7 +51,7 @@ class ModelSummary:
         latency_count: Latencies learnt.
         quality: Expected quality at the average prompt.
         deviation: Its standard deviation.
-        cost_usd: Expected cost there; None where unknown.
+        cost_usd: Expected cost of the tokens there; None where unknown.
         latency_ms: Expected latency there.
     """
 
@@ -78,6 +78,11 @@ class BeliefSnapshot(Protocol):
     @property
     def learnt_count(self) -> int:
         """Qualities learnt so far, over all models: the clock of explorers that calm down."""
+        ...
+
+    @property
+    def latency_deviation(self) -> Array64:
+        """Standard deviation of a log latency around what `predict` expects: shape (K,), >= 0."""
         ...
 
 

@@ -11,16 +11,17 @@ import msgspec
 import numpy as np
 
 from banditd.catalog.eligibility import exclusions_of
-from banditd.domain.arrays import Array32, Codes, Index, Mask
-from banditd.domain.budget import Pacing
+from banditd.domain.arrays import Array32, Array64, Codes, Index, Mask
+from banditd.domain.budget import FREE, Pacing
 from banditd.domain.context import Context
-from banditd.domain.decision import NO_LIMITS, Choice, DecisionSource, Exclusion, Limits, Objective
+from banditd.domain.decision import NO_LIMITS, NO_SLOT, Choice, DecisionSource, Exclusion, Limits, Objective
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
 from banditd.kernels.decision import rank_models, settle
 from banditd.kernels.pacing import mix_floor_within, mix_into
 from banditd.objective.weigh import weigh
 from banditd.policies.base import Prediction
+from banditd.policies.explorers import greedy
 from banditd.routing.snapshot import RouterSnapshot
 
 
@@ -42,7 +43,9 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     left_usd: float = math.inf
 
 
-def choose(snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: float) -> Choice:
+def choose(
+    snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: float, previous_slot: int = NO_SLOT
+) -> Choice:
     """Choose one of the candidates.
 
     Args:
@@ -50,6 +53,7 @@ def choose(snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: fl
         context: What is known; its embedding has the router's dimension.
         terms: What is asked for.
         uniform: In [0, 1). The caller owns the randomness.
+        previous_slot: Number of the model that was chosen last in the context's session.
 
     Returns:
         The choice; its arrays follow `terms.candidates`.
@@ -60,11 +64,15 @@ def choose(snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: fl
     assert snapshot.features is not None
     assert snapshot.belief is not None
     row = encode(snapshot.features, context.embedding, context.input_tokens)
-    return _choose(snapshot, snapshot.belief.predict(row), context.input_tokens, terms, uniform)
+    return _choose(snapshot, snapshot.belief.predict(row), context.input_tokens, terms, uniform, previous_slot)
 
 
 def choose_rows(
-    snapshot: RouterSnapshot, contexts: Sequence[Context], terms: Terms, uniforms: Sequence[float]
+    snapshot: RouterSnapshot,
+    contexts: Sequence[Context],
+    terms: Terms,
+    uniforms: Sequence[float],
+    previous_slots: Sequence[int] | None = None,
 ) -> list[Choice]:
     """Choose for many contexts at once; each choice is the one that `choose` makes.
 
@@ -76,16 +84,25 @@ def choose_rows(
     embeddings = np.stack([context.embedding for context in contexts])
     rows = encode_rows(snapshot.features, embeddings, [context.input_tokens for context in contexts])
     predictions = snapshot.belief.predict_rows(rows).values
+    if previous_slots is None:
+        previous_slots = [NO_SLOT] * len(contexts)
     return [
-        _choose(snapshot, Prediction(values), context.input_tokens, terms, uniform)
-        for values, context, uniform in zip(predictions, contexts, uniforms, strict=True)
+        _choose(snapshot, Prediction(values), context.input_tokens, terms, uniform, previous_slot)
+        for values, context, uniform, previous_slot in zip(predictions, contexts, uniforms, previous_slots, strict=True)
     ]
 
 
 def _choose(
-    snapshot: RouterSnapshot, prediction: Prediction, input_tokens: int, terms: Terms, uniform: float
+    snapshot: RouterSnapshot,
+    prediction: Prediction,
+    input_tokens: int,
+    terms: Terms,
+    uniform: float,
+    previous_slot: int,
 ) -> Choice:
     limits = terms.limits
+    if snapshot.charges is not None:
+        prediction = snapshot.charges.added(prediction, input_tokens, previous_slot)
     if limits.required_tags or input_tokens > snapshot.window_tokens_min:
         exclusions = exclusions_of(snapshot.models, limits=limits, input_tokens=input_tokens)
     else:
@@ -98,17 +115,23 @@ def _choose(
     if terms.left_usd < math.inf:
         exclusions[(exclusions == _ELIGIBLE) & (values[2] > terms.left_usd)] = _BUDGET
     pacing = snapshot.pacing if terms.pacing is None else terms.pacing
+    explorer = snapshot.policy.explorer
+    if limits.minimises_cost:
+        # Nothing to explore but by the floor, for the deviations are qualities'; and nothing cheaper to pace to.
+        explorer, pacing = greedy, FREE
     is_budgeted = snapshot.pacer is not None
     eligible, utility, pmf = np.empty(count, np.bool_), np.empty(count), np.empty(count)
-    if not weigh(prediction, terms.objective, limits, pacing.low, is_budgeted, exclusions, eligible, utility):
+    deviation = None if limits.latency_percentile is None else _latency_deviation(snapshot, terms)
+    weighing = (prediction, terms.objective, limits)
+    if not weigh(*weighing, pacing.low, is_budgeted, exclusions, eligible, utility, deviation):
         raise no_eligible_model(snapshot, terms, exclusions)
     policy, belief = snapshot.policy, snapshot.belief
     learnt_count = 0 if belief is None else belief.learnt_count
-    policy.explorer(utility, values[1], eligible, policy.exploration, learnt_count, pmf)
+    explorer(utility, values[1], eligible, policy.exploration, learnt_count, pmf)
     if pacing.share_high > 0.0:
         dear = np.empty(count)
-        weigh(prediction, terms.objective, limits, pacing.high, is_budgeted, exclusions, eligible, utility)
-        policy.explorer(utility, values[1], eligible, policy.exploration, learnt_count, dear)
+        weigh(*weighing, pacing.high, is_budgeted, exclusions, eligible, utility, deviation)
+        explorer(utility, values[1], eligible, policy.exploration, learnt_count, dear)
         mix_into(pmf, dear, pacing.share_high)
     floor = policy.floor
     if is_budgeted or terms.objective.usd_weight > 0.0:
@@ -119,6 +142,12 @@ def _choose(
     if index < 0:
         return _fall_back(snapshot, terms, eligible, exclusions, expected)
     return Choice(index, pmf, exclusions, expected, _POLICY, pacing)
+
+
+def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64:
+    assert snapshot.belief is not None
+    deviation = snapshot.belief.latency_deviation
+    return deviation if terms.candidates is None else deviation[terms.candidates]
 
 
 # Looking up a member of an enumeration takes as long as a kernel's call.
@@ -157,12 +186,17 @@ def no_eligible_model(snapshot: RouterSnapshot, terms: Terms, exclusions: Codes)
 _REASONS_LISTED = 8
 
 
-def rank(choice: Choice, objective: Objective) -> list[int]:
+def rank(choice: Choice, objective: Objective, limits: Limits = NO_LIMITS) -> list[int]:
     """Return the candidates' indices in rank order: the chosen one, the other eligible ones by utility, the excluded.
 
     Works from what is stored of a choice, so that a repeated request is answered with the same order.
     """
     order: Index = np.empty(len(choice.exclusions), np.int64)
-    usd_weight = objective.usd_weight + choice.pacing.mean
-    rank_models(choice.expected, choice.exclusions, usd_weight, objective.second_weight, choice.index, order)
+    expected, usd_weight = choice.expected, objective.usd_weight + choice.pacing.mean
+    second_weight = objective.second_weight
+    if limits.minimises_cost:
+        # By cost alone: a quality of nothing and a weight of one.
+        expected, usd_weight, second_weight = expected.copy(), 1.0, 0.0
+        expected[0] = 0.0
+    rank_models(expected, choice.exclusions, usd_weight, second_weight, choice.index, order)
     return [int(k) for k in order.tolist()]

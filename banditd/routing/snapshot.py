@@ -14,9 +14,11 @@ from banditd.domain.decision import NO_LIMITS
 from banditd.domain.model import ModelSpec
 from banditd.domain.router import RouterSpec
 from banditd.features.spec import FeatureSpec
+from banditd.objective.charges import Charges, charges_of
 from banditd.objective.pacer import PacerView
 from banditd.policies.base import BeliefSnapshot
 from banditd.policies.registry import PolicyParameters
+from banditd.routing.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class RouterSnapshot:
         models: The models that it offers, in catalogue order: what index k counts.
         version: Log position of the last change to any of this but the pacer.
         pacer: Its budget as it stands; None without one.
+        sessions: The last model of each session. Not frozen: it goes on with the log, see there.
         slots: Shape (K,), uint16, numbers of `models`.
         exclusions: Shape (K,), uint8: who is excluded whatever the request says.
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
         fallback_index: Index of the configured fallback model; -1 for none.
+        charges: What calls cost beside tokens; None where nothing.
     """
 
     router: RouterSpec
@@ -44,11 +48,13 @@ class RouterSnapshot:
     models: tuple[ModelSpec, ...]
     version: int
     pacer: PacerView | None = None
+    sessions: Sessions = field(default_factory=Sessions, compare=False, repr=False)
     slots: Slots = field(init=False)
     exclusions: Codes = field(init=False)
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
+    charges: Charges | None = field(init=False)
 
     def renewed(self, belief: BeliefSnapshot | None, version: int, pacer: PacerView | None) -> "RouterSnapshot":
         """Return the same with what was learnt since; settings, models and what is derived of them are kept."""
@@ -64,8 +70,10 @@ class RouterSnapshot:
     def __post_init__(self) -> None:
         windows = [model.context_window_tokens for model in self.models if model.context_window_tokens > 0]
         index_of = {model.model_id: k for k, model in enumerate(self.models)}
+        slots: Slots = frozen(np.array([model.slot for model in self.models], np.uint16))
         derived = {
-            "slots": frozen(np.array([model.slot for model in self.models], np.uint16)),
+            "slots": slots,
+            "charges": charges_of(self.models, slots, self.router.switch_usd),
             "exclusions": frozen(exclusions_of(self.models, limits=NO_LIMITS, input_tokens=-1)),
             "window_tokens_min": min(windows, default=np.inf),
             "index_of": MappingProxyType(index_of),

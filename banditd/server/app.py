@@ -217,6 +217,10 @@ def _start_metrics(listen: str, methods: dict[str, MethodMetrics], bridge: Bridg
                     "Log position up to which decisions have learnt.",
                     lambda: float(bridge.snapshot.position),
                 ),
+                "banditd_unpriced_models": (
+                    "Enabled models without a price: they are not chosen where money matters.",
+                    lambda: float(sum(m.enabled and m.price is None for m in bridge.snapshot.catalog)),
+                ),
             },
             bridge.books.all,
         )
@@ -240,7 +244,7 @@ async def _seed(bridge: Bridge, config: Config) -> None:
     for model in config.models:
         price = None
         if model.input_mtok_usd is not None and model.output_mtok_usd is not None:
-            price = Price(model.input_mtok_usd, model.output_mtok_usd)
+            price = Price(model.input_mtok_usd, model.output_mtok_usd, model.cached_input_mtok_usd, model.request_usd)
         spec = ModelSpec(
             slot=0,
             model_id=model.id,
@@ -283,6 +287,7 @@ def _router_spec(router: RouterConfig) -> RouterSpec:
         embedding_model=router.embedding_model,
         model_ids=tuple(router.models),
         objective=Objective(router.usd_weight, router.second_weight),
+        switch_usd=router.switch_usd,
         fallback_model_id=router.fallback_model,
         attribution_window_ms=router.attribution_window_ms,
         default_quality=router.default_quality,

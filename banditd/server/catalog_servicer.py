@@ -75,12 +75,7 @@ class CatalogServicer:
 def _checked(message: model_pb2.Model) -> ModelSpec:
     """Return the model of a message; slot and times are given later."""
     checks.check_name(message.model_id, "model.model_id", checks.MODEL_ID, Reason.BAD_NAME)
-    price = None
-    if message.HasField("price"):
-        price = Price(
-            checks.check_range(message.price.input_mtok_usd, "model.price.input_mtok_usd", 0.0, _PRICE_USD_MAX),
-            checks.check_range(message.price.output_mtok_usd, "model.price.output_mtok_usd", 0.0, _PRICE_USD_MAX),
-        )
+    price = _price(message.price) if message.HasField("price") else None
     window = "model.context_window_token_count"
     checks.check_range(message.context_window_token_count, window, 0, checks.TOKENS_MAX)
     if message.state not in model_pb2.ModelState.values():
@@ -99,4 +94,16 @@ def _checked(message: model_pb2.Model) -> ModelSpec:
         enabled=message.state != model_pb2.MODEL_STATE_DISABLED,
         quality_guess=quality,
         latency_ms_guess=latency,
+    )
+
+
+def _price(message: model_pb2.Price) -> Price:
+    def usd(name: str) -> float:
+        return checks.check_range(getattr(message, name), f"model.price.{name}", 0.0, _PRICE_USD_MAX)
+
+    return Price(
+        usd("input_mtok_usd"),
+        usd("output_mtok_usd"),
+        usd("cached_input_mtok_usd") if message.HasField("cached_input_mtok_usd") else None,
+        usd("request_usd"),
     )

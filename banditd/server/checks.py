@@ -12,6 +12,7 @@ from banditd.domain.arrays import Array16, Array32, Index
 from banditd.domain.budget import FREE, Budget, BudgetWindow
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import NO_LIMITS, Limits, Objective
+from banditd.domain.model import MODEL_ID_PATTERN
 from banditd.domain.outcome import Failure, Outcome
 from banditd.domain.router import RouterSpec
 from banditd.errors import FailedPreconditionError, InvalidArgumentError, Reason
@@ -23,7 +24,7 @@ from banditd_proto.v1 import context_pb2, outcome_pb2, router_pb2, routing_servi
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 ROUTER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-MODEL_ID = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
+MODEL_ID = re.compile(MODEL_ID_PATTERN)
 TOKENS_MAX: Final = 100_000_000
 COST_USD_MAX: Final = 1_000_000.0
 LATENCY_MS_MAX: Final = 86_400_000.0
@@ -229,12 +230,25 @@ def _limits(message: routing_service_pb2.Limits) -> Limits:
             return None
         return check_range(float(getattr(message, name)), f"limits.{name}", 0.0, high, Reason.BAD_CONSTRAINT)
 
+    percentile = None
+    if message.HasField("latency_percentile"):
+        percentile = message.latency_percentile
+        check_range(percentile, "limits.latency_percentile", *_PERCENTILES, Reason.BAD_CONSTRAINT)
+        if not message.HasField("latency_ms_max"):
+            raise InvalidArgumentError(
+                Reason.BAD_CONSTRAINT, "limits.latency_ms_max", "a limit, since latency_percentile is set", "none"
+            )
     return Limits(
         cost_usd_max=limit("cost_usd_max", math.inf),
         latency_ms_max=limit("latency_ms_max", math.inf),
         quality_min=limit("quality_min", 1.0),
         required_tags=check_tags(message.required_tags, "limits.required_tags"),
+        latency_percentile=percentile,
     )
+
+
+# Beyond, the tail of a log-normal fitted to tens of latencies says nothing.
+_PERCENTILES: Final = (1.0, 99.9)
 
 
 def check_tags(tags: Sequence[str], field: str) -> tuple[str, ...]:
@@ -298,13 +312,15 @@ def check_outcome(
     latency = number("latency_ms", LATENCY_MS_MAX, Reason.LATENCY_OUT_OF_RANGE)
     input_tokens = number("input_token_count", TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE)
     output_tokens = number("output_token_count", TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE)
+    read_tokens = TOKENS_MAX if input_tokens is None else input_tokens
+    cached_tokens = number("cached_input_token_count", read_tokens, Reason.TOKENS_OUT_OF_RANGE)
     try:
         failure = Failure(message.failure)
     except ValueError:
         raise InvalidArgumentError(
             Reason.UNKNOWN_FAILURE, "outcome.failure", "a value of Failure", f"{message.failure}"
         ) from None
-    nothing_seen = all(v is None for v in (quality, cost, latency, input_tokens, output_tokens))
+    nothing_seen = all(v is None for v in (quality, cost, latency, input_tokens, output_tokens, cached_tokens))
     if nothing_seen and failure is Failure.NONE and not message.served_model_id:
         raise InvalidArgumentError(
             Reason.EMPTY_OUTCOME,
@@ -331,6 +347,7 @@ def check_outcome(
         failure=failure,
         served_slot=_served_slot(message.served_model_id, catalog, decided_slots),
         observe_time_ms=observe_time_ms,
+        cached_input_tokens=None if cached_tokens is None else int(cached_tokens),
     )
 
 

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from banditd.catalog.models import Catalog
 from banditd.domain.budget import Budget
-from banditd.domain.decision import Decision, Resolution
+from banditd.domain.decision import NO_SLOT, Decision, Resolution
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Outcome
 from banditd.domain.router import RouterSpec
@@ -52,7 +52,7 @@ def candidates(decision: Decision, catalog: Catalog) -> list[decision_pb2.Candid
             expected_latency_ms=_known(latency[k]),
             exclusion_reason=reasons[k],
         )
-        for k in rank(choice, decision.objective)
+        for k in rank(choice, decision.objective, decision.limits)
     ]
 
 
@@ -74,7 +74,7 @@ class RouteReplies:
         reasons = choice.exclusions.tolist()
         quality, cost, latency = choice.expected.tolist()
         reply, blanks = self._blanks.get(len(slots)) or self._blank(len(slots))
-        for candidate, k in zip(blanks, rank(choice, decision.objective), strict=True):
+        for candidate, k in zip(blanks, rank(choice, decision.objective, decision.limits), strict=True):
             candidate.model_id = names[slots[k]]
             candidate.probability = pmf[k]
             # What is unknown is NaN, which alone differs from itself.
@@ -139,6 +139,7 @@ def outcome_message(outcome: Outcome, catalog: Catalog) -> outcome_pb2.Outcome:
         quality=outcome.quality,
         cost_usd=outcome.cost_usd,
         input_token_count=outcome.input_tokens,
+        cached_input_token_count=outcome.cached_input_tokens,
         output_token_count=outcome.output_tokens,
         latency_ms=outcome.latency_ms,
         failure=wire(outcome.failure),
@@ -159,6 +160,7 @@ def decision_message(
         model_id=catalog.names[decision.slot],
         propensity=decision.choice.propensity,
         candidates=candidates(decision, catalog),
+        previous_model_id="" if decision.previous_slot == NO_SLOT else catalog.names[decision.previous_slot],
         policy_version=decision.policy_version,
         policy=decision.policy,
         source=wire(decision.choice.source),
@@ -174,7 +176,12 @@ def model_message(model: ModelSpec) -> model_pb2.Model:
     """Return a model."""
     price = None
     if model.price is not None:
-        price = model_pb2.Price(input_mtok_usd=model.price.input_mtok_usd, output_mtok_usd=model.price.output_mtok_usd)
+        price = model_pb2.Price(
+            input_mtok_usd=model.price.input_mtok_usd,
+            output_mtok_usd=model.price.output_mtok_usd,
+            cached_input_mtok_usd=model.price.cached_input_mtok_usd,
+            request_usd=model.price.request_usd,
+        )
     return model_pb2.Model(
         model_id=model.model_id,
         price=price,
@@ -199,6 +206,7 @@ def router_message(router: RouterSpec) -> router_pb2.Router:
         objective=router_pb2.Objective(
             usd_weight=router.objective.usd_weight, second_weight=router.objective.second_weight
         ),
+        switch_usd=router.switch_usd,
         fallback_model_id=router.fallback_model_id,
         attribution_window_ms=router.attribution_window_ms,
         default_quality=router.default_quality,
@@ -261,6 +269,7 @@ def _model_belief(state: RouterState, model: ModelSpec) -> policy_pb2.ModelBelie
         model_id=model.model_id,
         decision_count=state.decision_counts.get(model.slot, 0),
         failure_count=state.failure_counts.get(model.slot, 0),
+        unpriced=model.price is None,
     )
     support = state.support.get(model.slot)
     if support is not None:
@@ -274,7 +283,7 @@ def _model_belief(state: RouterState, model: ModelSpec) -> policy_pb2.ModelBelie
         message.quality_deviation = summary.deviation
         message.latency_ms = summary.latency_ms
         if summary.cost_usd is not None:
-            message.cost_usd = summary.cost_usd
+            message.cost_usd = summary.cost_usd + (0.0 if model.price is None else model.price.request_usd)
     return message
 
 

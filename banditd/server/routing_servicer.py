@@ -85,8 +85,9 @@ class RoutingServicer:
         if logged is None:
             terms = self._terms(snapshot, request)
             (issued,) = self._bridge.issue_ids(1)
-            choice = choose(snapshot, context, terms, issued[1])
-            decision = _decision(snapshot, context, terms, choice, issued, request.request_id, digest)
+            previous = snapshot.sessions.last(context.session)
+            choice = choose(snapshot, context, terms, issued[1], previous)
+            decision = _decision(snapshot, context, terms, choice, issued, request.request_id, digest, previous)
             logged = self._log((decision,), waiting)
             self._count_in(snapshot, choice)
         return self._replies.encode(logged.decisions[0], logged.time_ms, self._bridge.snapshot.catalog)
@@ -105,19 +106,22 @@ class RoutingServicer:
             terms = self._terms(snapshot, request)
             issued = self._bridge.issue_ids(len(contexts))
             uniforms = [uniform for _, uniform in issued]
+            previous = [snapshot.sessions.last(context.session) for context in contexts]
             if terms.left_usd < math.inf:
                 # Each row leaves less to the next; should none be left for one of them, none is sent.
                 choices, left_usd = [], terms.left_usd
-                for context, uniform in zip(contexts, uniforms, strict=True):
-                    choices.append(
-                        choose(snapshot, context, msgspec.structs.replace(terms, left_usd=left_usd), uniform)
-                    )
-                    left_usd -= float(choices[-1].expected[1, choices[-1].index])
+                for context, uniform, slot in zip(contexts, uniforms, previous, strict=True):
+                    left = msgspec.structs.replace(terms, left_usd=left_usd)
+                    choice = choose(snapshot, context, left, uniform, slot)
+                    choices.append(choice)
+                    left_usd -= float(choice.expected[1, choice.index])
             else:
-                choices = choose_rows(snapshot, contexts, terms, uniforms)
+                choices = choose_rows(snapshot, contexts, terms, uniforms, previous)
             decisions = tuple(
-                _decision(snapshot, context, terms, choice, ids, request.request_id, digest, row, len(contexts))
-                for row, (context, choice, ids) in enumerate(zip(contexts, choices, issued, strict=True))
+                _decision(snapshot, context, terms, choice, ids, request.request_id, digest, slot, row, len(contexts))
+                for row, (context, choice, ids, slot) in enumerate(
+                    zip(contexts, choices, issued, previous, strict=True)
+                )
             )
             logged = self._log(decisions, waiting)
             for choice in choices:
@@ -364,6 +368,7 @@ def _batch_contexts(request: pb.RouteBatchRequest, dimension: int) -> list[Conte
     count = len(embeddings)
     checks.check_column(request.input_token_counts, count, "input_token_counts")
     checks.check_column(request.categories, count, "categories")
+    checks.check_column(request.session_ids, count, "session_ids")
     lengths = list(request.input_token_counts) or [INPUT_TOKENS_UNKNOWN] * count
     for row, tokens in enumerate(lengths):
         if tokens != INPUT_TOKENS_UNKNOWN:
@@ -371,7 +376,10 @@ def _batch_contexts(request: pb.RouteBatchRequest, dimension: int) -> list[Conte
     categories = [
         checks.check_text(category, f"categories[{row}]") for row, category in enumerate(request.categories)
     ] or [""] * count
-    return [Context(embeddings[row], lengths[row], categories[row]) for row in range(count)]
+    sessions = [
+        checks.check_text(session, f"session_ids[{row}]") for row, session in enumerate(request.session_ids)
+    ] or [""] * count
+    return [Context(embeddings[row], lengths[row], categories[row], sessions[row]) for row in range(count)]
 
 
 def _decision(
@@ -382,6 +390,7 @@ def _decision(
     issued: tuple[bytes, float],
     request_id: str,
     digest: bytes,
+    previous_slot: int,
     row: int = -1,
     rows: int = 0,
 ) -> Decision:
@@ -401,6 +410,7 @@ def _decision(
         learnable=choice.source is DecisionSource.POLICY,
         batch_row=row,
         batch_row_count=rows,
+        previous_slot=previous_slot,
     )
 
 

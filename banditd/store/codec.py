@@ -19,7 +19,16 @@ from google.protobuf.message import DecodeError
 
 from banditd.domain.budget import FREE, Budget, BudgetWindow, Pacing
 from banditd.domain.context import Context
-from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
+from banditd.domain.decision import (
+    NO_LIMITS,
+    NO_SLOT,
+    Choice,
+    Decision,
+    DecisionSource,
+    Limits,
+    Objective,
+    Resolution,
+)
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
@@ -126,6 +135,7 @@ def _encode_decision(d: Decision) -> tuple[int, bytes]:
         input_token_count=context.input_tokens,
         category=context.category,
         session_id=context.session,
+        previous_slot=None if d.previous_slot == NO_SLOT else d.previous_slot,
         slots=d.slots.tobytes(),
         pmf=choice.pmf.tobytes(),
         exclusions=choice.exclusions.tobytes() if choice.exclusions.any() else b"",
@@ -153,6 +163,7 @@ def _encode_decision(d: Decision) -> tuple[int, bytes]:
                 latency_ms_max=d.limits.latency_ms_max,
                 quality_min=d.limits.quality_min,
                 required_tags=d.limits.required_tags,
+                latency_percentile=d.limits.latency_percentile,
             )
         )
     return DECISION, message.SerializeToString()
@@ -168,6 +179,7 @@ def _decode_decision(raw: bytes) -> Decision:
             m.limits.latency_ms_max if m.limits.HasField("latency_ms_max") else None,
             m.limits.quality_min if m.limits.HasField("quality_min") else None,
             tuple(m.limits.required_tags),
+            m.limits.latency_percentile if m.limits.HasField("latency_percentile") else None,
         )
     exclusions = np.frombuffer(m.exclusions, np.uint8) if m.exclusions else np.zeros(len(slots), np.uint8)
     return Decision(
@@ -200,6 +212,7 @@ def _decode_decision(raw: bytes) -> Decision:
         learnable=m.learnable,
         batch_row=m.batch_row,
         batch_row_count=m.batch_row_count,
+        previous_slot=m.previous_slot if m.HasField("previous_slot") else NO_SLOT,
     )
 
 
@@ -213,6 +226,7 @@ def _encode_outcome(record: OutcomeRecord) -> tuple[int, bytes]:
         quality=o.quality,
         cost_usd=o.cost_usd,
         input_token_count=o.input_tokens,
+        cached_input_token_count=o.cached_input_tokens,
         output_token_count=o.output_tokens,
         latency_ms=o.latency_ms,
         failure=o.failure,
@@ -222,6 +236,7 @@ def _encode_outcome(record: OutcomeRecord) -> tuple[int, bytes]:
         learnt_metrics=ruling.lesson.metrics,
         learnt_cost_usd=ruling.lesson.cost_usd,
         learnt_price_mtok_usd=ruling.lesson.price_mtok_usd,
+        learnt_fee_usd=ruling.lesson.fee_usd,
         resolution=0 if ruling.resolution is None else ruling.resolution,
     ).SerializeToString()
 
@@ -239,12 +254,14 @@ def _decode_outcome(raw: bytes) -> OutcomeRecord:
         failure=Failure(m.failure),
         served_slot=m.served_slot,
         observe_time_ms=m.observe_time_ms,
+        cached_input_tokens=m.cached_input_token_count if m.HasField("cached_input_token_count") else None,
     )
     lesson = Lesson(
         quality=outcome.quality if m.learnt_metrics & Metric.QUALITY else None,
         cost_usd=m.learnt_cost_usd if m.HasField("learnt_cost_usd") else None,
         price_mtok_usd=m.learnt_price_mtok_usd if m.HasField("learnt_price_mtok_usd") else None,
         latency_ms=outcome.latency_ms if m.learnt_metrics & Metric.LATENCY else None,
+        fee_usd=m.learnt_fee_usd,
     )
     ruling = Ruling(OutcomeStatus(m.status), lesson, Resolution(m.resolution) if m.resolution else None)
     return OutcomeRecord(m.router_id, m.decision_position, outcome, ruling)
@@ -298,10 +315,13 @@ def _encode_model(record: ModelChange) -> tuple[int, bytes]:
     message = pb.ModelChange(slot=record.slot, model_id=record.model_id, deleted=record.model is None)
     model = record.model
     if model is not None:
+        price = model.price
         message.MergeFrom(
             pb.ModelChange(
-                input_mtok_usd=None if model.price is None else model.price.input_mtok_usd,
-                output_mtok_usd=None if model.price is None else model.price.output_mtok_usd,
+                input_mtok_usd=None if price is None else price.input_mtok_usd,
+                output_mtok_usd=None if price is None else price.output_mtok_usd,
+                cached_input_mtok_usd=None if price is None else price.cached_input_mtok_usd,
+                request_usd=0.0 if price is None else price.request_usd,
                 context_window_token_count=model.context_window_tokens,
                 tags=model.tags,
                 state=_ENABLED if model.enabled else _DISABLED,
@@ -318,13 +338,17 @@ def _decode_model(raw: bytes) -> ModelChange:
     m = pb.ModelChange.FromString(raw)
     if m.deleted:
         return ModelChange(m.model_id, m.slot, None)
+    price = None
+    if m.HasField("input_mtok_usd"):
+        cached = m.cached_input_mtok_usd if m.HasField("cached_input_mtok_usd") else None
+        price = Price(m.input_mtok_usd, m.output_mtok_usd, cached, m.request_usd)
     return ModelChange(
         m.model_id,
         m.slot,
         ModelSpec(
             slot=m.slot,
             model_id=m.model_id,
-            price=Price(m.input_mtok_usd, m.output_mtok_usd) if m.HasField("input_mtok_usd") else None,
+            price=price,
             context_window_tokens=m.context_window_token_count,
             tags=tuple(m.tags),
             enabled=m.state == _ENABLED,
@@ -350,6 +374,7 @@ def _encode_router(record: RouterChange) -> tuple[int, bytes]:
         parameters=dict(sorted(r.policy.parameters.items())),
         usd_weight=r.objective.usd_weight,
         second_weight=r.objective.second_weight,
+        switch_usd=r.switch_usd,
         fallback_model_id=r.fallback_model_id,
         attribution_window_ms=r.attribution_window_ms,
         default_quality=r.default_quality,
@@ -376,6 +401,7 @@ def _decode_router(raw: bytes) -> RouterChange:
             embedding_model=m.embedding_model,
             model_ids=tuple(m.model_ids),
             objective=Objective(m.usd_weight, m.second_weight),
+            switch_usd=m.switch_usd,
             fallback_model_id=m.fallback_model_id,
             attribution_window_ms=m.attribution_window_ms,
             default_quality=m.default_quality if m.HasField("default_quality") else None,

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from banditd.domain.decision import Decision, Exclusion
+from banditd.domain.decision import NO_SLOT, Decision, Exclusion
 from banditd.domain.outcome import Metric
 from banditd.domain.records import ModelChange, OutcomeRecord
 from banditd.store.env import Env
@@ -27,6 +27,7 @@ DECISIONS: Final = pa.schema(
         ("input_tokens", pa.int64()),
         ("category", pa.string()),
         ("session", pa.string()),
+        ("previous_model", pa.string()),
         ("models", pa.list_(pa.string())),
         ("pmf", pa.list_(pa.float64())),
         ("excluded", pa.list_(pa.string())),
@@ -53,6 +54,7 @@ OUTCOMES: Final = pa.schema(
         ("quality", pa.float64()),
         ("cost_usd", pa.float64()),
         ("input_tokens", pa.int64()),
+        ("cached_input_tokens", pa.int64()),
         ("output_tokens", pa.int64()),
         ("latency_ms", pa.float64()),
         ("failure", pa.string()),
@@ -60,6 +62,7 @@ OUTCOMES: Final = pa.schema(
         ("status", pa.string()),
         ("learnt", pa.list_(pa.string())),
         ("learnt_cost_usd", pa.float64()),
+        ("learnt_fee_usd", pa.float64()),
     ]
 )
 
@@ -139,6 +142,7 @@ def _decision(d: Decision, names: dict[int, str]) -> dict[str, Any]:
         "input_tokens": d.context.input_tokens if d.context.input_tokens >= 0 else None,
         "category": d.context.category or None,
         "session": d.context.session or None,
+        "previous_model": None if d.previous_slot == NO_SLOT else names[d.previous_slot],
         "models": [names[slot] for slot in d.slots.tolist()],
         "pmf": d.choice.pmf,
         "excluded": [Exclusion(code).name if code else None for code in d.choice.exclusions.tolist()],
@@ -165,6 +169,7 @@ def _outcome(record: OutcomeRecord, names: dict[int, str]) -> dict[str, Any]:
         "quality": o.quality,
         "cost_usd": o.cost_usd,
         "input_tokens": o.input_tokens,
+        "cached_input_tokens": o.cached_input_tokens,
         "output_tokens": o.output_tokens,
         "latency_ms": o.latency_ms,
         "failure": o.failure.name if o.failure else None,
@@ -172,4 +177,5 @@ def _outcome(record: OutcomeRecord, names: dict[int, str]) -> dict[str, Any]:
         "status": ruling.status.name,
         "learnt": [metric.name for metric in Metric if metric in ruling.lesson.metrics],
         "learnt_cost_usd": ruling.lesson.cost_usd,
+        "learnt_fee_usd": None if ruling.lesson.cost_usd is None else ruling.lesson.fee_usd,
     }

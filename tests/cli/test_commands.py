@@ -67,6 +67,8 @@ def test_inspect_tells_what_is_there(data):
     assert (router["decisions"], router["observed"], router["embedding_dimension"]) == (10, 4, 4)
     assert router["models"]["m0"]["qualities"] == 4
     assert router["models"]["m1"]["cost_usd"] is None
+    assert router["models"]["m0"]["price"]["input_mtok_usd"] == 0.5
+    assert router["models"]["m1"]["price"] is None
 
 
 def test_inspect_prints_a_table(data):
@@ -74,6 +76,7 @@ def test_inspect_prints_a_table(data):
     code, output, _ = run("inspect", "--data", data, "--verify")
     assert code == 0
     assert "m0" in output
+    assert "without a price, so not chosen where money matters: m1\n" in output
     assert "equals" in output
 
 

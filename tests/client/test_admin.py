@@ -23,7 +23,7 @@ from banditd_proto.v1 import catalog_service_pb2, model_pb2, policy_pb2, router_
 WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LATER = datetime(2026, 3, 5, tzinfo=UTC)
 MODEL_FIELDS = {
-    "price": Price(0.0, 10.0),
+    "price": Price(0.0, 10.0, cached_input_mtok_usd=0.0, request_usd=0.01),
     "context_window_tokens": 8000,
     "tags": ("eu", "json"),
     "state": ModelState.DISABLED,
@@ -32,7 +32,7 @@ MODEL_FIELDS = {
 }
 WIRE_MODEL = {
     "model_id": "large",
-    "price": {"input_mtok_usd": 0.0, "output_mtok_usd": 10.0},
+    "price": {"input_mtok_usd": 0.0, "output_mtok_usd": 10.0, "cached_input_mtok_usd": 0.0, "request_usd": 0.01},
     "context_window_token_count": 8000,
     "tags": ["eu", "json"],
     "state": "MODEL_STATE_DISABLED",
@@ -45,6 +45,7 @@ ROUTER_FIELDS = {
     "model_ids": ("large", "small"),
     "policy": Policy("linucb", {"alpha": 0.5}),
     "objective": Objective(usd_weight=0.0, second_weight=None),
+    "switch_usd": 0.02,
     "fallback_model": "small",
     "attribution_window_ms": 60_000,
     "default_quality": 0.0,
@@ -57,6 +58,7 @@ WIRE_ROUTER = {
     "model_ids": ["large", "small"],
     "policy": {"preset": "linucb", "parameters": {"alpha": 0.5}},
     "objective": {"usd_weight": 0.0},
+    "switch_usd": 0.02,
     "fallback_model_id": "small",
     "attribution_window_ms": 60_000,
     "default_quality": 0.0,
@@ -79,6 +81,7 @@ STATUS = policy_pb2.PolicyStatus(
             "cost_count": 3,
             "latency_count": 4,
             "failure_count": 5,
+            "unpriced": True,
             "quality": 0.5,
             "latency_ms": 7.0,
             "quality_deviation": 0.25,
@@ -224,7 +227,7 @@ async def test_a_status_is_a_plain_value(server, caller, restored):
         feature_fingerprint="f",
         embedding_dimension=384,
         feature_fit_position=5,
-        models=(ModelBelief("a", 1, 2, 3, 4, 5, 0.5, None, 7.0, 0.25),),
+        models=(ModelBelief("a", 1, 2, 3, 4, 5, 0.5, None, 7.0, 0.25, unpriced=True),),
         outcomes=OutcomeBooks(1, 2, 3, 4, 5, 6, 7, 8, 9),
         decisions=DecisionBooks(1, 2, 3, 4, 5),
     )

@@ -70,7 +70,7 @@ async def test_the_time_of_the_body_is_reported(server, caller):
 async def test_what_the_body_fills_in_is_reported(server, caller):
     """Each attribute has its field."""
     values = {"quality": 0.0, "input_tokens": 3, "output_tokens": 0, "cost_usd": 1e-7, "served_model": "b"}
-    await caller.measured(ROUTE, setting(**values, latency_ms=1.5))
+    await caller.measured(ROUTE, setting(**values, cached_input_tokens=2, latency_ms=1.5))
     outcome = reported(server)
     assert outcome.outcome_id
     outcome.outcome_id = ""
@@ -79,6 +79,7 @@ async def test_what_the_body_fills_in_is_reported(server, caller):
         quality=0.0,
         cost_usd=1e-7,
         input_token_count=3,
+        cached_input_token_count=2,
         output_token_count=0,
         latency_ms=1.5,
         served_model_id="b",

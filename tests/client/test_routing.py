@@ -112,7 +112,9 @@ async def test_a_request_carries_what_was_given(server, caller):
         session="s1",
         embedding_model="mini",
         candidates=("a", "b"),
-        limits=Limits(cost_usd_max=0.0, latency_ms_max=900, quality_min=0.5, required_tags=["eu"]),
+        limits=Limits(
+            cost_usd_max=0.0, latency_ms_max=900, quality_min=0.5, required_tags=["eu"], latency_percentile=95.0
+        ),
         objective=Objective(usd_weight=100.0),
     )
     expected = routing_service_pb2.RouteRequest(
@@ -125,6 +127,7 @@ async def test_a_request_carries_what_was_given(server, caller):
     expected.context.embedding_model = "mini"
     expected.limits.cost_usd_max = 0.0
     expected.limits.latency_ms_max = 900
+    expected.limits.latency_percentile = 95.0
     expected.limits.quality_min = 0.5
     expected.limits.required_tags.append("eu")
     assert server.requests("Route") == [expected]
@@ -203,6 +206,7 @@ async def test_a_batch_request_carries_columns(server, caller):
         request_id="mine",
         input_tokens=[7, None],
         categories=["x", "y"],
+        sessions=["", "s"],
         embedding_model="mini",
         candidates=["a", "b", "c"],
         limits=Limits(quality_min=0.5),
@@ -217,6 +221,7 @@ async def test_a_batch_request_carries_columns(server, caller):
             embedding_model="mini",
             input_token_counts=[7, -1],
             categories=["x", "y"],
+            session_ids=["", "s"],
             candidate_model_ids=["a", "b", "c"],
             limits={"quality_min": 0.5},
             objective={"second_weight": 0.1},

@@ -29,6 +29,8 @@ listen = "0.0.0.0:1"
 id = "vendor/model-1@2"
 input_mtok_usd = 0.5
 output_mtok_usd = 1.5
+cached_input_mtok_usd = 0.05
+request_usd = 0.001
 tags = ["eu", "vision"]
 
 [[routers]]
@@ -37,6 +39,7 @@ models = ["vendor/model-1@2"]
 policy = "lin_thompson"
 parameters = { deviation_scale = 0.5 }
 default_quality = 0.0
+switch_usd = 0.002
 """
 
 
@@ -96,6 +99,10 @@ def test_every_key_is_documented(struct):
         ("[[models]]\ninput_mtok_usd = 1.0", "models[0]"),
         ("[[models]]\nid = 'a'\ninput_mtok_usd = nan\noutput_mtok_usd = 1", "models[0].input_mtok_usd"),
         ("[[models]]\nid = 'a'\ninput_mtok_usd = 1.0", "models[0]"),
+        ("[[models]]\nid = 'a'\nrequest_usd = 0.1", "models[0]"),
+        ("[[models]]\nid = 'a'\ncached_input_mtok_usd = 0.0", "models[0]"),
+        ("[[models]]\nid = 'a'\ncached_input_mtok_usd = -1.0", "models[0].cached_input_mtok_usd"),
+        ("[[routers]]\nswitch_usd = -1.0", "routers[0].switch_usd"),
         ("[[models]]\nid = 'a'\ntags = ['']", "models[0].tags"),
     ],
 )

@@ -24,6 +24,7 @@ from .world import NOON_MS, WINDOW_MS, decision
 
 ID = bytes(range(16))
 PRICE = Price(1.0, 4.0)
+WHOLE_PRICE = Price(1.0, 4.0, cached_input_mtok_usd=0.1, request_usd=0.12)
 DECISION = decision(decision_id=ID, slots=(0, 1, 2), slot=1)
 OF_FALLBACK = decision(decision_id=ID, source=DecisionSource.FALLBACK)
 
@@ -189,6 +190,7 @@ def test_an_exact_repetition_counts_once(came, after_ms):
         {"latency_ms": 1.0},
         {"input_tokens": 0},
         {"output_tokens": 7},
+        {"cached_input_tokens": 0},
         {"failure": Failure.REFUSAL},
         {"served_slot": 0},
         {"observe_time_ms": NOON_MS + 1},
@@ -280,6 +282,12 @@ def test_a_model_that_was_no_candidate_is_refused():
         ({"input_tokens": 1000, "output_tokens": 500, "cost_usd": 9.0}, -1, PRICE, 9.0),
         ({"cost_usd": 9.0}, -1, None, 9.0),
         ({"input_tokens": 1000, "output_tokens": 500}, -1, Price(0.0, 0.0), 0.0),
+        ({"input_tokens": 1000, "output_tokens": 500, "cached_input_tokens": 800}, -1, WHOLE_PRICE, 0.12228),
+        ({"input_tokens": 1000, "output_tokens": 500, "cached_input_tokens": 800}, -1, PRICE, 0.003),
+        ({"output_tokens": 500, "cached_input_tokens": 800}, 1000, WHOLE_PRICE, 0.12228),
+        ({"output_tokens": 500, "cached_input_tokens": 800}, 500, WHOLE_PRICE, 0.12205),
+        ({"cached_input_tokens": 800, "output_tokens": 500}, -1, WHOLE_PRICE, None),
+        ({"cost_usd": 9.0}, -1, WHOLE_PRICE, 9.0),
     ],
 )
 def test_cost_of_tokens(fields, input_tokens, price, cost):
@@ -292,6 +300,7 @@ def test_cost_of_tokens(fields, input_tokens, price, cost):
     else:
         assert ruling.lesson.cost_usd == pytest.approx(cost, abs=1e-15)
         assert ruling.lesson.price_mtok_usd == (None if price is None else price.blended_mtok_usd)
+        assert ruling.lesson.fee_usd == (0.0 if price is None else price.request_usd)
 
 
 numbers = st.none() | st.floats(0, 1)
@@ -302,6 +311,7 @@ some_outcomes = st.builds(
     cost_usd=numbers,
     input_tokens=st.none() | st.integers(0, 100),
     output_tokens=st.none() | st.integers(0, 100),
+    cached_input_tokens=st.none() | st.integers(0, 100),
     latency_ms=numbers,
     failure=st.sampled_from([Failure.NONE, Failure.NONE, Failure.TIMEOUT]),
     served_slot=st.sampled_from([-1, -1, 1, 2]),

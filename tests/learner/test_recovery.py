@@ -273,3 +273,22 @@ def test_the_order_of_outcomes_does_not_matter_where_nothing_is_forgotten():
         prediction = belief.freeze(tuple(models)).predict(lessons[0][1])
         predictions.append([*prediction.quality, *prediction.cost_usd, *prediction.latency_ms])
     np.testing.assert_allclose(predictions, [predictions[0]] * 4, rtol=1e-5)
+
+
+def test_sessions_are_folded_and_come_back(rig, clock):
+    """By the snapshot and what comes after it, and by the whole log: the same state, the same last models."""
+    live(rig, clock, rounds=3)
+    before = rig.digests()["r"]
+    rig.decide(slot=1, session="early")
+    for i in range(30):
+        rig.decide(slot=i % 2, session=f"session {i % 7}")
+        if i == 15:
+            rig.take_snapshot()
+    assert rig.digests()["r"] != before
+    recovered = recover(rig.log, rig.snapshots)
+    assert digests_of(recovered) == digests_of(rig.fold()) == rig.digests()
+    for state in (recovered, rig.fold(), rig.state):
+        assert [state.routers["r"].sessions.last(f"session {k}") for k in range(8)] == [0, 1, 1, 0, 1, 0, 1, -1]
+        assert state.routers["r"].sessions.last("early") == 1
+        assert state.publish().routers["r"].sessions is state.routers["r"].sessions
+        assert len(state.routers["s"].sessions) == 0

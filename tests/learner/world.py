@@ -98,7 +98,11 @@ def decision(
         "objective": Objective(),
         "input_tokens": -1,
     } | fields
-    context = Context(np.array([rng.gauss(0, 1) for _ in range(dimension)], np.float16), values.pop("input_tokens"))
+    context = Context(
+        np.array([rng.gauss(0, 1) for _ in range(dimension)], np.float16),
+        values.pop("input_tokens"),
+        session=values.pop("session", ""),
+    )
     return Decision(
         decision_id=decision_id or rng.randbytes(16),
         router_id=router_id,

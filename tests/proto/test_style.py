@@ -44,7 +44,7 @@ UNITS = re.compile(
 )
 LIMITS = re.compile(r"(cost_usd|latency_ms|quality|probability)_(max|min|sum)$")
 UNITLESS = re.compile(
-    r"((.*_)?(quality|qualities)(_guess)?|probability|probabilities|propensity|propensities|embedding)$"
+    r"((.*_)?(quality|qualities)(_guess)?|probability|probabilities|propensity|propensities|embedding|.*percentile)$"
 )
 # Messages that stand in requests: their fields say whether they are required.
 ASKED = re.compile(r".*Request$|^(Context|Limits|Outcome|Model|Price|Router|Policy|Objective)$")

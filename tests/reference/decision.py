@@ -45,11 +45,12 @@ def weigh(
     found[quality < quality_min] = 7
     found[latency_ms > latency_ms_max] = 6
     found[cost_usd > cost_usd_max] = 5
-    if usd_weight > 0 or np.isfinite(cost_usd_max):
+    if usd_weight > 0 or np.isfinite(cost_usd_max) or np.isfinite(quality_min):
         found[np.isnan(cost_usd)] = 4
     inout_codes[free] = found[free]
     out_eligible[:] = inout_codes == 0
-    out_utility[:] = _utility(quality, cost_usd, latency_ms, usd_weight, second_weight)
+    utility = _utility(quality, cost_usd, latency_ms, usd_weight, second_weight)
+    out_utility[:] = np.where(np.isfinite(quality_min), -cost_usd, utility)
     return int(out_eligible.sum())
 
 

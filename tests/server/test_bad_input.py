@@ -196,6 +196,14 @@ ROUTE = [
     ),
     route("a quality floor above 1", INVALID, Reason.BAD_CONSTRAINT, "limits.quality_min", "0..1",
           **limits(quality_min=1.0000001)),
+    *(
+        route(f"latency_percentile = {value}", INVALID, Reason.BAD_CONSTRAINT, "limits.latency_percentile", "1..99.9",
+              **limits(latency_percentile=value, latency_ms_max=1e9))
+        for value in (NAN, INF, -1.0, 0.0, 0.999, 99.91, 100.0)
+    ),
+    route("a percentile of no limit", INVALID, Reason.BAD_CONSTRAINT, "limits.latency_ms_max", "latency_percentile",
+          **limits(latency_percentile=99.0)),
+    route("the largest percentile", None, **limits(latency_percentile=99.9, latency_ms_max=1e9)),
     route("33 required tags", INVALID, Reason.OUT_OF_RANGE, "limits.required_tags", "at most 32", "33",
           **limits(required_tags=["t"] * 33)),
     route("an empty tag", INVALID, Reason.OUT_OF_RANGE, "limits.required_tags[0]", "1..64 characters",
@@ -261,6 +269,10 @@ ROUTE_BATCH = [
     batch("unknown tokens", None, input_token_counts=[1, -1, 3]),
     batch("a long column of categories", INVALID, Reason.BATCH_SIZE, "categories", "3 values", "got 4",
           categories=["a"] * 4),
+    batch("a short column of sessions", INVALID, Reason.BATCH_SIZE, "session_ids", "3 values", "got 2",
+          session_ids=["a", "b"]),
+    batch("a session of 10 KB", INVALID, Reason.OUT_OF_RANGE, "session_ids[1]", "128 bytes",
+          session_ids=["", LONG, ""]),
     batch("a category of 10 KB", INVALID, Reason.OUT_OF_RANGE, "categories[2]", "128 bytes", categories=["", "", LONG]),
     batch("an unknown router", NOT_FOUND, Reason.ROUTER_NOT_FOUND, "", "'other'", router_id="other"),
     batch("a bad request id", INVALID, Reason.BAD_REQUEST_ID, "request_id", request_id="a b"),
@@ -346,9 +358,14 @@ OUTCOME = [
             ("latency_ms", Reason.LATENCY_OUT_OF_RANGE, "86400000", (NAN, INF, -1.0, 86_400_001.0)),
             ("input_token_count", Reason.TOKENS_OUT_OF_RANGE, "100000000", (-1, 100_000_001, 2**63 - 1, -(2**63))),
             ("output_token_count", Reason.TOKENS_OUT_OF_RANGE, "100000000", (-1, 100_000_001)),
+            ("cached_input_token_count", Reason.TOKENS_OUT_OF_RANGE, "100000000", (-1, 100_000_001)),
         )
         for value in values
     ),
+    outcome("more cached tokens than were read", INVALID, Reason.TOKENS_OUT_OF_RANGE,
+            "outcome.cached_input_token_count", "0..100", "got 101",
+            input_token_count=100, cached_input_token_count=101),
+    outcome("as many cached tokens as were read", None, input_token_count=100, cached_input_token_count=100),
     outcome("no cost", None, cost_usd=0.0),
     outcome("the largest values", None, cost_usd=1e6, latency_ms=86_400_000.0, input_token_count=100_000_000,
             output_token_count=100_000_000),
@@ -434,6 +451,13 @@ CREATE_MODEL = [
         model(f"an input price of {value}", INVALID, reason, "model.price.input_mtok_usd", "0..1000000",
               **price(value, 1.0))
         for value, reason in ((NAN, Reason.NOT_FINITE), (INF, Reason.NOT_FINITE), (-1.0, Reason.OUT_OF_RANGE),
+                              (1e7, Reason.OUT_OF_RANGE))
+    ),
+    *(
+        model(f"{name} = {value}", INVALID, reason, f"model.price.{name}", "0..1000000",
+              price=model_pb2.Price(**{name: value}))
+        for name in ("cached_input_mtok_usd", "request_usd")
+        for value, reason in ((NAN, Reason.NOT_FINITE), (-INF, Reason.NOT_FINITE), (-1.0, Reason.OUT_OF_RANGE),
                               (1e7, Reason.OUT_OF_RANGE))
     ),
     model("an output price of NaN", INVALID, Reason.NOT_FINITE, "model.price.output_mtok_usd", **price(1.0, NAN)),
@@ -573,6 +597,10 @@ CREATE_ROUTER = [
     ),
     router("a weight of NaN", INVALID, Reason.NOT_FINITE, "router.objective.usd_weight",
            objective=router_pb2.Objective(usd_weight=NAN)),
+    *(
+        router(f"switch_usd = {value}", INVALID, reason, "router.switch_usd", "0..1000000", switch_usd=value)
+        for value, reason in ((NAN, Reason.NOT_FINITE), (-0.1, Reason.OUT_OF_RANGE), (1e7, Reason.OUT_OF_RANGE))
+    ),
     router("a negative weight", INVALID, Reason.OUT_OF_RANGE, "router.objective.second_weight",
            objective=router_pb2.Objective(second_weight=-1.0)),
 ]  # fmt: skip

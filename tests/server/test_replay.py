@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 
-from banditd.domain.decision import Decision
+from banditd.domain.decision import NO_SLOT, Decision
 from banditd.domain.ids import issue_decision_id, parse_decision_id
 from banditd.learner.state import LearnerState
 from banditd.policies.registry import PRESETS
@@ -12,6 +12,12 @@ from banditd.routing.choose import Terms, choose
 from banditd_proto.v1 import model_pb2, router_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
 from tests.server.harness import DIMENSION, batch_request, context
+
+LIMITS = {
+    0: pb.Limits(cost_usd_max=1.0),
+    1: pb.Limits(quality_min=0.01),
+    2: pb.Limits(latency_ms_max=1e6, latency_percentile=99.0),
+}
 
 
 async def live(server, router_id, seeds):
@@ -21,9 +27,13 @@ async def live(server, router_id, seeds):
         answer = await server.route(
             seed,
             router_id=router_id,
-            context=context(seed, **({"input_token_count": 10 * seed} if seed % 3 else {})),
+            context=context(
+                seed,
+                session_id=f"s{seed % 4}" if seed % 2 else "",
+                **({"input_token_count": 10 * seed} if seed % 3 else {}),
+            ),
             candidate_model_ids=["large", "small"] if seed % 4 == 0 else [],
-            limits=pb.Limits(cost_usd_max=1.0) if seed % 5 == 0 else None,
+            limits=LIMITS.get(seed % 5),
             objective=router_pb2.Objective(usd_weight=float(seed)) if seed % 6 == 0 else None,
         )
         await server.record(answer.decision_id, quality=(seed % 4) / 4, latency_ms=10.0 + seed, output_token_count=seed)
@@ -39,10 +49,15 @@ def slots_of(snapshot):
 async def test_every_logged_decision_can_be_made_again(server):
     """Folding the log up to a decision's policy version gives the snapshot that made it: for every preset."""
     for preset in PRESETS:
-        await server.add_router(preset, embedding_dimension=DIMENSION, policy=router_pb2.Policy(preset=preset))
+        await server.add_router(
+            preset, embedding_dimension=DIMENSION, policy=router_pb2.Policy(preset=preset), switch_usd=0.001
+        )
+    whole = model_pb2.Price(input_mtok_usd=10.0, output_mtok_usd=40.0, cached_input_mtok_usd=1.0, request_usd=0.002)
+    await server.change_model("large", price=whole)
     for preset in PRESETS:
         await live(server, preset, range(12))
-        await server.routing.RouteBatch(batch_request(3, router_id=preset, input_token_counts=[1, -1, 900]))
+        columns = {"input_token_counts": [1, -1, 900], "session_ids": ["s1", "", "s3"]}
+        await server.routing.RouteBatch(batch_request(3, router_id=preset, **columns))
     await server.change_model("small", price=model_pb2.Price(input_mtok_usd=7.0, output_mtok_usd=9.0))
     await server.add_model("late", price=None)
     await server.delete_model("medium")
@@ -50,7 +65,7 @@ async def test_every_logged_decision_can_be_made_again(server):
     for preset in PRESETS:
         await live(server, preset, range(12, 20))
 
-    state, snapshots, decisions = LearnerState(), {}, 0
+    state, snapshots, decisions, switched = LearnerState(), {}, 0, 0
     for entry in server.bridge.log.scan(0):
         record = entry.record
         if isinstance(record, Decision):
@@ -63,7 +78,9 @@ async def test_every_logged_decision_can_be_made_again(server):
             assert parsed.position == entry.position
             issued, uniform = issue_decision_id(server.bridge.secret, entry.position, parsed.epoch)
             assert (issued, uniform) == (record.decision_id, record.uniform)
-            again = choose(snapshot, record.context, terms, uniform)
+            again = choose(snapshot, record.context, terms, uniform, record.previous_slot)
+            assert record.previous_slot == NO_SLOT or record.context.session
+            switched += record.previous_slot not in {NO_SLOT, record.slot}
             assert again.pmf.tobytes() == record.choice.pmf.tobytes()
             assert again.expected.tobytes() == record.choice.expected.tobytes()
             assert again.exclusions.tobytes() == record.choice.exclusions.tobytes()
@@ -73,5 +90,6 @@ async def test_every_logged_decision_can_be_made_again(server):
         for router_id, snapshot in state.publish().routers.items():
             snapshots.setdefault((router_id, snapshot.version), snapshot)
     assert decisions == len(PRESETS) * 23
+    assert switched > 0
     for preset in PRESETS:
         assert (await server.status(preset)).state_digest == state.routers[preset].digest()

@@ -62,7 +62,12 @@ def decisions(draw):
     limits = draw(
         st.just(NO_LIMITS)
         | st.builds(
-            Limits, optional(numbers), optional(numbers), optional(shares), st.lists(names, max_size=3).map(tuple)
+            Limits,
+            optional(numbers),
+            optional(numbers),
+            optional(shares),
+            st.lists(names, max_size=3).map(tuple),
+            optional(numbers),
         )
     )
     choice = Choice(
@@ -94,6 +99,7 @@ def decisions(draw):
         learnable=draw(st.booleans()),
         batch_row=draw(st.integers(-1, 1023)),
         batch_row_count=draw(st.integers(0, 1024)),
+        previous_slot=draw(st.integers(-1, 2**16 - 1)),
     )
 
 
@@ -111,6 +117,7 @@ def outcomes(draw):
         failure=draw(st.sampled_from(Failure)),
         served_slot=draw(st.integers(-1, 2**16 - 1)),
         observe_time_ms=draw(times),
+        cached_input_tokens=draw(optional(counts)),
     )
 
 
@@ -123,6 +130,7 @@ def outcome_records(draw):
         cost_usd=draw(optional(numbers)),
         price_mtok_usd=draw(optional(numbers)),
         latency_ms=outcome.latency_ms if draw(st.booleans()) else None,
+        fee_usd=draw(numbers),
     )
     ruling = Ruling(draw(st.sampled_from(OutcomeStatus)), lesson, draw(optional(st.sampled_from(Resolution))))
     return OutcomeRecord(draw(names), draw(st.just(0) | positions), outcome, ruling)
@@ -140,7 +148,7 @@ def model_changes(draw):
     model = ModelSpec(
         slot=slot,
         model_id=name,
-        price=draw(optional(st.builds(Price, numbers, numbers))),
+        price=draw(optional(st.builds(Price, numbers, numbers, optional(numbers), numbers))),
         context_window_tokens=draw(counts),
         tags=tuple(draw(st.lists(names, max_size=3))),
         enabled=draw(st.booleans()),
@@ -171,6 +179,7 @@ def router_changes(draw):
         quality_guess=draw(shares),
         create_time_ms=draw(times),
         update_time_ms=draw(times),
+        switch_usd=draw(numbers),
     )
     return RouterChange(name, router)
 

@@ -47,6 +47,7 @@ def test_locks_hold_every_dependency() -> None:
     wanted = [
         *server["project"]["dependencies"],
         *server["project"]["optional-dependencies"]["parquet"],
+        *server["project"]["optional-dependencies"]["yaml"],
         *server["dependency-groups"]["dev"],
         *server["dependency-groups"]["build"],
         *client["project"]["dependencies"],

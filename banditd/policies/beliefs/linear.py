@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 
 from banditd.domain.arrays import Array32, Array64, frozen
+from banditd.domain.context import INPUT_TOKENS_GUESS
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.errors import DataLossError, Reason
@@ -37,9 +38,8 @@ from banditd.policies.registry import PolicyParameters
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
 _QUALITY, _COST, _LATENCY = range(3)
 
-# What a model is taken to write and read before anything of it is seen, in tokens.
+# What a model is taken to write before anything of it is seen, in tokens.
 _OUTPUT_TOKENS_GUESS: Final = 300
-_INPUT_TOKENS_GUESS: Final = 300
 _LATENCY_MS_GUESS: Final = 2000.0
 # Standard deviations of the noise before anything is seen: of a quality in [0, 1], and of logs.
 _NOISE_GUESS: Final = (0.25, 0.5, 0.5)
@@ -146,6 +146,11 @@ class LinearSnapshot:
     latency_offset: Array64
     learnt_count: int
 
+    @property
+    def latency_deviation(self) -> Array64:
+        """Standard deviation of a log latency's noise: shape (K,)."""
+        return np.sqrt(2.0 * self.latency_offset)
+
     def predict(self, row: Array32) -> Prediction:
         """Return what is expected for one encoded context, shape (N,)."""
         values = np.empty((4, len(self.noise)))
@@ -191,7 +196,8 @@ class LinearBelief:
         if lesson.cost_usd is not None and not _is_free(model):
             told = lesson.price_mtok_usd or 0.0
             unit = told if model.price is not None and told >= _PRICE_MTOK_USD_MIN else _unit_price(model)
-            cost.learn(row, math.log(max(lesson.cost_usd, _COST_USD_MIN) / unit), self._penalties, self._retention)
+            cost_usd = max(lesson.token_cost_usd, _COST_USD_MIN)
+            cost.learn(row, math.log(cost_usd / unit), self._penalties, self._retention)
         if lesson.latency_ms is not None:
             latency.learn(row, math.log(max(lesson.latency_ms, _LATENCY_MS_MIN)), self._penalties, self._retention)
         self._changed.add(model.slot)
@@ -325,7 +331,7 @@ class LinearBelief:
     def _prior_means(self, model: ModelSpec) -> tuple[float, float, float]:
         quality = self._quality_guess if model.quality_guess is None else model.quality_guess
         latency = _LATENCY_MS_GUESS if model.latency_ms_guess is None else model.latency_ms_guess
-        cost = 0.0 if model.price is None else model.price.cost_usd(_INPUT_TOKENS_GUESS, _OUTPUT_TOKENS_GUESS)
+        cost = 0.0 if model.price is None else model.price.token_cost_usd(INPUT_TOKENS_GUESS, _OUTPUT_TOKENS_GUESS)
         # The mean of a log is below the log of the mean by half the variance.
         half = 0.5 * _NOISE_GUESS[_COST] ** 2
         return (

@@ -5,6 +5,8 @@
 
 from banditd_client._version import __version__
 from banditd_client.admin_types import (
+    Budget,
+    BudgetStatus,
     DecisionBooks,
     Model,
     ModelBelief,
@@ -20,6 +22,7 @@ from banditd_client.batch import RouteBatch
 from banditd_client.client import Client
 from banditd_client.enums import (
     UNCHANGED,
+    BudgetWindow,
     DecisionSource,
     ExclusionReason,
     Failure,
@@ -54,6 +57,9 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "BanditdError",
+    "Budget",
+    "BudgetStatus",
+    "BudgetWindow",
     "Cancelled",
     "Candidate",
     "Client",

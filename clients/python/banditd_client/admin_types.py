@@ -4,16 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from banditd_client.enums import ModelState
+from banditd_client.enums import BudgetWindow, ModelState
 from banditd_client.types import Objective
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model's provider charges, in USD per million tokens."""
+    """What a model's provider charges, in USD per million tokens and per call."""
 
     input_mtok_usd: float
     output_mtok_usd: float
+    cached_input_mtok_usd: float | None = None
+    """Of input tokens read from the prompt cache. None means what other input tokens cost."""
+    request_usd: float = 0.0
+    """Per call, whatever its tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,32 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """Money that a router may spend."""
+
+    amount_usd: float
+    """Per window; without a window, the mean per request."""
+    window: BudgetWindow = BudgetWindow.REQUEST
+    hard: bool = False
+    """Whether a model that is expected to cost more than what is left is excluded."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """A router's budget as it stands."""
+
+    shadow_usd_weight: float
+    """What a dollar costs now, in quality, on top of the objective's `usd_weight`; 0 where the budget does not bind."""
+    target_usd: float
+    """What a request is meant to cost now."""
+    spent_usd: float
+    """In this window; without a window, since the budget was set."""
+    request_count: int
+    window_end_time: datetime | None
+    """None without a window."""
+
+
+@dataclass(frozen=True, slots=True)
 class Router:
     """A routing domain: its embedding space, models, policy and objective."""
 
@@ -63,6 +93,12 @@ class Router:
     quality_guess: float | None = None
     create_time: datetime | None = None
     update_time: datetime | None = None
+    switch_usd: float = 0.0
+    """What another model than a session's last one costs more, where it has no cached price."""
+    budget: Budget | None = None
+    """What it may spend. None means as much as the objective says."""
+    exploration_share: float | None = None
+    """What exploration by the floor may add to the expected spend where money matters. None means the server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +116,8 @@ class ModelBelief:
     latency_ms: float
     quality_deviation: float
     """Standard deviation of the expected quality."""
+    unpriced: bool = False
+    """Without a price it is not chosen where money matters, until a cost of it has been reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +164,8 @@ class PolicyStatus:
     models: tuple[ModelBelief, ...]
     outcomes: OutcomeBooks
     decisions: DecisionBooks
+    budget: BudgetStatus | None = None
+    """None without a budget."""
 
 
 @dataclass(frozen=True, slots=True)

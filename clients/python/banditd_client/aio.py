@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from banditd_client import calls, convert
-from banditd_client.admin_types import Model, Policy, PolicyStatus, Price, Router, Snapshot
+from banditd_client.admin_types import Budget, Model, Policy, PolicyStatus, Price, Router, Snapshot
 from banditd_client.batch import RouteBatch
 from banditd_client.calls import Call, Method, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
@@ -108,6 +108,7 @@ class AsyncClient:
         request_id: str | None = None,
         input_tokens: Iterable[int | None] | None = None,
         categories: Iterable[str] = (),
+        sessions: Iterable[str] = (),
         embedding_model: str = "",
         candidates: Iterable[str] = (),
         limits: Limits | None = None,
@@ -121,6 +122,7 @@ class AsyncClient:
             request_id=request_id,
             input_tokens=input_tokens,
             categories=categories,
+            sessions=sessions,
             embedding_model=embedding_model,
             candidates=candidates,
             limits=limits,
@@ -136,6 +138,7 @@ class AsyncClient:
         quality: float | None = None,
         cost_usd: float | None = None,
         input_tokens: int | None = None,
+        cached_input_tokens: int | None = None,
         output_tokens: int | None = None,
         latency_ms: float | None = None,
         failure: Failure | None = None,
@@ -150,6 +153,7 @@ class AsyncClient:
             quality=quality,
             cost_usd=cost_usd,
             input_tokens=input_tokens,
+            cached_input_tokens=cached_input_tokens,
             output_tokens=output_tokens,
             latency_ms=latency_ms,
             failure=failure,
@@ -242,6 +246,9 @@ class AsyncClient:
         model_ids: Iterable[str] = (),
         policy: Policy | None = None,
         objective: Objective | None = None,
+        switch_usd: float = 0.0,
+        budget: Budget | None = None,
+        exploration_share: float | None = None,
         fallback_model: str = "",
         attribution_window_ms: int | None = None,
         default_quality: float | None = None,
@@ -256,6 +263,9 @@ class AsyncClient:
             model_ids=tuple(convert.names(model_ids, "model_ids")),
             policy=policy,
             objective=objective,
+            switch_usd=switch_usd,
+            budget=budget,
+            exploration_share=exploration_share,
             fallback_model=fallback_model,
             attribution_window_ms=attribution_window_ms,
             default_quality=default_quality,
@@ -280,6 +290,9 @@ class AsyncClient:
         model_ids: Iterable[str] | Unchanged | None = UNCHANGED,
         policy: Policy | Unchanged | None = UNCHANGED,
         objective: Objective | Unchanged | None = UNCHANGED,
+        switch_usd: float | Unchanged | None = UNCHANGED,
+        budget: Budget | Unchanged | None = UNCHANGED,
+        exploration_share: float | Unchanged | None = UNCHANGED,
         fallback_model: str | Unchanged | None = UNCHANGED,
         attribution_window_ms: int | Unchanged | None = UNCHANGED,
         default_quality: float | Unchanged | None = UNCHANGED,
@@ -293,6 +306,9 @@ class AsyncClient:
             "model_ids": model_ids,
             "policy": policy,
             "objective": objective,
+            "switch_usd": switch_usd,
+            "budget": budget,
+            "exploration_share": exploration_share,
             "fallback_model": fallback_model,
             "attribution_window_ms": attribution_window_ms,
             "default_quality": default_quality,

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import grpc
 
 from banditd_client import calls, convert
-from banditd_client.admin_types import Model, Policy, PolicyStatus, Price, Router, Snapshot
+from banditd_client.admin_types import Budget, Model, Policy, PolicyStatus, Price, Router, Snapshot
 from banditd_client.batch import RouteBatch
 from banditd_client.calls import METHODS, Call, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
@@ -140,6 +140,7 @@ class Client:
         request_id: str | None = None,
         input_tokens: Iterable[int | None] | None = None,
         categories: Iterable[str] = (),
+        sessions: Iterable[str] = (),
         embedding_model: str = "",
         candidates: Iterable[str] = (),
         limits: Limits | None = None,
@@ -154,6 +155,7 @@ class Client:
             request_id: Makes a repetition of the whole batch by the caller safe.
             input_tokens: Length of each prompt, None for unknown. None: all are unknown.
             categories: The category of each prompt. Empty: none has one.
+            sessions: The conversation of each prompt. Empty: none has one.
             embedding_model: As in `route`.
             candidates: As in `route`, for every row.
             limits: As in `route`, for every row.
@@ -166,6 +168,7 @@ class Client:
             request_id=request_id,
             input_tokens=input_tokens,
             categories=categories,
+            sessions=sessions,
             embedding_model=embedding_model,
             candidates=candidates,
             limits=limits,
@@ -181,6 +184,7 @@ class Client:
         quality: float | None = None,
         cost_usd: float | None = None,
         input_tokens: int | None = None,
+        cached_input_tokens: int | None = None,
         output_tokens: int | None = None,
         latency_ms: float | None = None,
         failure: Failure | None = None,
@@ -198,6 +202,7 @@ class Client:
             quality: How good the answer was, 0..1.
             cost_usd: What the call cost. None: computed by the server from the tokens, if both are given.
             input_tokens: Billed input tokens.
+            cached_input_tokens: Those of them that were read from the prompt cache.
             output_tokens: Billed output tokens.
             latency_ms: From sending the prompt to the complete answer.
             failure: How the call failed, if it did.
@@ -211,6 +216,7 @@ class Client:
             quality=quality,
             cost_usd=cost_usd,
             input_tokens=input_tokens,
+            cached_input_tokens=cached_input_tokens,
             output_tokens=output_tokens,
             latency_ms=latency_ms,
             failure=failure,
@@ -318,6 +324,9 @@ class Client:
         model_ids: Iterable[str] = (),
         policy: Policy | None = None,
         objective: Objective | None = None,
+        switch_usd: float = 0.0,
+        budget: Budget | None = None,
+        exploration_share: float | None = None,
         fallback_model: str = "",
         attribution_window_ms: int | None = None,
         default_quality: float | None = None,
@@ -332,6 +341,9 @@ class Client:
             model_ids=tuple(convert.names(model_ids, "model_ids")),
             policy=policy,
             objective=objective,
+            switch_usd=switch_usd,
+            budget=budget,
+            exploration_share=exploration_share,
             fallback_model=fallback_model,
             attribution_window_ms=attribution_window_ms,
             default_quality=default_quality,
@@ -356,6 +368,9 @@ class Client:
         model_ids: Iterable[str] | Unchanged | None = UNCHANGED,
         policy: Policy | Unchanged | None = UNCHANGED,
         objective: Objective | Unchanged | None = UNCHANGED,
+        switch_usd: float | Unchanged | None = UNCHANGED,
+        budget: Budget | Unchanged | None = UNCHANGED,
+        exploration_share: float | Unchanged | None = UNCHANGED,
         fallback_model: str | Unchanged | None = UNCHANGED,
         attribution_window_ms: int | Unchanged | None = UNCHANGED,
         default_quality: float | Unchanged | None = UNCHANGED,
@@ -369,6 +384,9 @@ class Client:
             "model_ids": model_ids,
             "policy": policy,
             "objective": objective,
+            "switch_usd": switch_usd,
+            "budget": budget,
+            "exploration_share": exploration_share,
             "fallback_model": fallback_model,
             "attribution_window_ms": attribution_window_ms,
             "default_quality": default_quality,

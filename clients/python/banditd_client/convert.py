@@ -83,6 +83,7 @@ def limits_to_wire(limits: Limits | None) -> routing_service_pb2.Limits | None:
         latency_ms_max=limits.latency_ms_max,
         quality_min=limits.quality_min,
         required_tags=names(limits.required_tags, "limits.required_tags"),
+        latency_percentile=limits.latency_percentile,
     )
 
 
@@ -101,6 +102,7 @@ def outcome_to_wire(outcome: Outcome) -> outcome_pb2.Outcome:
         quality=outcome.quality,
         cost_usd=outcome.cost_usd,
         input_token_count=outcome.input_tokens,
+        cached_input_token_count=outcome.cached_input_tokens,
         output_token_count=outcome.output_tokens,
         latency_ms=outcome.latency_ms,
         failure=label(outcome.failure, Failure, "FAILURE_"),
@@ -117,6 +119,7 @@ def outcome_from_wire(message: outcome_pb2.Outcome) -> Outcome:
         quality=present(message, "quality"),
         cost_usd=present(message, "cost_usd"),
         input_tokens=present(message, "input_token_count"),
+        cached_input_tokens=present(message, "cached_input_token_count"),
         output_tokens=present(message, "output_token_count"),
         latency_ms=present(message, "latency_ms"),
         failure=FAILURES.get(message.failure, Failure.UNKNOWN) if message.failure else None,
@@ -186,6 +189,7 @@ def decision_from_wire(message: decision_pb2.Decision) -> Decision:
         learnable=message.learnable,
         resolution=RESOLUTIONS.get(message.resolution, Resolution.UNKNOWN),
         outcomes=tuple(outcome_from_wire(outcome) for outcome in message.outcomes),
+        previous_model=message.previous_model_id,
     )
 
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 
 from banditd_client.admin_types import (
+    Budget,
+    BudgetStatus,
     DecisionBooks,
     Model,
     ModelBelief,
@@ -14,10 +16,11 @@ from banditd_client.admin_types import (
     Snapshot,
 )
 from banditd_client.convert import label, members, names, objective_to_wire, present, time_from_wire
-from banditd_client.enums import ModelState
+from banditd_client.enums import BudgetWindow, ModelState
 from banditd_client.types import Objective
 from banditd_proto.v1 import model_pb2, policy_pb2, router_pb2
 
+BUDGET_WINDOWS = members(BudgetWindow, router_pb2.BudgetWindow, "BUDGET_WINDOW_")
 MODEL_STATES = members(ModelState, model_pb2.ModelState, "MODEL_STATE_")
 
 
@@ -40,7 +43,10 @@ def model_from_wire(message: model_pb2.Model) -> Model:
     price = present(message, "price")
     return Model(
         model_id=message.model_id,
-        price=price and Price(price.input_mtok_usd, price.output_mtok_usd),
+        price=price
+        and Price(
+            price.input_mtok_usd, price.output_mtok_usd, present(price, "cached_input_mtok_usd"), price.request_usd
+        ),
         context_window_tokens=message.context_window_token_count or None,
         tags=tuple(message.tags),
         state=MODEL_STATES.get(message.state, ModelState.UNKNOWN),
@@ -61,6 +67,9 @@ def router_to_wire(router: Router) -> router_pb2.Router:
         model_ids=names(router.model_ids, "model_ids"),
         policy=None if policy is None else router_pb2.Policy(preset=policy.preset, parameters=policy.parameters),
         objective=objective_to_wire(router.objective),
+        switch_usd=router.switch_usd,
+        budget=_budget_to_wire(router.budget),
+        exploration_share=router.exploration_share,
         fallback_model_id=router.fallback_model,
         attribution_window_ms=router.attribution_window_ms,
         default_quality=router.default_quality,
@@ -78,12 +87,41 @@ def router_from_wire(message: router_pb2.Router) -> Router:
         model_ids=tuple(message.model_ids),
         policy=_policy_from_wire(message),
         objective=objective and Objective(present(objective, "usd_weight"), present(objective, "second_weight")),
+        switch_usd=message.switch_usd,
+        budget=_budget_from_wire(message),
+        exploration_share=present(message, "exploration_share"),
         fallback_model=message.fallback_model_id,
         attribution_window_ms=message.attribution_window_ms or None,
         default_quality=present(message, "default_quality"),
         quality_guess=present(message, "quality_guess"),
         create_time=time_from_wire(message, "create_time"),
         update_time=time_from_wire(message, "update_time"),
+    )
+
+
+def _budget_to_wire(budget: Budget | None) -> router_pb2.Budget | None:
+    if budget is None:
+        return None
+    return router_pb2.Budget(
+        amount_usd=budget.amount_usd, window=label(budget.window, BudgetWindow, "BUDGET_WINDOW_"), hard=budget.hard
+    )
+
+
+def _budget_from_wire(message: router_pb2.Router) -> Budget | None:
+    budget = present(message, "budget")
+    return budget and Budget(
+        budget.amount_usd, BUDGET_WINDOWS.get(budget.window, BudgetWindow.UNKNOWN), bool(budget.hard)
+    )
+
+
+def _budget_status_from_wire(message: policy_pb2.PolicyStatus) -> BudgetStatus | None:
+    status = present(message, "budget")
+    return status and BudgetStatus(
+        shadow_usd_weight=status.shadow_usd_weight,
+        target_usd=status.target_usd,
+        spent_usd=status.spent_usd,
+        request_count=status.request_count,
+        window_end_time=time_from_wire(status, "window_end_time"),
     )
 
 
@@ -123,6 +161,7 @@ def policy_status_from_wire(message: policy_pb2.PolicyStatus) -> PolicyStatus:
             censored_count=decisions.censored_count,
             waiting_count=decisions.waiting_count,
         ),
+        budget=_budget_status_from_wire(message),
     )
 
 
@@ -138,6 +177,7 @@ def _belief_from_wire(message: policy_pb2.ModelBelief) -> ModelBelief:
         cost_usd=present(message, "cost_usd"),
         latency_ms=message.latency_ms,
         quality_deviation=message.quality_deviation,
+        unpriced=message.unpriced,
     )
 
 

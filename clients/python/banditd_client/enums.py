@@ -29,6 +29,7 @@ class ExclusionReason(StrEnum):
     COST_LIMIT = "COST_LIMIT"
     LATENCY_LIMIT = "LATENCY_LIMIT"
     QUALITY_FLOOR = "QUALITY_FLOOR"
+    BUDGET = "BUDGET"
     UNKNOWN = "UNKNOWN"
     """A newer server sent a value that this client does not know."""
 
@@ -84,6 +85,18 @@ class Resolution(StrEnum):
     """Quality will never be learnt: the call failed, another model served it, or it was a fallback."""
     UNKNOWN = "UNKNOWN"
     """A newer server sent a value that this client does not know."""
+
+
+class BudgetWindow(StrEnum):
+    """What a budget is counted over. Calendar windows are those of UTC."""
+
+    REQUEST = "UNSPECIFIED"
+    """The mean per request."""
+    HOUR = "HOUR"
+    DAY = "DAY"
+    MONTH = "MONTH"
+    UNKNOWN = "UNKNOWN"
+    """A newer server sent a value that this client does not know. Cannot be sent."""
 
 
 class ModelState(StrEnum):

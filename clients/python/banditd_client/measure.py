@@ -25,6 +25,7 @@ class MeasuredCall:
 
     quality: float | None = None
     input_tokens: int | None = None
+    cached_input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
     served_model: str = ""
@@ -54,6 +55,7 @@ def outcome_of(route: Route, call: MeasuredCall) -> Outcome:
         quality=call.quality,
         cost_usd=call.cost_usd,
         input_tokens=call.input_tokens,
+        cached_input_tokens=call.cached_input_tokens,
         output_tokens=call.output_tokens,
         latency_ms=call.latency_ms,
         failure=call.failure,

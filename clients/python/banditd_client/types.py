@@ -15,7 +15,10 @@ class Limits:
     cost_usd_max: float | None = None
     latency_ms_max: float | None = None
     quality_min: float | None = None
+    """Of the models that reach it the cheapest is chosen; the weights of the objective are then not read."""
     required_tags: Sequence[str] = ()
+    latency_percentile: float | None = None
+    """Percentile of the latency that `latency_ms_max` is for, 1..99.9. None means its expectation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Outcome:
     """The model that really served. Empty means the chosen one."""
     observed_at: datetime | None = None
     """With a time zone. None means now."""
+    cached_input_tokens: int | None = None
+    """Those of the input tokens that were billed as read from the prompt cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +123,5 @@ class Decision:
     resolution: Resolution
     outcomes: tuple[Outcome, ...]
     """In order of arrival."""
+    previous_model: str = ""
+    """The one chosen last in the session. Empty without a session, or at its first decision."""

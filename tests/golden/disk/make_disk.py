@@ -73,6 +73,15 @@ RECORDS = {
             batch_row_count=8,
         ),
     ),
+    "decision_in_a_session": (
+        41,
+        _TIME_MS,
+        _decision(
+            context=Context(np.array([1.0, 0.0], np.float16), 350, "", "s-7"),
+            limits=Limits(None, 5000.0, 0.5, (), 99.5),
+            previous_slot=0,
+        ),
+    ),
     "outcome": (
         43,
         _TIME_MS + 1,
@@ -81,6 +90,16 @@ RECORDS = {
             42,
             Outcome(_ID, "o-1", 0.75, 0.002, 350, 120, 1250.5, Failure.NONE, -1, _TIME_MS),
             Ruling(OutcomeStatus.APPLIED, Lesson(0.75, 0.002, 1.5, 1250.5), Resolution.OBSERVED),
+        ),
+    ),
+    "outcome_with_a_fee_and_cached_tokens": (
+        43,
+        _TIME_MS + 1,
+        OutcomeRecord(
+            "default",
+            42,
+            Outcome(_ID, "o-2", input_tokens=350, output_tokens=120, cached_input_tokens=300),
+            Ruling(OutcomeStatus.APPLIED, Lesson(cost_usd=0.012, price_mtok_usd=1.5, fee_usd=0.01)),
         ),
     ),
     "outcome_of_a_failure": (
@@ -104,6 +123,7 @@ RECORDS = {
             ModelSpec(3, "vendor/model-1", Price(0.25, 1.25), 128_000, ("eu",), False, 0.5, 900.0, 1, 2),
         ),
     ),
+    "model_with_a_whole_price": (47, _TIME_MS, ModelChange("m", 0, ModelSpec(0, "m", Price(2.5, 10.0, 0.0, 0.125)))),
     "model_without_price": (48, _TIME_MS, ModelChange("m", 0, ModelSpec(0, "m"))),
     "model_removal": (49, _TIME_MS, ModelChange("m", 0, None)),
     "router_change": (
@@ -126,6 +146,11 @@ RECORDS = {
                 update_time_ms=4,
             ),
         ),
+    ),
+    "router_with_a_switch_price": (
+        50,
+        _TIME_MS,
+        RouterChange("sticky", RouterSpec("sticky", PolicySpec("linucb", MappingProxyType({})), switch_usd=0.0625)),
     ),
     "router_removal": (51, _TIME_MS, RouterChange("support", None)),
     "router_with_budget": (

@@ -71,7 +71,7 @@ class Candidate(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., probability: _Optional[float] = ..., expected_quality: _Optional[float] = ..., expected_cost_usd: _Optional[float] = ..., expected_latency_ms: _Optional[float] = ..., exclusion_reason: _Optional[_Union[ExclusionReason, str]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("decision_id", "router_id", "request_id", "create_time", "model_id", "propensity", "candidates", "policy_version", "policy", "source", "learnable", "resolution", "outcomes", "usd_weight", "second_weight")
+    __slots__ = ("decision_id", "router_id", "request_id", "create_time", "model_id", "propensity", "candidates", "previous_model_id", "policy_version", "policy", "source", "learnable", "resolution", "outcomes", "usd_weight", "second_weight")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +79,7 @@ class Decision(_message.Message):
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     PROPENSITY_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +95,7 @@ class Decision(_message.Message):
     model_id: str
     propensity: float
     candidates: _containers.RepeatedCompositeFieldContainer[Candidate]
+    previous_model_id: str
     policy_version: int
     policy: str
     source: DecisionSource
@@ -102,4 +104,4 @@ class Decision(_message.Message):
     outcomes: _containers.RepeatedCompositeFieldContainer[_outcome_pb2.Outcome]
     usd_weight: float
     second_weight: float
-    def __init__(self, decision_id: _Optional[str] = ..., router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[_Union[DecisionSource, str]] = ..., learnable: bool = ..., resolution: _Optional[_Union[Resolution, str]] = ..., outcomes: _Optional[_Iterable[_Union[_outcome_pb2.Outcome, _Mapping]]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ...) -> None: ...
+    def __init__(self, decision_id: _Optional[str] = ..., router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., previous_model_id: _Optional[str] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[_Union[DecisionSource, str]] = ..., learnable: bool = ..., resolution: _Optional[_Union[Resolution, str]] = ..., outcomes: _Optional[_Iterable[_Union[_outcome_pb2.Outcome, _Mapping]]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ...) -> None: ...

@@ -20,12 +20,16 @@ MODEL_STATE_ENABLED: ModelState
 MODEL_STATE_DISABLED: ModelState
 
 class Price(_message.Message):
-    __slots__ = ("input_mtok_usd", "output_mtok_usd")
+    __slots__ = ("input_mtok_usd", "output_mtok_usd", "cached_input_mtok_usd", "request_usd")
     INPUT_MTOK_USD_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_MTOK_USD_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_MTOK_USD_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_USD_FIELD_NUMBER: _ClassVar[int]
     input_mtok_usd: float
     output_mtok_usd: float
-    def __init__(self, input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ...) -> None: ...
+    cached_input_mtok_usd: float
+    request_usd: float
+    def __init__(self, input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ..., cached_input_mtok_usd: _Optional[float] = ..., request_usd: _Optional[float] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("model_id", "price", "context_window_token_count", "tags", "state", "quality_guess", "latency_ms_guess", "create_time", "update_time")

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62\x61nditd/v1/outcome.proto\x12\nbanditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x02\n\x07Outcome\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\noutcome_id\x18\x02 \x01(\t\x12\x14\n\x07quality\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x63ost_usd\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11input_token_count\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x1f\n\x12output_token_count\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12\x17\n\nlatency_ms\x18\x07 \x01(\x01H\x04\x88\x01\x01\x12$\n\x07\x66\x61ilure\x18\x08 \x01(\x0e\x32\x13.banditd.v1.Failure\x12\x17\n\x0fserved_model_id\x18\t \x01(\t\x12\x30\n\x0cobserve_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08_qualityB\x0b\n\t_cost_usdB\x14\n\x12_input_token_countB\x15\n\x13_output_token_countB\r\n\x0b_latency_ms*\x9b\x01\n\x07\x46\x61ilure\x12\x17\n\x13\x46\x41ILURE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46\x41ILURE_TIMEOUT\x10\x01\x12\x16\n\x12\x46\x41ILURE_RATE_LIMIT\x10\x02\x12\x13\n\x0f\x46\x41ILURE_REFUSAL\x10\x03\x12\x1c\n\x18\x46\x41ILURE_MALFORMED_OUTPUT\x10\x04\x12\x17\n\x13\x46\x41ILURE_UNAVAILABLE\x10\x05*\xde\x01\n\rOutcomeStatus\x12\x1e\n\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16OUTCOME_STATUS_APPLIED\x10\x01\x12\x1c\n\x18OUTCOME_STATUS_DUPLICATE\x10\x02\x12\x17\n\x13OUTCOME_STATUS_LATE\x10\x03\x12\x1d\n\x19OUTCOME_STATUS_OVERRIDDEN\x10\x04\x12\x1e\n\x1aOUTCOME_STATUS_NOT_LEARNED\x10\x05\x12\x1b\n\x17OUTCOME_STATUS_ORPHANED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62\x61nditd/v1/outcome.proto\x12\nbanditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x03\n\x07Outcome\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\noutcome_id\x18\x02 \x01(\t\x12\x14\n\x07quality\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x63ost_usd\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11input_token_count\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12%\n\x18\x63\x61\x63hed_input_token_count\x18\x0b \x01(\x03H\x03\x88\x01\x01\x12\x1f\n\x12output_token_count\x18\x06 \x01(\x03H\x04\x88\x01\x01\x12\x17\n\nlatency_ms\x18\x07 \x01(\x01H\x05\x88\x01\x01\x12$\n\x07\x66\x61ilure\x18\x08 \x01(\x0e\x32\x13.banditd.v1.Failure\x12\x17\n\x0fserved_model_id\x18\t \x01(\t\x12\x30\n\x0cobserve_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08_qualityB\x0b\n\t_cost_usdB\x14\n\x12_input_token_countB\x1b\n\x19_cached_input_token_countB\x15\n\x13_output_token_countB\r\n\x0b_latency_ms*\x9b\x01\n\x07\x46\x61ilure\x12\x17\n\x13\x46\x41ILURE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46\x41ILURE_TIMEOUT\x10\x01\x12\x16\n\x12\x46\x41ILURE_RATE_LIMIT\x10\x02\x12\x13\n\x0f\x46\x41ILURE_REFUSAL\x10\x03\x12\x1c\n\x18\x46\x41ILURE_MALFORMED_OUTPUT\x10\x04\x12\x17\n\x13\x46\x41ILURE_UNAVAILABLE\x10\x05*\xde\x01\n\rOutcomeStatus\x12\x1e\n\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16OUTCOME_STATUS_APPLIED\x10\x01\x12\x1c\n\x18OUTCOME_STATUS_DUPLICATE\x10\x02\x12\x17\n\x13OUTCOME_STATUS_LATE\x10\x03\x12\x1d\n\x19OUTCOME_STATUS_OVERRIDDEN\x10\x04\x12\x1e\n\x1aOUTCOME_STATUS_NOT_LEARNED\x10\x05\x12\x1b\n\x17OUTCOME_STATUS_ORPHANED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'banditd.v1.outcome_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FAILURE']._serialized_start=460
-  _globals['_FAILURE']._serialized_end=615
-  _globals['_OUTCOMESTATUS']._serialized_start=618
-  _globals['_OUTCOMESTATUS']._serialized_end=840
+  _globals['_FAILURE']._serialized_start=528
+  _globals['_FAILURE']._serialized_end=683
+  _globals['_OUTCOMESTATUS']._serialized_start=686
+  _globals['_OUTCOMESTATUS']._serialized_end=908
   _globals['_OUTCOME']._serialized_start=74
-  _globals['_OUTCOME']._serialized_end=457
+  _globals['_OUTCOME']._serialized_end=525
 # @@protoc_insertion_point(module_scope)

@@ -42,12 +42,13 @@ OUTCOME_STATUS_NOT_LEARNED: OutcomeStatus
 OUTCOME_STATUS_ORPHANED: OutcomeStatus
 
 class Outcome(_message.Message):
-    __slots__ = ("decision_id", "outcome_id", "quality", "cost_usd", "input_token_count", "output_token_count", "latency_ms", "failure", "served_model_id", "observe_time")
+    __slots__ = ("decision_id", "outcome_id", "quality", "cost_usd", "input_token_count", "cached_input_token_count", "output_token_count", "latency_ms", "failure", "served_model_id", "observe_time")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_ID_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
@@ -58,9 +59,10 @@ class Outcome(_message.Message):
     quality: float
     cost_usd: float
     input_token_count: int
+    cached_input_token_count: int
     output_token_count: int
     latency_ms: float
     failure: Failure
     served_model_id: str
     observe_time: _timestamp_pb2.Timestamp
-    def __init__(self, decision_id: _Optional[str] = ..., outcome_id: _Optional[str] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., input_token_count: _Optional[int] = ..., output_token_count: _Optional[int] = ..., latency_ms: _Optional[float] = ..., failure: _Optional[_Union[Failure, str]] = ..., served_model_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, decision_id: _Optional[str] = ..., outcome_id: _Optional[str] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., input_token_count: _Optional[int] = ..., cached_input_token_count: _Optional[int] = ..., output_token_count: _Optional[int] = ..., latency_ms: _Optional[float] = ..., failure: _Optional[_Union[Failure, str]] = ..., served_model_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -11,13 +11,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ModelBelief(_message.Message):
-    __slots__ = ("model_id", "decision_count", "quality_count", "cost_count", "latency_count", "failure_count", "quality", "cost_usd", "latency_ms", "quality_deviation", "probability_sum", "probability_min")
+    __slots__ = ("model_id", "decision_count", "quality_count", "cost_count", "latency_count", "failure_count", "unpriced", "quality", "cost_usd", "latency_ms", "quality_deviation", "probability_sum", "probability_min")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_COUNT_FIELD_NUMBER: _ClassVar[int]
     QUALITY_COUNT_FIELD_NUMBER: _ClassVar[int]
     COST_COUNT_FIELD_NUMBER: _ClassVar[int]
     LATENCY_COUNT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNPRICED_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
@@ -30,13 +31,14 @@ class ModelBelief(_message.Message):
     cost_count: int
     latency_count: int
     failure_count: int
+    unpriced: bool
     quality: float
     cost_usd: float
     latency_ms: float
     quality_deviation: float
     probability_sum: float
     probability_min: float
-    def __init__(self, model_id: _Optional[str] = ..., decision_count: _Optional[int] = ..., quality_count: _Optional[int] = ..., cost_count: _Optional[int] = ..., latency_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ..., quality_deviation: _Optional[float] = ..., probability_sum: _Optional[float] = ..., probability_min: _Optional[float] = ...) -> None: ...
+    def __init__(self, model_id: _Optional[str] = ..., decision_count: _Optional[int] = ..., quality_count: _Optional[int] = ..., cost_count: _Optional[int] = ..., latency_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., unpriced: bool = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ..., quality_deviation: _Optional[float] = ..., probability_sum: _Optional[float] = ..., probability_min: _Optional[float] = ...) -> None: ...
 
 class OutcomeBooks(_message.Message):
     __slots__ = ("received_count", "applied_count", "duplicate_count", "late_count", "rejected_count", "waiting_count", "overridden_count", "not_learned_count", "orphaned_count")

@@ -55,13 +55,14 @@ class Budget(_message.Message):
     def __init__(self, amount_usd: _Optional[float] = ..., window: _Optional[_Union[BudgetWindow, str]] = ..., hard: bool = ...) -> None: ...
 
 class Router(_message.Message):
-    __slots__ = ("router_id", "embedding_dimension", "embedding_model", "model_ids", "policy", "objective", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time", "update_time", "budget", "exploration_share")
+    __slots__ = ("router_id", "embedding_dimension", "embedding_model", "model_ids", "policy", "objective", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time", "update_time", "budget", "exploration_share")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_DIMENSION_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    SWITCH_USD_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTION_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_QUALITY_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +77,7 @@ class Router(_message.Message):
     model_ids: _containers.RepeatedScalarFieldContainer[str]
     policy: Policy
     objective: Objective
+    switch_usd: float
     fallback_model_id: str
     attribution_window_ms: int
     default_quality: float
@@ -84,4 +86,4 @@ class Router(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     budget: Budget
     exploration_share: float
-    def __init__(self, router_id: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., exploration_share: _Optional[float] = ...) -> None: ...
+    def __init__(self, router_id: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., switch_usd: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., exploration_share: _Optional[float] = ...) -> None: ...

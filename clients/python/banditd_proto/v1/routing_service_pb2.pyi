@@ -14,16 +14,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Limits(_message.Message):
-    __slots__ = ("cost_usd_max", "latency_ms_max", "quality_min", "required_tags")
+    __slots__ = ("cost_usd_max", "latency_ms_max", "latency_percentile", "quality_min", "required_tags")
     COST_USD_MAX_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_MAX_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_PERCENTILE_FIELD_NUMBER: _ClassVar[int]
     QUALITY_MIN_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_TAGS_FIELD_NUMBER: _ClassVar[int]
     cost_usd_max: float
     latency_ms_max: float
+    latency_percentile: float
     quality_min: float
     required_tags: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, cost_usd_max: _Optional[float] = ..., latency_ms_max: _Optional[float] = ..., quality_min: _Optional[float] = ..., required_tags: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, cost_usd_max: _Optional[float] = ..., latency_ms_max: _Optional[float] = ..., latency_percentile: _Optional[float] = ..., quality_min: _Optional[float] = ..., required_tags: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RouteRequest(_message.Message):
     __slots__ = ("router_id", "request_id", "context", "candidate_model_ids", "limits", "objective")
@@ -62,7 +64,7 @@ class RouteResponse(_message.Message):
     def __init__(self, decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[_decision_pb2.Candidate, _Mapping]]] = ..., policy_version: _Optional[int] = ..., source: _Optional[_Union[_decision_pb2.DecisionSource, str]] = ..., learnable: bool = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RouteBatchRequest(_message.Message):
-    __slots__ = ("router_id", "request_id", "embeddings_float32", "row_count", "embedding_model", "input_token_counts", "categories", "candidate_model_ids", "limits", "objective")
+    __slots__ = ("router_id", "request_id", "embeddings_float32", "row_count", "embedding_model", "input_token_counts", "categories", "session_ids", "candidate_model_ids", "limits", "objective")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FLOAT32_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +72,7 @@ class RouteBatchRequest(_message.Message):
     EMBEDDING_MODEL_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKEN_COUNTS_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    SESSION_IDS_FIELD_NUMBER: _ClassVar[int]
     CANDIDATE_MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
@@ -80,10 +83,11 @@ class RouteBatchRequest(_message.Message):
     embedding_model: str
     input_token_counts: _containers.RepeatedScalarFieldContainer[int]
     categories: _containers.RepeatedScalarFieldContainer[str]
+    session_ids: _containers.RepeatedScalarFieldContainer[str]
     candidate_model_ids: _containers.RepeatedScalarFieldContainer[str]
     limits: Limits
     objective: _router_pb2.Objective
-    def __init__(self, router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., embeddings_float32: _Optional[bytes] = ..., row_count: _Optional[int] = ..., embedding_model: _Optional[str] = ..., input_token_counts: _Optional[_Iterable[int]] = ..., categories: _Optional[_Iterable[str]] = ..., candidate_model_ids: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., objective: _Optional[_Union[_router_pb2.Objective, _Mapping]] = ...) -> None: ...
+    def __init__(self, router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., embeddings_float32: _Optional[bytes] = ..., row_count: _Optional[int] = ..., embedding_model: _Optional[str] = ..., input_token_counts: _Optional[_Iterable[int]] = ..., categories: _Optional[_Iterable[str]] = ..., session_ids: _Optional[_Iterable[str]] = ..., candidate_model_ids: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., objective: _Optional[_Union[_router_pb2.Objective, _Mapping]] = ...) -> None: ...
 
 class RouteBatchResponse(_message.Message):
     __slots__ = ("model_ids", "decision_ids", "model_indices", "propensities", "probabilities", "expected_qualities", "expected_costs_usd", "expected_latencies_ms", "exclusion_reasons", "policy_version", "sources", "create_time")

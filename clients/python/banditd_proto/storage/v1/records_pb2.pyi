@@ -29,7 +29,7 @@ RECORD_KIND_RESTORE: RecordKind
 RECORD_KIND_EXAMPLE: RecordKind
 
 class Decision(_message.Message):
-    __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high")
+    __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "previous_slot", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class Decision(_message.Message):
     INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_SLOT_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     PMF_FIELD_NUMBER: _ClassVar[int]
     EXCLUSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +66,7 @@ class Decision(_message.Message):
     input_token_count: int
     category: str
     session_id: str
+    previous_slot: int
     slots: bytes
     pmf: bytes
     exclusions: bytes
@@ -84,28 +86,31 @@ class Decision(_message.Message):
     shadow_price_low: float
     shadow_price_high: float
     shadow_price_share_high: float
-    def __init__(self, router_id: _Optional[str] = ..., decision_id: _Optional[bytes] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., slots: _Optional[bytes] = ..., pmf: _Optional[bytes] = ..., exclusions: _Optional[bytes] = ..., expected: _Optional[bytes] = ..., slot: _Optional[int] = ..., propensity: _Optional[float] = ..., uniform: _Optional[float] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[int] = ..., learnable: bool = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., batch_row: _Optional[int] = ..., batch_row_count: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., shadow_price_low: _Optional[float] = ..., shadow_price_high: _Optional[float] = ..., shadow_price_share_high: _Optional[float] = ...) -> None: ...
+    def __init__(self, router_id: _Optional[str] = ..., decision_id: _Optional[bytes] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., previous_slot: _Optional[int] = ..., slots: _Optional[bytes] = ..., pmf: _Optional[bytes] = ..., exclusions: _Optional[bytes] = ..., expected: _Optional[bytes] = ..., slot: _Optional[int] = ..., propensity: _Optional[float] = ..., uniform: _Optional[float] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[int] = ..., learnable: bool = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., batch_row: _Optional[int] = ..., batch_row_count: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., shadow_price_low: _Optional[float] = ..., shadow_price_high: _Optional[float] = ..., shadow_price_share_high: _Optional[float] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("cost_usd_max", "latency_ms_max", "quality_min", "required_tags")
+    __slots__ = ("cost_usd_max", "latency_ms_max", "latency_percentile", "quality_min", "required_tags")
     COST_USD_MAX_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_MAX_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_PERCENTILE_FIELD_NUMBER: _ClassVar[int]
     QUALITY_MIN_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_TAGS_FIELD_NUMBER: _ClassVar[int]
     cost_usd_max: float
     latency_ms_max: float
+    latency_percentile: float
     quality_min: float
     required_tags: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, cost_usd_max: _Optional[float] = ..., latency_ms_max: _Optional[float] = ..., quality_min: _Optional[float] = ..., required_tags: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, cost_usd_max: _Optional[float] = ..., latency_ms_max: _Optional[float] = ..., latency_percentile: _Optional[float] = ..., quality_min: _Optional[float] = ..., required_tags: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("decision_position", "decision_id", "outcome_id", "quality", "cost_usd", "input_token_count", "output_token_count", "latency_ms", "failure", "served_slot", "observe_time_ms", "status", "learnt_metrics", "learnt_cost_usd", "learnt_price_mtok_usd", "resolution", "router_id")
+    __slots__ = ("decision_position", "decision_id", "outcome_id", "quality", "cost_usd", "input_token_count", "cached_input_token_count", "output_token_count", "latency_ms", "failure", "served_slot", "observe_time_ms", "status", "learnt_metrics", "learnt_cost_usd", "learnt_price_mtok_usd", "learnt_fee_usd", "resolution", "router_id")
     DECISION_POSITION_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_ID_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +120,7 @@ class Outcome(_message.Message):
     LEARNT_METRICS_FIELD_NUMBER: _ClassVar[int]
     LEARNT_COST_USD_FIELD_NUMBER: _ClassVar[int]
     LEARNT_PRICE_MTOK_USD_FIELD_NUMBER: _ClassVar[int]
+    LEARNT_FEE_USD_FIELD_NUMBER: _ClassVar[int]
     RESOLUTION_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     decision_position: int
@@ -123,6 +129,7 @@ class Outcome(_message.Message):
     quality: float
     cost_usd: float
     input_token_count: int
+    cached_input_token_count: int
     output_token_count: int
     latency_ms: float
     failure: int
@@ -132,9 +139,10 @@ class Outcome(_message.Message):
     learnt_metrics: int
     learnt_cost_usd: float
     learnt_price_mtok_usd: float
+    learnt_fee_usd: float
     resolution: int
     router_id: str
-    def __init__(self, decision_position: _Optional[int] = ..., decision_id: _Optional[bytes] = ..., outcome_id: _Optional[str] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., input_token_count: _Optional[int] = ..., output_token_count: _Optional[int] = ..., latency_ms: _Optional[float] = ..., failure: _Optional[int] = ..., served_slot: _Optional[int] = ..., observe_time_ms: _Optional[int] = ..., status: _Optional[int] = ..., learnt_metrics: _Optional[int] = ..., learnt_cost_usd: _Optional[float] = ..., learnt_price_mtok_usd: _Optional[float] = ..., resolution: _Optional[int] = ..., router_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, decision_position: _Optional[int] = ..., decision_id: _Optional[bytes] = ..., outcome_id: _Optional[str] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., input_token_count: _Optional[int] = ..., cached_input_token_count: _Optional[int] = ..., output_token_count: _Optional[int] = ..., latency_ms: _Optional[float] = ..., failure: _Optional[int] = ..., served_slot: _Optional[int] = ..., observe_time_ms: _Optional[int] = ..., status: _Optional[int] = ..., learnt_metrics: _Optional[int] = ..., learnt_cost_usd: _Optional[float] = ..., learnt_price_mtok_usd: _Optional[float] = ..., learnt_fee_usd: _Optional[float] = ..., resolution: _Optional[int] = ..., router_id: _Optional[str] = ...) -> None: ...
 
 class Expiry(_message.Message):
     __slots__ = ("router_id", "decision_positions", "quality")
@@ -147,12 +155,14 @@ class Expiry(_message.Message):
     def __init__(self, router_id: _Optional[str] = ..., decision_positions: _Optional[_Iterable[int]] = ..., quality: _Optional[float] = ...) -> None: ...
 
 class ModelChange(_message.Message):
-    __slots__ = ("slot", "model_id", "deleted", "input_mtok_usd", "output_mtok_usd", "context_window_token_count", "tags", "state", "quality_guess", "latency_ms_guess", "create_time_ms", "update_time_ms")
+    __slots__ = ("slot", "model_id", "deleted", "input_mtok_usd", "output_mtok_usd", "cached_input_mtok_usd", "request_usd", "context_window_token_count", "tags", "state", "quality_guess", "latency_ms_guess", "create_time_ms", "update_time_ms")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
     INPUT_MTOK_USD_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_MTOK_USD_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_MTOK_USD_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_USD_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_WINDOW_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +175,8 @@ class ModelChange(_message.Message):
     deleted: bool
     input_mtok_usd: float
     output_mtok_usd: float
+    cached_input_mtok_usd: float
+    request_usd: float
     context_window_token_count: int
     tags: _containers.RepeatedScalarFieldContainer[str]
     state: int
@@ -172,10 +184,10 @@ class ModelChange(_message.Message):
     latency_ms_guess: float
     create_time_ms: int
     update_time_ms: int
-    def __init__(self, slot: _Optional[int] = ..., model_id: _Optional[str] = ..., deleted: bool = ..., input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ..., context_window_token_count: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., state: _Optional[int] = ..., quality_guess: _Optional[float] = ..., latency_ms_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, slot: _Optional[int] = ..., model_id: _Optional[str] = ..., deleted: bool = ..., input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ..., cached_input_mtok_usd: _Optional[float] = ..., request_usd: _Optional[float] = ..., context_window_token_count: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., state: _Optional[int] = ..., quality_guess: _Optional[float] = ..., latency_ms_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ...) -> None: ...
 
 class RouterChange(_message.Message):
-    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms", "budget_usd", "budget_window", "budget_is_hard", "exploration_share")
+    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms", "budget_usd", "budget_window", "budget_is_hard", "exploration_share")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +204,7 @@ class RouterChange(_message.Message):
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     USD_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     SECOND_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SWITCH_USD_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTION_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_QUALITY_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +224,7 @@ class RouterChange(_message.Message):
     parameters: _containers.ScalarMap[str, float]
     usd_weight: float
     second_weight: float
+    switch_usd: float
     fallback_model_id: str
     attribution_window_ms: int
     default_quality: float
@@ -221,7 +235,7 @@ class RouterChange(_message.Message):
     budget_window: int
     budget_is_hard: bool
     exploration_share: float
-    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., budget_usd: _Optional[float] = ..., budget_window: _Optional[int] = ..., budget_is_hard: bool = ..., exploration_share: _Optional[float] = ...) -> None: ...
+    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., switch_usd: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., budget_usd: _Optional[float] = ..., budget_window: _Optional[int] = ..., budget_is_hard: bool = ..., exploration_share: _Optional[float] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("router_id", "embedding_float16", "input_token_count", "category", "lessons")
