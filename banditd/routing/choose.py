@@ -134,7 +134,7 @@ def _choose(
         explorer(utility, values[1], eligible, policy.exploration, learnt_count, dear)
         mix_into(pmf, dear, pacing.share_high)
     floor = policy.floor
-    if is_budgeted or terms.objective.usd_weight > 0.0:
+    if is_budgeted or terms.objective.usd_weight > 0.0 or limits.minimises_cost:
         mix_floor_within(pmf, eligible, values, floor, snapshot.router.exploration_share)
         floor = 0.0
     expected = np.empty((3, count), np.float32)

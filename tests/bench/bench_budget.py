@@ -4,9 +4,9 @@ Usage: python tests/bench/bench_budget.py [--seeds 20] [--out out/budget.json]
 
 The prompts, scores and costs that the package paretobandit ships (three models, 30 to 15,000 USD per million calls).
 Warm: `val` with all outcomes is the history, `test_holdout` is routed. Cold: `val` is routed with nothing known but
-list prices. Each seed shuffles the prompts and draws anew. `gain` is the quality above the upper hull of the constant models
-at the cost that was spent, in hindsight on the routed prompts. Phases: the dear model costs 0.10 USD per million tokens
-in the middle third of the run.
+list prices. Each seed shuffles the prompts and draws anew. `gain` is the quality above the upper hull of the constant
+models at the cost that was spent, in hindsight on the routed prompts. Phases: the dear model costs 0.10 USD per million
+tokens in the middle third of the run.
 """
 
 import argparse

@@ -20,7 +20,7 @@ from banditd_client.enums import BudgetWindow, ModelState
 from banditd_client.types import Objective
 from banditd_proto.v1 import model_pb2, policy_pb2, router_pb2
 
-BUDGET_WINDOWS = members(BudgetWindow, router_pb2.BudgetWindow, "BUDGET_WINDOW_")
+BUDGET_WINDOWS = {0: BudgetWindow.REQUEST, **members(BudgetWindow, router_pb2.BudgetWindow, "BUDGET_WINDOW_")}
 MODEL_STATES = members(ModelState, model_pb2.ModelState, "MODEL_STATE_")
 
 
@@ -102,9 +102,8 @@ def router_from_wire(message: router_pb2.Router) -> Router:
 def _budget_to_wire(budget: Budget | None) -> router_pb2.Budget | None:
     if budget is None:
         return None
-    return router_pb2.Budget(
-        amount_usd=budget.amount_usd, window=label(budget.window, BudgetWindow, "BUDGET_WINDOW_"), hard=budget.hard
-    )
+    window = None if budget.window is BudgetWindow.REQUEST else label(budget.window, BudgetWindow, "BUDGET_WINDOW_")
+    return router_pb2.Budget(amount_usd=budget.amount_usd, window=window, hard=budget.hard)
 
 
 def _budget_from_wire(message: router_pb2.Router) -> Budget | None:

@@ -90,7 +90,7 @@ class Resolution(StrEnum):
 class BudgetWindow(StrEnum):
     """What a budget is counted over. Calendar windows are those of UTC."""
 
-    REQUEST = "UNSPECIFIED"
+    REQUEST = "REQUEST"
     """The mean per request."""
     HOUR = "HOUR"
     DAY = "DAY"
