@@ -14,6 +14,12 @@ class DecisionSource(IntEnum):
 
     POLICY = 1
     FALLBACK = 2
+    UNHEALTHY = 10
+
+    @property
+    def learnable(self) -> bool:
+        """Whether outcomes may teach the policy: it drew, with a known probability."""
+        return self is not DecisionSource.FALLBACK
 
 
 class Exclusion(IntEnum):
@@ -27,6 +33,9 @@ class Exclusion(IntEnum):
     COST_LIMIT = 5
     LATENCY_LIMIT = 6
     QUALITY_FLOOR = 7
+    DEGRADED = 20
+    DOWN = 21
+    BACKING_OFF = 22
 
 
 class Resolution(IntEnum):

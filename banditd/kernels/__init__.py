@@ -22,6 +22,7 @@ __all__ = [
     "Kernel",
     "Mask",
     "Parameter",
+    "bound_shares",
     "draw",
     "fourier",
     "fourier_rows",

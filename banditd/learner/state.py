@@ -10,14 +10,18 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+from banditd.catalog.health import note, turn
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array64
 from banditd.domain.decision import Decision, Resolution
+from banditd.domain.health import GOOD_HEALTH, Health, ModelHealth
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson
 from banditd.domain.records import (
+    ChangeAlarm,
     Expiry,
     FeatureFit,
+    HealthChange,
     LogEntry,
     ModelChange,
     OutcomeRecord,
@@ -29,8 +33,10 @@ from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode
 from banditd.features.fit import fit_spec, seed_of, seeded_spec
 from banditd.features.spec import FeatureKind, FeatureSpec, decode_spec, encode_spec
+from banditd.learner.changes import Changes, Mark, do_again, fades
+from banditd.policies.base import ChangingBelief, Residuals
 from banditd.policies.beliefs.linear import LinearBelief
-from banditd.policies.registry import PolicyParameters, resolve
+from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot, offered_models
 
@@ -75,6 +81,7 @@ class RouterState:
         fit_position: Position of the last fit of the encoding; 0 for the seeded start.
         next_fit: Prompts at which the encoding is fitted next.
         forgotten: Ranges (from, to] of positions that a restored snapshot has taken back.
+        changes: What it remembers of change.
     """
 
     router: RouterSpec
@@ -90,11 +97,16 @@ class RouterState:
     fit_position: int = 0
     next_fit: int = FIRST_FIT_PROMPTS
     forgotten: tuple[tuple[int, int], ...] = ()
+    changes: Changes = field(default_factory=Changes)
 
     @property
     def start_position(self) -> int:
         """Where the router was made. What was decided before, under its name, was another's."""
         return self.forgotten[0][1] if self.forgotten else 0
+
+    def has_forgotten(self, position: int) -> bool:
+        """Return whether a restored snapshot has taken back what stands at *position*."""
+        return any(low < position <= high for low, high in self.forgotten)
 
     @property
     def decision_count(self) -> int:
@@ -134,6 +146,7 @@ class RouterState:
             "fit": [self.fit_position, self.next_fit],
             "forgotten": [list(span) for span in self.forgotten],
             "features": None if self.features is None else encode_spec(self.features).hex(),
+            "changes": self.changes.header(),
         }
 
     def to_bytes(self) -> bytes:
@@ -147,7 +160,7 @@ class RouterState:
             FailedPreconditionError: `FEATURE_SPEC_MISMATCH`: it was learnt by another policy.
             DataLossError: The arrays do not fit.
         """
-        if header["preset"] != self.policy.preset or header["parameters"] != dict(self.policy.values):
+        if header["preset"] != self.policy.preset or _all_parameters(header) != dict(self.policy.values):
             raise FailedPreconditionError(
                 Reason.FEATURE_SPEC_MISMATCH,
                 f"snapshot: expected one learnt by {self.policy.preset} with the router's parameters, "
@@ -177,6 +190,15 @@ class RouterState:
         self.observed, self.expired, self.censored = header["resolved"]
         self.fit_position, self.next_fit = header["fit"]
         self.forgotten = tuple((span[0], span[1]) for span in header["forgotten"])
+        if "changes" in header:
+            self.changes = Changes.of_header(header["changes"])
+
+
+def _all_parameters(header: Mapping[str, Any]) -> dict[str, float]:
+    """Return the parameters that a state was learnt with; one that its version did not know had its default."""
+    preset = PRESETS.get(header["preset"])
+    defaults = {} if preset is None else {name: parameter.default for name, parameter in preset.parameters.items()}
+    return defaults | header["parameters"]
 
 
 def missing_fit(state: RouterState) -> FeatureFit | None:
@@ -200,12 +222,15 @@ def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:
 
 
 class LearnerState:
-    """All routers' states and the catalogue. Mutable; the writer's thread only."""
+    """All routers' states, the catalogue and its health. Mutable; the writer's thread only."""
 
     def __init__(self) -> None:
         self.catalog = Catalog()
         self.routers: dict[str, RouterState] = {}
+        self.health: dict[int, ModelHealth] = {}
         self.position = 0
+        self._time_ms = 0
+        self._unhealthy: Mapping[int, Health] = MappingProxyType({})
         self._published: dict[str, RouterSnapshot] = {}
 
     def apply(self, entry: LogEntry, log: LogView) -> None:
@@ -217,6 +242,7 @@ class LearnerState:
         """
         assert entry.position > self.position
         record = entry.record
+        self._time_ms = entry.time_ms
         if isinstance(record, Decision):
             self._apply_decision(record)
         elif isinstance(record, OutcomeRecord):
@@ -229,6 +255,10 @@ class LearnerState:
             self._apply_router(entry.position, record, log)
         elif isinstance(record, FeatureFit):
             self._apply_fit(entry.position, record, log)
+        elif isinstance(record, HealthChange):
+            self._apply_health(entry.position, record)
+        elif isinstance(record, ChangeAlarm):
+            self._apply_alarm(entry.position, record)
         else:
             self._apply_restore(entry.position, record)
         self.position = entry.position
@@ -244,13 +274,40 @@ class LearnerState:
                 router=state.router,
                 policy=state.policy,
                 features=state.features,
-                belief=None if state.belief is None else state.belief.freeze(models),
+                belief=(
+                    None if state.belief is None else state.changes.freeze(state.belief, models, state.policy.change)
+                ),
                 models=models,
                 version=state.version,
+                health=self._unhealthy,
+                newcomers=frozenset(state.changes.newcomers),
             )
         for router_id in self._published.keys() - self.routers.keys():
             del self._published[router_id]
-        return ServingSnapshot(self.catalog, MappingProxyType(dict(self._published)), self.position)
+        return ServingSnapshot(self.catalog, MappingProxyType(dict(self._published)), self.position, self._unhealthy)
+
+    def health_of(self, slot: int) -> ModelHealth:
+        """Return a model's health."""
+        return self.health.get(slot, GOOD_HEALTH)
+
+    def health_bytes(self) -> bytes:
+        """Return the health of all models, as it is stored beside the routers' states."""
+        return encode_state({"health": [_health_values(slot, h) for slot, h in sorted(self.health.items())]}, {})
+
+    def load_health(self, raw: bytes) -> None:
+        """Take the health of all models from the bytes of `health_bytes`; raises DataLossError."""
+        self.health = dict(_health_of(values) for values in decode_state(raw)[0]["health"])
+        self._note_unhealthy()
+
+    def _note_unhealthy(self) -> None:
+        self._unhealthy = MappingProxyType(
+            {slot: health.state for slot, health in self.health.items() if health.state is not Health.HEALTHY}
+        )
+
+    def _touch(self, state: RouterState, position: int) -> None:
+        """Give a router a new version."""
+        state.version = position
+        state.changes.decisions, state.changes.time_ms = state.decision_count, self._time_ms
 
     def _apply_decision(self, decision: Decision) -> None:
         state = self.routers.get(decision.router_id)
@@ -261,6 +318,11 @@ class LearnerState:
             state.censored += 1
 
     def _apply_outcome(self, position: int, record: OutcomeRecord, log: LogView) -> None:
+        slot = record.ruling.health_slot
+        if slot in self.catalog.by_slot:
+            self.health[slot] = note(
+                self.health_of(slot), record.decision_position, self._time_ms, record.outcome.failure
+            )
         state = self.routers.get(record.router_id)
         if state is None or record.decision_position <= state.start_position:
             return
@@ -273,8 +335,12 @@ class LearnerState:
             slot = log.decision(record.decision_position).slot
             state.failure_counts[slot] = state.failure_counts.get(slot, 0) + 1
         if ruling.lesson.metrics:
-            self._learn(state, log.decision(record.decision_position), ruling.lesson)
-            state.version = position
+            decision = log.decision(record.decision_position)
+            residuals = self._learn(state, decision, ruling.lesson, state.decision_count, self._time_ms)
+            if state.policy.change.change_detection:
+                state.changes.watch(decision.slot, residuals)
+            state.changes.count(decision.slot, ruling.lesson)
+            self._touch(state, position)
 
     def _apply_expiry(self, position: int, record: Expiry, log: LogView) -> None:
         state = self.routers.get(record.router_id)
@@ -282,29 +348,73 @@ class LearnerState:
             return
         state.expired += len(record.decision_positions)
         if record.quality is not None:
+            lesson = Lesson(quality=record.quality)
             for decision_position in record.decision_positions:
-                self._learn(state, log.decision(decision_position), Lesson(quality=record.quality))
-            state.version = position
+                self._learn(state, log.decision(decision_position), lesson, state.decision_count, self._time_ms)
+            self._touch(state, position)
 
-    def _learn(self, state: RouterState, decision: Decision, lesson: Lesson) -> None:
+    def _learn(
+        self, state: RouterState, decision: Decision, lesson: Lesson, decisions: int, time_ms: int
+    ) -> Residuals | None:
+        """Learn; return what the predictions missed by. *decisions* and *time_ms* tell how old evidence is."""
         model = self.catalog.by_slot.get(decision.slot)
         if model is None or state.features is None or state.belief is None:
-            return  # the model was removed: what was seen of it stays in the log
+            return None  # the model was removed: what was seen of it stays in the log
         if decision.context.embedding.shape[0] != state.features.input_dimension:
-            return  # logged before the router was made anew under its name, with another embedding
+            return None  # logged before the router was made anew under its name, with another embedding
+        if fades(state.policy.change):
+            kept = state.changes.see(model.slot, state.policy.change, decisions, time_ms)
+            if kept < 1.0 and isinstance(state.belief, ChangingBelief):
+                state.belief.fade(model, kept)
         row = encode(state.features, decision.context.embedding, decision.context.input_tokens)
-        state.belief.learn(model, row, lesson)
+        return state.belief.learn(model, row, lesson)
+
+    def _apply_health(self, position: int, record: HealthChange) -> None:
+        if record.slot not in self.catalog.by_slot:
+            return
+        self.health[record.slot] = turn(record, position, self._time_ms)
+        self._note_unhealthy()
+        for state in self.routers.values():
+            if any(model.slot == record.slot for model in state.offered(self.catalog)):
+                self._touch(state, position)
+
+    def _apply_alarm(self, position: int, record: ChangeAlarm) -> None:
+        state = self.routers.get(record.router_id)
+        if state is None or record.slot not in self.catalog.by_slot:
+            return
+        mark = state.changes.sound(position, self._time_ms, record)
+        if state.belief is not None:
+            do_again(state.belief, mark, self.catalog.by_slot)
+        self._touch(state, position)
 
     def _apply_model(self, position: int, record: ModelChange) -> None:
         old = self.catalog.get(record.model_id)
         if record.model is None:
             self.catalog = self.catalog.without_model(record.model_id)
+            self.health.pop(record.slot, None)
+            self._note_unhealthy()
         else:
             self.catalog = self.catalog.with_model(record.model)
         for state in self.routers.values():
             if state.belief is not None:
                 state.belief.change_model(old, record.model)
-            state.version = position
+            if record.model is None:
+                state.changes.drop(record.slot)
+            elif old is None:
+                self._welcome(state, position, record.model)
+            self._touch(state, position)
+
+    def _welcome(self, state: RouterState, position: int, model: ModelSpec) -> None:
+        """Start a model that is new to a router: like its sibling, and with a bounded share where others are known."""
+        if model.slot not in {offered.slot for offered in state.offered(self.catalog)}:
+            return
+        if state.observed >= state.policy.change.newcomer_outcomes:
+            state.changes.welcome(model.slot, state.policy.change)
+        sibling = self.catalog.get(model.sibling_model_id)
+        if sibling is not None and state.belief is not None:
+            do_again(
+                state.belief, state.changes.mark(Mark(position, model.slot, -1, sibling.slot)), self.catalog.by_slot
+            )
 
     def _apply_router(self, position: int, record: RouterChange, log: LogView) -> None:
         router = record.router
@@ -318,7 +428,12 @@ class LearnerState:
             self.routers[record.router_id] = RouterState(router, policy, version=position, forgotten=((0, position),))
             return
         relearns = state.policy != policy or state.router.quality_guess != router.quality_guess
-        state.router, state.policy, state.version = router, policy, position
+        before = state.offered(self.catalog)
+        state.router, state.policy = router, policy
+        self._touch(state, position)
+        for model in state.offered(self.catalog):
+            if model not in before and model.slot not in state.decision_counts:
+                self._welcome(state, position, model)
         if state.features is not None and state.features.kind is not policy.features:
             # A seeded start of the new kind follows as a record of its own, and a fit where enough prompts were seen.
             state.features, state.belief, state.next_fit = None, None, FIRST_FIT_PROMPTS
@@ -333,20 +448,34 @@ class LearnerState:
         state.fit_position = position if record.prompt_count else 0
         while record.prompt_count and state.next_fit <= state.decision_count:
             state.next_fit *= FIT_GROWTH
-        state.version = position
+        self._touch(state, position)
         self._rebuild(state, position, log)
 
     def _rebuild(self, state: RouterState, position: int, log: LogView) -> None:
         assert state.features is not None
         state.belief = LinearBelief(state.policy, state.features.row_width, state.router.quality_guess)
-        for entry in log.newest_outcomes(state.router.router_id, position, REBUILD_OUTCOMES_MAX):
-            if any(low < entry.position <= high for low, high in state.forgotten):
-                continue
+        state.changes.seen.clear()
+        entries = [
+            entry
+            for entry in log.newest_outcomes(state.router.router_id, position, REBUILD_OUTCOMES_MAX)
+            if not state.has_forgotten(entry.position)
+        ]
+        marks = [mark for mark in state.changes.marks if not state.has_forgotten(mark.position)]
+        # How many decisions there had been at each is not in the log: as if the newest had an outcome each.
+        decisions = state.decision_count - len(entries)
+        for entry in entries:
+            decisions += 1
+            while marks and marks[0].position < entry.position:
+                do_again(state.belief, marks.pop(0), self.catalog.by_slot)
             if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
-                self._learn(state, log.decision(entry.record.decision_position), entry.record.ruling.lesson)
+                decided = log.decision(entry.record.decision_position)
+                self._learn(state, decided, entry.record.ruling.lesson, decisions, entry.time_ms)
             elif isinstance(entry.record, Expiry) and entry.record.quality is not None:
+                lesson = Lesson(quality=entry.record.quality)
                 for decision_position in entry.record.decision_positions:
-                    self._learn(state, log.decision(decision_position), Lesson(quality=entry.record.quality))
+                    self._learn(state, log.decision(decision_position), lesson, decisions, entry.time_ms)
+        for mark in marks:
+            do_again(state.belief, mark, self.catalog.by_slot)
 
     def _apply_restore(self, position: int, record: Restore) -> None:
         state = self.routers.get(record.router_id)
@@ -354,5 +483,22 @@ class LearnerState:
             return
         header, arrays = decode_state(record.state)
         state.load_belief(header, arrays)
-        state.version = position
+        # What the detectors have summed up and when a model was last seen belongs to the belief; the rest is as it is.
+        then = Changes.of_header(header["changes"]) if "changes" in header else Changes()
+        state.changes.sums, state.changes.seen = then.sums, then.seen
+        for slot in (state.changes.sums.keys() | state.changes.seen.keys()) - self.catalog.by_slot.keys():
+            state.changes.sums.pop(slot, None)
+            state.changes.seen.pop(slot, None)
+        self._touch(state, position)
         state.forgotten = (*state.forgotten, (record.policy_version, position))
+
+
+def _health_values(slot: int, health: ModelHealth) -> list[Any]:
+    results = [[time_ms, int(failure)] for time_ms, failure in health.results]
+    return [slot, int(health.state), health.since_position, health.since_ms, health.until_ms, health.trips, results]
+
+
+def _health_of(values: list[Any]) -> tuple[int, ModelHealth]:
+    slot, state, since_position, since_ms, until_ms, trips, results = values
+    read = tuple((time_ms, Failure(failure)) for time_ms, failure in results)
+    return slot, ModelHealth(Health(state), since_position, since_ms, until_ms, trips, read)

@@ -18,7 +18,8 @@ from banditd.features.encode import encode, encode_rows
 from banditd.kernels.decision import rank_models, settle
 from banditd.objective.weigh import weigh
 from banditd.policies.base import Prediction
-from banditd.routing.snapshot import RouterSnapshot
+from banditd.routing.shares import explore
+from banditd.routing.snapshot import RouterSnapshot, leave_out
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +82,8 @@ def _choose(
     limits = terms.limits
     if limits.required_tags or input_tokens > snapshot.window_tokens_min:
         exclusions = exclusions_of(snapshot.models, limits=limits, input_tokens=input_tokens)
+        if snapshot.unhealthy is not None:
+            leave_out(snapshot.unhealthy, exclusions)
     else:
         exclusions = snapshot.exclusions.copy()
     if terms.candidates is not None:
@@ -89,18 +92,31 @@ def _choose(
         prediction = Prediction(prediction.values.take(picked, axis=1))
     count = len(exclusions)
     eligible, value, pmf = np.empty(count, np.bool_), np.empty(count), np.empty(count)
+    source = _POLICY
     if not weigh(prediction, terms.objective, limits, exclusions, eligible, value):
-        raise no_eligible_model(snapshot, terms, exclusions)
+        for reasons in _LAST_RESORTS if snapshot.unhealthy is not None else ():
+            exclusions[np.isin(exclusions, reasons)] = Exclusion.ELIGIBLE
+            if weigh(prediction, terms.objective, limits, exclusions, eligible, value):
+                source = DecisionSource.UNHEALTHY
+                break
+        else:
+            raise no_eligible_model(snapshot, terms, exclusions)
     policy, belief = snapshot.policy, snapshot.belief
     learnt_count = 0 if belief is None else belief.learnt_count
-    policy.explorer(value, prediction.values[1], eligible, policy.exploration, learnt_count, pmf)
+    caps = snapshot.share_caps
+    if caps is not None and terms.candidates is not None:
+        caps = caps[terms.candidates]
+    explore(policy, value, prediction.values[1], eligible, learnt_count, caps, pmf)
     expected = np.empty((3, count), np.float32)
     index = settle(prediction.values, eligible, policy.floor, uniform, pmf, expected)
     if index < 0:
         return _fall_back(snapshot, terms, eligible, exclusions, expected)
-    return Choice(index, pmf, exclusions, expected, _POLICY)
+    return Choice(index, pmf, exclusions, expected, source)
 
 
+# Whom health leaves out is taken back in before a caller is refused, for what health tells is of the past: first those
+# of whom some calls succeed, then the others.
+_LAST_RESORTS = ((Exclusion.DEGRADED,), (Exclusion.DOWN, Exclusion.BACKING_OFF))
 # Looking up a member of an enumeration takes as long as a kernel's call.
 _POLICY = DecisionSource.POLICY
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from banditd.domain.arrays import Array16
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
-from banditd.domain.decision import Decision, DecisionSource, Resolution
+from banditd.domain.decision import Decision, Resolution
 from banditd.domain.ids import KEY_BYTES, issue_decision_id
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Outcome, OutcomeStatus, Ruling
@@ -100,6 +100,8 @@ class Engine:
         state = self.state.routers[self._router_id]
         if state.fit_is_due:
             self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
+        for alarm in list(state.changes.due(self._router_id)):
+            self.append(alarm)
         snapshot = self.snapshot.routers[self._router_id]
         context = Context(embedding, input_tokens)
         decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
@@ -117,7 +119,7 @@ class Engine:
             limits=terms.limits,
             policy=snapshot.policy.preset,
             policy_version=snapshot.version,
-            learnable=choice.source is DecisionSource.POLICY,
+            learnable=choice.source.learnable,
         )
         return self.append(decision), decision
 
