@@ -14,7 +14,7 @@ class DecisionSource(IntEnum):
 
     POLICY = 1
     FALLBACK = 2
-    UNHEALTHY = 10
+    UNHEALTHY = 3
 
     @property
     def learnable(self) -> bool:
@@ -33,9 +33,9 @@ class Exclusion(IntEnum):
     COST_LIMIT = 5
     LATENCY_LIMIT = 6
     QUALITY_FLOOR = 7
-    DEGRADED = 20
-    DOWN = 21
-    BACKING_OFF = 22
+    DEGRADED = 8
+    DOWN = 9
+    BACKING_OFF = 10
 
 
 class Resolution(IntEnum):

@@ -481,7 +481,7 @@ class Writer:
             group.batch.put_counters(_REQUESTS, {"after": after})
 
     def _take_snapshot(self, group: "Group") -> None:
-        if self._state.position == 0:
+        if self._state.position == 0 or not self._state.routers:
             return
         for router_id, state in self._state.routers.items():
             stored = StoredSnapshot(

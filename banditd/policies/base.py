@@ -82,7 +82,8 @@ class BeliefSnapshot(Protocol):
         ...
 
 
-# Errors of one-step predictions of quality, cost and latency, each over its predicted deviation; NaN where none was made.
+# Errors of one-step predictions of quality, cost and latency, each over its predicted deviation; NaN where none was
+# made.
 Residuals = tuple[float, float, float]
 
 
