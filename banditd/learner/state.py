@@ -197,8 +197,9 @@ class RouterState:
 def _all_parameters(header: Mapping[str, Any]) -> dict[str, float]:
     """Return the parameters that a state was learnt with; one that its version did not know had its default."""
     preset = PRESETS.get(header["preset"])
-    defaults = {} if preset is None else {name: parameter.default for name, parameter in preset.parameters.items()}
-    return defaults | header["parameters"]
+    known = {} if preset is None else {name: parameter.default for name, parameter in preset.parameters.items()}
+    known.update(header["parameters"])
+    return known
 
 
 def missing_fit(state: RouterState) -> FeatureFit | None:

@@ -79,8 +79,13 @@ def test_back_offs_double_up_to_the_cap_and_start_again_after_a_long_health():
 
 @pytest.mark.parametrize(
     "result, state, length_ms",
-    [(OK, Health.HEALTHY, 0), (REFUSED, Health.HEALTHY, 0)]
-    + [(SLOW, Health.DOWN, 20_000), (LIMIT, Health.BACKING_OFF, 10_000), (BAD, Health.DEGRADED, 20_000)],
+    [
+        (OK, Health.HEALTHY, 0),
+        (REFUSED, Health.HEALTHY, 0),
+        (SLOW, Health.DOWN, 20_000),
+        (LIMIT, Health.BACKING_OFF, 10_000),
+        (BAD, Health.DEGRADED, 20_000),
+    ],
 )
 def test_a_probe_closes_or_opens_again(result, state, length_ms):
     """One success is enough; a failure opens for twice as long, as deep as it is bad."""

@@ -67,6 +67,8 @@ def test_inspect_tells_what_is_there(data):
     assert (router["decisions"], router["observed"], router["embedding_dimension"]) == (10, 4, 4)
     assert router["models"]["m0"]["qualities"] == 4
     assert router["models"]["m1"]["cost_usd"] is None
+    of_change = {name: router["models"]["m0"][name] for name in ("health", "newcomer", "alarms")}
+    assert of_change == {"health": "healthy", "newcomer": False, "alarms": {"quality": 0, "cost": 0, "latency": 0}}
 
 
 def test_inspect_prints_a_table(data):

@@ -103,7 +103,7 @@ def test_a_rate_limit_backs_off_and_teaches_nothing(rig):
 
 
 def test_what_does_not_tell_of_health(rig, clock):
-    """Repetitions, a judgement long after, and second words on one call; a call that another served tells of that one."""
+    """Repetitions, a judgement long after, second words on one call; a call that another served tells of that one."""
     (made,) = rig.decide(1)
     for _ in range(6):
         rig.report(made, failure=AWAY)

@@ -134,7 +134,12 @@ def outcome_records(draw):
         price_mtok_usd=draw(optional(numbers)),
         latency_ms=outcome.latency_ms if draw(st.booleans()) else None,
     )
-    ruling = Ruling(draw(st.sampled_from(OutcomeStatus)), lesson, draw(optional(st.sampled_from(Resolution))), draw(st.just(-1) | slots))
+    ruling = Ruling(
+        draw(st.sampled_from(OutcomeStatus)),
+        lesson,
+        draw(optional(st.sampled_from(Resolution))),
+        draw(st.just(-1) | slots),
+    )
     return OutcomeRecord(draw(names), draw(st.just(0) | positions), outcome, ruling)
 
 

@@ -46,9 +46,9 @@ _NOISE_GUESS: Final = (0.25, 0.5, 0.5)
 # How many errors that guess counts for.
 _NOISE_GUESS_COUNT: Final = 10.0
 # Values that the evidence of a metric is worth at most after an alarm. What changes is most often the level, which
-# `Regression.open_up` frees by itself; how the metric goes with the context is seldom all wrong, and dear to learn anew.
-# Of 8, 30, 50 and 100, the first learns the shifted stream the quickest (regret 384, 433 with 100), but takes the longest
-# to leave a model whose level fell, for optimism returns to every context (share after 600 prompts 12 %, 6 % with 100).
+# `Regression.open_up` frees by itself; how the metric goes with the context is seldom all wrong, and dear to relearn.
+# Of 8, 30, 50 and 100, the first relearns the shifted stream the soonest (regret 384; 433 with 100), but takes longest
+# to leave a model whose level fell, for optimism returns to all contexts (share at 600 prompts 12 %; 6 % with 100).
 _KEPT_BY_ALARM: Final = 100.0
 # Logs of zeros would dominate everything; less than these is a zero that was rounded.
 _COST_USD_MIN: Final = 1e-9
