@@ -223,6 +223,24 @@ def test_alarms_survive_restarts_and_refits(open_rig, rig):
     same_everywhere(rig)
 
 
+def test_a_rebuild_does_alarms_and_siblings_again_in_their_places(rig):
+    """A change of the policy that the belief does not depend on gives the very bits that were learnt live."""
+    teach(rig, 60, 0.9)
+    rig.change(model_change(2, sibling_model_id="m0"))
+    teach(rig, 20, 0.5)
+    teach(rig, 20, 0.7, slot=1)
+    for made in rig.decide(5, slots=(0, 1, 2), slot=2):
+        rig.report(made, quality=0.75)
+    rig.change(model_change(3, sibling_model_id="m1"))
+    assert facts(rig, ChangeAlarm)
+    state = rig.state.routers["r"]
+    before = state.belief.digest()
+    rig.change(router_change(parameters={"alpha": 1.5}))
+    assert state.policy.exploration == 1.5
+    assert state.belief.digest() == before
+    same_everywhere(rig)
+
+
 def test_a_model_added_to_running_traffic_is_new_until_it_is_known(rig):
     """Fifteen qualities; a model of the beginning never is, for then all are new."""
     assert published(rig).newcomers == frozenset()
