@@ -58,7 +58,9 @@ def describe(data: Path, *, verify: bool) -> dict[str, Any]:
         if verify:
             folded = replay(LearnerState(), log, state.position)
             digests = {router_id: router.digest() for router_id, router in folded.routers.items()}
-            found["verified"] = digests == {router_id: router.digest() for router_id, router in state.routers.items()}
+            found["verified"] = folded.health == state.health and digests == {
+                router_id: router.digest() for router_id, router in state.routers.items()
+            }
     return found
 
 
@@ -72,6 +74,15 @@ def _router(router: Any, state: Any) -> dict[str, Any]:
             "decisions": router.decision_counts.get(model.slot, 0),
             "failures": router.failure_counts.get(model.slot, 0),
             "price": None if model.price is None else asdict(model.price),
+            "health": state.health_of(model.slot).state.name.lower(),
+            "newcomer": model.slot in router.changes.newcomers,
+            "alarms": dict(
+                zip(
+                    ("quality", "cost", "latency"),
+                    router.changes.alarm_counts.get(model.slot, (0, 0, 0)),
+                    strict=True,
+                )
+            ),
         }
         if router.belief is not None:
             summary = router.belief.summary(model)
@@ -112,8 +123,19 @@ def _print(found: dict[str, Any]) -> None:
         console.print("the folded log " + ("equals" if found["verified"] else "DIFFERS FROM") + " the recovered state")
     for router_id, router in found["routers"].items():
         table = Table(title=f"{router_id}: {router['policy']}, version {router['policy_version']}")
-        for column in ("model", "decisions", "qualities", "quality", "+-", "cost USD", "latency ms", "failures"):
-            table.add_column(column, justify="left" if column == "model" else "right")
+        for column in (
+            "model",
+            "decisions",
+            "qualities",
+            "quality",
+            "+-",
+            "cost USD",
+            "latency ms",
+            "failures",
+            "health",
+            "alarms",
+        ):
+            table.add_column(column, justify="left" if column in {"model", "health"} else "right")
         for model_id, row in router["models"].items():
             cost = row.get("cost_usd")
             table.add_row(
@@ -125,6 +147,8 @@ def _print(found: dict[str, Any]) -> None:
                 "-" if cost is None else f"{cost:.3g}",
                 f"{row['latency_ms']:.0f}" if "quality" in row else "-",
                 str(row["failures"]),
+                row["health"] + (", new" if row["newcomer"] else ""),
+                str(sum(row["alarms"].values())),
             )
         console.print(table)
         unpriced = [model_id for model_id, row in router["models"].items() if row["price"] is None]

@@ -53,6 +53,27 @@ class LearnerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Stored states that are kept."""
 
 
+class HealthConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a model is left out for failed calls, over all routers, and for how long."""
+
+    window_ms: Annotated[int, Meta(ge=1000, le=86_400_000)] = 300_000
+    """Age up to which results count, in milliseconds; of them, the newest 32 of each model."""
+    failures_min: Annotated[int, Meta(ge=1, le=32)] = 4
+    """Failures below which a model is healthy, however few calls there were."""
+    degraded_share: Annotated[float, Meta(gt=0, le=1)] = 0.3
+    """Share of failed calls (time-outs, unavailable, malformed output) from which a model is degraded."""
+    down_share: Annotated[float, Meta(gt=0, le=1)] = 0.6
+    """Share of calls that timed out or found the model unavailable from which it is down."""
+    rate_limits_min: Annotated[int, Meta(ge=1, le=32)] = 1
+    """Rate limits from which a model backs off."""
+    back_off_ms: Annotated[int, Meta(ge=100, le=86_400_000)] = 10_000
+    """First back-off of a degraded or down model, in milliseconds. Each one in a row is twice as long."""
+    rate_limit_back_off_ms: Annotated[int, Meta(ge=100, le=86_400_000)] = 5_000
+    """First back-off after a rate limit, in milliseconds. Each one in a row is twice as long."""
+    back_off_max_ms: Annotated[int, Meta(ge=100, le=86_400_000)] = 300_000
+    """Longest back-off, in milliseconds. A model that was healthy for as long starts from the first again."""
+
+
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Log lines on standard error."""
 
@@ -90,6 +111,8 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Guess of its mean quality. Absent means the router's."""
     latency_ms_guess: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
     """Guess of its mean latency in milliseconds."""
+    sibling_model: str = ""
+    """A model that it is like, listed before it: what was learnt of that is its first guess. Empty means none."""
 
 
 class RouterConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +163,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """The data directory."""
     learner: LearnerConfig = LearnerConfig()
     """The writer's thread."""
+    health: HealthConfig = HealthConfig()
+    """When a model is left out for failed calls."""
     log: LogConfig = LogConfig()
     """Log lines."""
     metrics: MetricsConfig = MetricsConfig()

@@ -16,6 +16,12 @@ class DecisionSource(IntEnum):
 
     POLICY = 1
     FALLBACK = 2
+    UNHEALTHY = 3
+
+    @property
+    def learnable(self) -> bool:
+        """Whether outcomes may teach the policy: it drew, with a known probability."""
+        return self is not DecisionSource.FALLBACK
 
 
 class Exclusion(IntEnum):
@@ -29,7 +35,10 @@ class Exclusion(IntEnum):
     COST_LIMIT = 5
     LATENCY_LIMIT = 6
     QUALITY_FLOOR = 7
-    BUDGET = 8
+    DEGRADED = 8
+    DOWN = 9
+    BACKING_OFF = 10
+    BUDGET = 11
 
 
 # The previous slot of a decision without a session, or of a session's first.

@@ -64,6 +64,7 @@ class ModelSpec:
         latency_ms_guess: Mean latency before anything is known; None means the default.
         create_time_ms: When it was created.
         update_time_ms: When it was last changed.
+        sibling_model_id: A model that it is like: what was learnt of that is its first guess. Empty for none.
     """
 
     slot: int
@@ -76,3 +77,4 @@ class ModelSpec:
     latency_ms_guess: float | None = None
     create_time_ms: int = 0
     update_time_ms: int = 0
+    sibling_model_id: str = ""

@@ -113,8 +113,10 @@ class Ruling:
         status: What became of it.
         lesson: What is learnt from it.
         resolution: How it resolved its decision; None if it did not.
+        health_slot: Number of the model whose health it tells of; -1 for none.
     """
 
     status: OutcomeStatus
     lesson: Lesson = NO_LESSON
     resolution: Resolution | None = None
+    health_slot: int = -1

@@ -6,8 +6,9 @@ import msgspec
 
 from banditd.domain.context import Context
 from banditd.domain.decision import Decision
+from banditd.domain.health import Health
 from banditd.domain.model import ModelSpec
-from banditd.domain.outcome import Lesson, Outcome, Ruling
+from banditd.domain.outcome import Lesson, Metric, Outcome, Ruling
 from banditd.domain.router import RouterSpec
 
 
@@ -98,7 +99,54 @@ class Restore:
     state: bytes
 
 
-Record = Decision | OutcomeRecord | Expiry | Example | ModelChange | RouterChange | FeatureFit | Restore
+@dataclass(frozen=True, slots=True)
+class HealthChange:
+    """The health of a model from now on, over all routers.
+
+    Attributes:
+        slot: The model's number.
+        state: Its health.
+        until_ms: When its back-off ends; 0 in a state without one.
+        trips: Back-offs in a row so far.
+    """
+
+    slot: int
+    state: Health
+    until_ms: int = 0
+    trips: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAlarm:
+    """A metric of a model is no longer what it was; its regression is opened to new evidence at this position.
+
+    Attributes:
+        router_id: The router whose detector it is.
+        slot: The model's number.
+        metric: Which one.
+        rising: Whether it rose; otherwise it fell.
+        statistic: What the detector had summed up, in standard deviations.
+    """
+
+    router_id: str
+    slot: int
+    metric: Metric
+    rising: bool
+    statistic: float
+
+
+Record = (
+    Decision
+    | OutcomeRecord
+    | Expiry
+    | Example
+    | ModelChange
+    | RouterChange
+    | FeatureFit
+    | Restore
+    | HealthChange
+    | ChangeAlarm
+)
 
 
 class LogEntry(msgspec.Struct, frozen=True, gc=False):

@@ -1,6 +1,10 @@
 """A stored copy of a router's learnt state."""
 
 from dataclasses import dataclass
+from typing import Final
+
+# In the place of a router's name, in the set of a position: the health of all models.
+HEALTH: Final = ""
 
 
 @dataclass(frozen=True, slots=True)

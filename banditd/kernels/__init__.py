@@ -25,6 +25,7 @@ __all__ = [
     "Mask",
     "Parameter",
     "add_charges",
+    "bound_shares",
     "draw",
     "fourier",
     "fourier_rows",

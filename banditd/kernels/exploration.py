@@ -150,6 +150,48 @@ def inverse_gap(
             out_pmf[k] = (1.0 - others) / ties
 
 
+@kernel(array(f64, "K"), array(boolean, "K"), array(f64, "K"), f64, array(f64, "K", inout=True))
+def bound_shares(
+    caps: Array64,  # (K,) largest share of each model, >= 0; 1 or more for no bound
+    eligible: Mask,  # (K,)
+    without: Array64,  # (K,) a pmf that is 0 where there is a bound
+    floor: float,  # share that `mix_floor` is going to spread evenly, in [0, 1]
+    inout_pmf: Array64,  # (K,) a pmf; changed
+) -> None:
+    """Mix in *without* until, after `mix_floor`, no model exceeds its bound, nor all bounded ones the largest of these.
+
+    With w the share of pmf, model k gets (1 - floor) w pmf[k] + floor / K; w is the largest in [0, 1] that satisfies
+    all. Where the floor alone exceeds a bound, w is 0. A mixture of two explorers' pmfs is drawn from as any other, so
+    its propensities are exact.
+    """
+    eligible_count = 0
+    bounded_count = 0
+    largest = 0.0
+    total = 0.0
+    for k in range(inout_pmf.shape[0]):
+        if eligible[k]:
+            eligible_count += 1
+            if caps[k] < 1.0:
+                bounded_count += 1
+                largest = max(largest, caps[k])
+                total += inout_pmf[k]
+    share = 1.0
+    left = 1.0 - floor
+    each = floor / eligible_count
+    for k in range(inout_pmf.shape[0]):
+        if eligible[k] and caps[k] < 1.0:
+            room = max(caps[k] - each, 0.0)
+            if left * inout_pmf[k] * share > room:
+                share = room / (left * inout_pmf[k])
+    room = max(largest - bounded_count * each, 0.0)
+    if left * total * share > room:
+        share = room / (left * total)
+    # As it is where nobody exceeds, to the bit; and a nan stays one.
+    if share < 1.0:
+        for k in range(inout_pmf.shape[0]):
+            inout_pmf[k] = share * inout_pmf[k] + (1.0 - share) * without[k]
+
+
 @kernel(array(f64, "K", inout=True), array(boolean, "K"), f64)
 def mix_floor(
     pmf: Array64,  # (K,) changed

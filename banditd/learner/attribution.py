@@ -5,7 +5,8 @@ import struct
 from dataclasses import replace
 from typing import Final
 
-from banditd.domain.decision import Decision, DecisionSource, Resolution
+from banditd.catalog.health import HealthSettings
+from banditd.domain.decision import Decision, Resolution
 from banditd.domain.ledger import NEW_ENTRY, LedgerEntry
 from banditd.domain.model import Price
 from banditd.domain.outcome import NO_LESSON, Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
@@ -108,7 +109,7 @@ def rule(
         return Ruling(OutcomeStatus.LATE), grown
     if outcome.served_slot not in (-1, decision.slot):
         return _censor(OutcomeStatus.OVERRIDDEN, grown)
-    if outcome.failure is not Failure.NONE or decision.choice.source is not DecisionSource.POLICY:
+    if outcome.failure is not Failure.NONE or not decision.choice.source.learnable:
         return _censor(OutcomeStatus.NOT_LEARNED, grown)
     lesson = _new_lesson(outcome, entry, price, decision.context.input_tokens)
     if not lesson.metrics:
@@ -119,6 +120,27 @@ def rule(
         grown = grown.resolved(resolution)
     grown = replace(grown, learnt=entry.learnt | lesson.metrics)
     return Ruling(OutcomeStatus.APPLIED, lesson, resolution), grown
+
+
+def health_slot(
+    outcome: Outcome, ruling: Ruling, decision: Decision, entry: LedgerEntry, age_ms: int, settings: HealthSettings
+) -> int:
+    """Return the number of the model whose health an outcome tells of; -1 for none.
+
+    A failure is the chosen model's, whoever stepped in. Each call counts once: by the first outcome of its decision.
+    What comes later than the window of health is a judgement of an answer, not news of the model.
+
+    Args:
+        outcome: What came; no duplicate.
+        ruling: What became of it.
+        decision: Its decision.
+        entry: What is remembered of that, this outcome included.
+        age_ms: How long ago it was made.
+        settings: The window.
+    """
+    if ruling.status is OutcomeStatus.LATE or len(entry.positions) != 1 or age_ms > settings.window_ms:
+        return -1
+    return decision.slot if outcome.failure is not Failure.NONE or outcome.served_slot < 0 else outcome.served_slot
 
 
 def _censor(status: OutcomeStatus, entry: LedgerEntry) -> tuple[Ruling, LedgerEntry]:

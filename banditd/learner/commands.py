@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from banditd.catalog.models import MODELS_MAX
 from banditd.domain.decision import Decision
 from banditd.domain.outcome import Outcome, Ruling
 from banditd.domain.records import Record
@@ -61,11 +62,18 @@ Command = LogDecisions | RecordOutcomes | ChangeSettings | Tend | TakeSnapshot
 
 # A change of a router is one record, and a new encoding may follow it.
 POSITIONS_PER_CHANGE = 2
-# Fits and expiries of one turn: at most one fit per router, and a few records per router and window length.
-POSITIONS_PER_TENDING = 512
+# Fits, expiries, alarms and changes of health of one turn: at most one fit per router, a few records per router and
+# window length, one change per model; alarms that do not fit wait for the next turn.
+POSITIONS_PER_TENDING = 1024
+ALARMS_PER_TENDING = 128
 
 OutcomeAnswer = Ruling | BanditdError
 Answer = list[OutcomeAnswer] | None | BanditdError
+
+
+def records_of(command: Command) -> int:
+    """Return how many decisions and outcomes there are in a command; of others, its positions."""
+    return len(command.outcomes) if isinstance(command, RecordOutcomes) else positions_of(command)
 
 
 def positions_of(command: Command) -> int:
@@ -73,7 +81,8 @@ def positions_of(command: Command) -> int:
     if isinstance(command, LogDecisions):
         return len(command.decisions)
     if isinstance(command, RecordOutcomes):
-        return len(command.outcomes)
+        # Behind the outcomes, the changes of health that they cause: at most one per model.
+        return len(command.outcomes) + min(len(command.outcomes), MODELS_MAX)
     if isinstance(command, ChangeSettings):
         return POSITIONS_PER_CHANGE
     return POSITIONS_PER_TENDING if isinstance(command, Tend) else 0

@@ -1,6 +1,7 @@
 """Start: the newest good snapshot plus the rest of the log is the state before the stop, bit for bit."""
 
 from banditd.domain.records import ModelChange, RouterChange
+from banditd.domain.snapshot import HEALTH
 from banditd.errors import BanditdError, DataLossError, Reason
 from banditd.learner.state import LearnerState, RouterState
 from banditd.policies.registry import resolve
@@ -57,6 +58,9 @@ def _load(log: Log, snapshots: Snapshots, position: int) -> LearnerState:
         if router_id not in stored:
             raise _incomplete(router_id, position)
         router.load(stored[router_id].state)
+    if HEALTH not in stored:
+        raise _incomplete(HEALTH, position)
+    state.load_health(stored[HEALTH].state)
     state.position = position
     return state
 

@@ -12,17 +12,21 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from banditd.catalog.health import note, turn
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array64
 from banditd.domain.budget import Budget
 from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Resolution
+from banditd.domain.health import GOOD_HEALTH, Health, ModelHealth
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson
 from banditd.domain.records import (
+    ChangeAlarm,
     Example,
     Expiry,
     FeatureFit,
+    HealthChange,
     LogEntry,
     ModelChange,
     OutcomeRecord,
@@ -34,10 +38,11 @@ from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode
 from banditd.features.fit import fit_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
+from banditd.learner.changes import Changes, Mark, do_again, fades
 from banditd.objective.pacer import Pacer, PacerView
-from banditd.policies.base import BeliefSnapshot
+from banditd.policies.base import BeliefSnapshot, ChangingBelief, Residuals
 from banditd.policies.beliefs.linear import LinearBelief
-from banditd.policies.registry import PolicyParameters, resolve
+from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
 from banditd.routing.sessions import Sessions
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot, offered_models
@@ -88,6 +93,7 @@ class RouterState:
         pacer: The accounts of its budget; None without one.
         forgotten: Ranges (from, to] of positions that a restored snapshot has taken back.
         sessions: The last model of each session; a restored snapshot leaves it as it is.
+        changes: What it remembers of change.
     """
 
     router: RouterSpec
@@ -108,6 +114,7 @@ class RouterState:
     pacer: Pacer | None = None
     forgotten: tuple[tuple[int, int], ...] = ()
     sessions: Sessions = field(default_factory=Sessions)
+    changes: Changes = field(default_factory=Changes)
 
     def __post_init__(self) -> None:
         if self.router.budget is not None and self.pacer is None:
@@ -117,6 +124,10 @@ class RouterState:
     def start_position(self) -> int:
         """Where the router was made. What was decided before, under its name, was another's."""
         return self.forgotten[0][1] if self.forgotten else 0
+
+    def has_forgotten(self, position: int) -> bool:
+        """Return whether a restored snapshot has taken back what stands at *position*."""
+        return any(low < position <= high for low, high in self.forgotten)
 
     @property
     def decision_count(self) -> int:
@@ -178,6 +189,7 @@ class RouterState:
             "forgotten": [list(span) for span in self.forgotten],
             "features": None if self.features is None else encode_spec(self.features).hex(),
             **({"sessions": self.sessions.to_bytes().hex()} if self.sessions else {}),
+            "changes": self.changes.header(),
         }
 
     def to_bytes(self) -> bytes:
@@ -194,7 +206,7 @@ class RouterState:
             FailedPreconditionError: `FEATURE_SPEC_MISMATCH`: it was learnt by another policy.
             DataLossError: The arrays do not fit.
         """
-        if header["preset"] != self.policy.preset or header["parameters"] != dict(self.policy.values):
+        if header["preset"] != self.policy.preset or _all_parameters(header) != dict(self.policy.values):
             raise FailedPreconditionError(
                 Reason.FEATURE_SPEC_MISMATCH,
                 f"snapshot: expected one learnt by {self.policy.preset} with the router's parameters, "
@@ -231,6 +243,8 @@ class RouterState:
         self.fit_position, self.next_fit = header["fit"]
         self.forgotten = tuple((span[0], span[1]) for span in header["forgotten"])
         self.sessions.load(bytes.fromhex(header.get("sessions", "")))
+        if "changes" in header:
+            self.changes = Changes.of_header(header["changes"])
 
 
 # What a pacer's arrays are called beside those of a belief.
@@ -254,6 +268,14 @@ def price_factor(old: ModelSpec | None, new: ModelSpec | None) -> float:
     return new.price.blended_mtok_usd / before if before > 0.0 else 1.0
 
 
+def _all_parameters(header: Mapping[str, Any]) -> dict[str, float]:
+    """Return the parameters that a state was learnt with; one that its version did not know had its default."""
+    preset = PRESETS.get(header["preset"])
+    known = {} if preset is None else {name: parameter.default for name, parameter in preset.parameters.items()}
+    known.update(header["parameters"])
+    return known
+
+
 def missing_fit(state: RouterState) -> FeatureFit | None:
     """Return the seeded start that a router needs before it can decide; None where it has an encoding already."""
     dimension = state.router.embedding_dimension
@@ -275,12 +297,15 @@ def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:
 
 
 class LearnerState:
-    """All routers' states and the catalogue. Mutable; the writer's thread only."""
+    """All routers' states, the catalogue and its health. Mutable; the writer's thread only."""
 
     def __init__(self) -> None:
         self.catalog = Catalog()
         self.routers: dict[str, RouterState] = {}
+        self.health: dict[int, ModelHealth] = {}
         self.position = 0
+        self._time_ms = 0
+        self._unhealthy: Mapping[int, Health] = MappingProxyType({})
         self._published: dict[str, RouterSnapshot] = {}
 
     def apply(self, entry: LogEntry, log: LogView) -> None:
@@ -292,6 +317,7 @@ class LearnerState:
         """
         assert entry.position > self.position
         record = entry.record
+        self._time_ms = entry.time_ms
         if isinstance(record, Decision):
             self._apply_decision(record, entry.time_ms)
         elif isinstance(record, OutcomeRecord):
@@ -306,6 +332,10 @@ class LearnerState:
             self._apply_router(entry.position, record, log)
         elif isinstance(record, FeatureFit):
             self._apply_fit(entry.position, record, log)
+        elif isinstance(record, HealthChange):
+            self._apply_health(entry.position, record)
+        elif isinstance(record, ChangeAlarm):
+            self._apply_alarm(entry.position, record)
         else:
             self._apply_restore(entry.position, record)
         self.position = entry.position
@@ -314,16 +344,22 @@ class LearnerState:
         """Return frozen copies of everything that a decision reads; what has not changed is shared with the last."""
         for router_id, state in self.routers.items():
             last = self._published.get(router_id)
-            if last is not None and state.settings_version <= last.version:
+            if (
+                last is not None
+                and state.settings_version <= last.version
+                and state.changes.newcomers.keys() == last.newcomers
+            ):
                 # Settings and models, and what is derived of them, are what they were.
                 belief = last.belief
                 if state.version != last.version and state.belief is not None:
-                    belief = state.belief.freeze(last.models)
+                    belief = state.changes.freeze(state.belief, last.models, state.policy.change)
                 if belief is not last.belief or state.pacer is not None:
                     self._published[router_id] = last.renewed(belief, state.version, state.pacer_view(belief))
                 continue
             models = offered_models(self.catalog, state.router)
-            belief = None if state.belief is None else state.belief.freeze(models)
+            belief = None
+            if state.belief is not None:
+                belief = state.changes.freeze(state.belief, models, state.policy.change)
             self._published[router_id] = RouterSnapshot(
                 router=state.router,
                 policy=state.policy,
@@ -333,10 +369,40 @@ class LearnerState:
                 version=state.version,
                 pacer=state.pacer_view(belief),
                 sessions=state.sessions,
+                health=self._unhealthy,
+                newcomers=frozenset(state.changes.newcomers),
             )
         for router_id in self._published.keys() - self.routers.keys():
             del self._published[router_id]
-        return ServingSnapshot(self.catalog, MappingProxyType(dict(self._published)), self.position)
+        return ServingSnapshot(self.catalog, MappingProxyType(dict(self._published)), self.position, self._unhealthy)
+
+    def health_of(self, slot: int) -> ModelHealth:
+        """Return a model's health."""
+        return self.health.get(slot, GOOD_HEALTH)
+
+    def health_bytes(self) -> bytes:
+        """Return the health of all models, as it is stored beside the routers' states."""
+        return encode_state({"health": [_health_values(slot, h) for slot, h in sorted(self.health.items())]}, {})
+
+    def load_health(self, raw: bytes) -> None:
+        """Take the health of all models from the bytes of `health_bytes`; raises DataLossError."""
+        self.health = dict(_health_of(values) for values in decode_state(raw)[0]["health"])
+        self._note_unhealthy()
+
+    def _note_unhealthy(self) -> None:
+        self._unhealthy = MappingProxyType(
+            {slot: health.state for slot, health in self.health.items() if health.state is not Health.HEALTHY}
+        )
+
+    def _touch(self, state: RouterState, position: int) -> None:
+        """Give a router a new version."""
+        state.version = position
+        state.changes.decisions, state.changes.time_ms = state.decision_count, self._time_ms
+
+    def _settle(self, state: RouterState, position: int) -> None:
+        """Give a router a new version of which more than the belief is new."""
+        self._touch(state, position)
+        state.settings_version = position
 
     def _apply_decision(self, decision: Decision, time_ms: int) -> None:
         state = self.routers.get(decision.router_id)
@@ -355,6 +421,11 @@ class LearnerState:
             state.censored += 1
 
     def _apply_outcome(self, position: int, record: OutcomeRecord, log: LogView) -> None:
+        slot = record.ruling.health_slot
+        if slot in self.catalog.by_slot:
+            self.health[slot] = note(
+                self.health_of(slot), record.decision_position, self._time_ms, record.outcome.failure
+            )
         state = self.routers.get(record.router_id)
         if state is None or record.decision_position <= state.start_position:
             return
@@ -371,8 +442,13 @@ class LearnerState:
             if state.pacer is not None and ruling.lesson.cost_usd is not None:
                 choice = decision.choice
                 state.pacer.correct(float(choice.expected[1, choice.index]), ruling.lesson.cost_usd)
-            self._learn(state, decision.context, decision.slot, ruling.lesson)
-            state.version = position
+            residuals = self._learn(
+                state, decision.context, decision.slot, ruling.lesson, state.decision_count, self._time_ms
+            )
+            if state.policy.change.change_detection:
+                state.changes.watch(decision.slot, residuals)
+            state.changes.count(decision.slot, ruling.lesson)
+            self._touch(state, position)
 
     def _apply_expiry(self, position: int, record: Expiry, log: LogView) -> None:
         state = self.routers.get(record.router_id)
@@ -380,35 +456,64 @@ class LearnerState:
             return
         state.expired += len(record.decision_positions)
         if record.quality is not None:
+            lesson = Lesson(quality=record.quality)
             for decision_position in record.decision_positions:
                 decision = log.decision(decision_position)
-                self._learn(state, decision.context, decision.slot, Lesson(quality=record.quality))
-            state.version = position
+                self._learn(state, decision.context, decision.slot, lesson, state.decision_count, self._time_ms)
+            self._touch(state, position)
 
     def _apply_example(self, position: int, record: Example) -> None:
         state = self.routers.get(record.router_id)
         if state is None:
             return
         state.example_count += 1
-        self._learn_example(state, record)
-        state.version = position
+        self._learn_example(state, record, state.decision_count, self._time_ms)
+        self._touch(state, position)
 
-    def _learn_example(self, state: RouterState, record: Example) -> None:
+    def _learn_example(self, state: RouterState, record: Example, decisions: int, time_ms: int) -> None:
         for slot, lesson in record.lessons:
-            self._learn(state, record.context, slot, lesson)
+            self._learn(state, record.context, slot, lesson, decisions, time_ms)
+            state.changes.count(slot, lesson)
 
-    def _learn(self, state: RouterState, context: Context, slot: int, lesson: Lesson) -> None:
+    def _learn(
+        self, state: RouterState, context: Context, slot: int, lesson: Lesson, decisions: int, time_ms: int
+    ) -> Residuals | None:
+        """Learn; return what the predictions missed by. *decisions* and *time_ms* tell how old evidence is."""
         model = self.catalog.by_slot.get(slot)
         if model is None or state.features is None or state.belief is None:
-            return  # the model was removed: what was seen of it stays in the log
+            return None  # the model was removed: what was seen of it stays in the log
         if context.embedding.shape[0] != state.features.input_dimension:
-            return  # logged before the router was made anew under its name, with another embedding
-        state.belief.learn(model, encode(state.features, context.embedding, context.input_tokens), lesson)
+            return None  # logged before the router was made anew under its name, with another embedding
+        if fades(state.policy.change):
+            kept = state.changes.see(model.slot, state.policy.change, decisions, time_ms)
+            if kept < 1.0 and isinstance(state.belief, ChangingBelief):
+                state.belief.fade(model, kept)
+        return state.belief.learn(model, encode(state.features, context.embedding, context.input_tokens), lesson)
+
+    def _apply_health(self, position: int, record: HealthChange) -> None:
+        if record.slot not in self.catalog.by_slot:
+            return
+        self.health[record.slot] = turn(record, position, self._time_ms)
+        self._note_unhealthy()
+        for state in self.routers.values():
+            if any(model.slot == record.slot for model in state.offered(self.catalog)):
+                self._settle(state, position)
+
+    def _apply_alarm(self, position: int, record: ChangeAlarm) -> None:
+        state = self.routers.get(record.router_id)
+        if state is None or record.slot not in self.catalog.by_slot:
+            return
+        mark = state.changes.sound(position, self._time_ms, record)
+        if state.belief is not None:
+            do_again(state.belief, mark, self.catalog.by_slot)
+        self._settle(state, position)
 
     def _apply_model(self, position: int, record: ModelChange) -> None:
         old = self.catalog.get(record.model_id)
         if record.model is None:
             self.catalog = self.catalog.without_model(record.model_id)
+            self.health.pop(record.slot, None)
+            self._note_unhealthy()
         else:
             self.catalog = self.catalog.with_model(record.model)
         for state in self.routers.values():
@@ -416,7 +521,23 @@ class LearnerState:
                 state.belief.change_model(old, record.model)
             if state.pacer is not None:
                 state.pacer.reprice(record.slot, price_factor(old, record.model))
-            state.version = state.settings_version = position
+            if record.model is None:
+                state.changes.drop(record.slot)
+            elif old is None:
+                self._welcome(state, position, record.model)
+            self._settle(state, position)
+
+    def _welcome(self, state: RouterState, position: int, model: ModelSpec) -> None:
+        """Start a model that is new to a router: like its sibling, and with a bounded share where others are known."""
+        if model.slot not in {offered.slot for offered in state.offered(self.catalog)}:
+            return
+        if state.observed >= state.policy.change.newcomer_outcomes:
+            state.changes.welcome(model.slot, state.policy.change)
+        sibling = self.catalog.get(model.sibling_model_id)
+        if sibling is not None and state.belief is not None:
+            do_again(
+                state.belief, state.changes.mark(Mark(position, model.slot, -1, sibling.slot)), self.catalog.by_slot
+            )
 
     def _apply_router(self, position: int, record: RouterChange, log: LogView) -> None:
         router = record.router
@@ -432,9 +553,13 @@ class LearnerState:
             )
             return
         relearns = state.policy != policy or state.router.quality_guess != router.quality_guess
+        before = state.offered(self.catalog)
         state.router, state.policy = router, policy
-        state.version = state.settings_version = position
+        self._settle(state, position)
         state.pacer = _pacer(state.pacer, router.budget)
+        for model in state.offered(self.catalog):
+            if model not in before and model.slot not in state.decision_counts:
+                self._welcome(state, position, model)
         if state.features is not None and state.features.kind is not policy.features:
             # A seeded start of the new kind follows as a record of its own, and a fit where enough prompts were seen.
             state.features, state.belief, state.next_fit = None, None, FIRST_FIT_PROMPTS
@@ -449,25 +574,38 @@ class LearnerState:
         state.fit_position = position if record.prompt_count else 0
         while record.prompt_count and state.next_fit <= state.prompt_count:
             state.next_fit *= FIT_GROWTH
-        state.version = state.settings_version = position
+        self._settle(state, position)
         self._rebuild(state, position, log)
 
     def _rebuild(self, state: RouterState, position: int, log: LogView) -> None:
         assert state.features is not None
         state.belief = LinearBelief(state.policy, state.features.row_width, state.router.quality_guess)
-        for entry in log.newest_outcomes(state.router.router_id, position, REBUILD_OUTCOMES_MAX):
-            if any(low < entry.position <= high for low, high in state.forgotten):
-                continue
-            record = entry.record
-            if isinstance(record, OutcomeRecord) and record.ruling.lesson.metrics:
-                decision = log.decision(record.decision_position)
-                self._learn(state, decision.context, decision.slot, record.ruling.lesson)
-            elif isinstance(record, Example):
-                self._learn_example(state, record)
-            elif isinstance(record, Expiry) and record.quality is not None:
-                for decision_position in record.decision_positions:
-                    decision = log.decision(decision_position)
-                    self._learn(state, decision.context, decision.slot, Lesson(quality=record.quality))
+        state.changes.seen.clear()
+        entries = [
+            entry
+            for entry in log.newest_outcomes(state.router.router_id, position, REBUILD_OUTCOMES_MAX)
+            if not state.has_forgotten(entry.position)
+        ]
+        marks = [mark for mark in state.changes.marks if not state.has_forgotten(mark.position)]
+        # How many decisions there had been at each is not in the log: as if the newest had an outcome each.
+        decisions = state.decision_count - len(entries)
+        for entry in entries:
+            decisions += 1
+            while marks and marks[0].position < entry.position:
+                do_again(state.belief, marks.pop(0), self.catalog.by_slot)
+            if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
+                decided = log.decision(entry.record.decision_position)
+                lesson = entry.record.ruling.lesson
+                self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms)
+            elif isinstance(entry.record, Example):
+                self._learn_example(state, entry.record, decisions, entry.time_ms)
+            elif isinstance(entry.record, Expiry) and entry.record.quality is not None:
+                lesson = Lesson(quality=entry.record.quality)
+                for decision_position in entry.record.decision_positions:
+                    decided = log.decision(decision_position)
+                    self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms)
+        for mark in marks:
+            do_again(state.belief, mark, self.catalog.by_slot)
 
     def _apply_restore(self, position: int, record: Restore) -> None:
         state = self.routers.get(record.router_id)
@@ -475,5 +613,22 @@ class LearnerState:
             return
         header, arrays = decode_state(record.state)
         state.load_belief(header, arrays)
-        state.version = state.settings_version = position
+        # What the detectors have summed up and when a model was last seen belongs to the belief; the rest is as it is.
+        then = Changes.of_header(header["changes"]) if "changes" in header else Changes()
+        state.changes.sums, state.changes.seen = then.sums, then.seen
+        for slot in (state.changes.sums.keys() | state.changes.seen.keys()) - self.catalog.by_slot.keys():
+            state.changes.sums.pop(slot, None)
+            state.changes.seen.pop(slot, None)
+        self._settle(state, position)
         state.forgotten = (*state.forgotten, (record.policy_version, position))
+
+
+def _health_values(slot: int, health: ModelHealth) -> list[Any]:
+    results = [[time_ms, int(failure)] for time_ms, failure in health.results]
+    return [slot, int(health.state), health.since_position, health.since_ms, health.until_ms, health.trips, results]
+
+
+def _health_of(values: list[Any]) -> tuple[int, ModelHealth]:
+    slot, state, since_position, since_ms, until_ms, trips, results = values
+    read = tuple((time_ms, Failure(failure)) for time_ms, failure in results)
+    return slot, ModelHealth(Health(state), since_position, since_ms, until_ms, trips, read)

@@ -1,24 +1,28 @@
 """The one thread that changes anything: takes commands, commits them in groups, then applies, then publishes."""
 
+import itertools
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
+from banditd.catalog.health import HealthSettings, judge, note, turn
 from banditd.domain.clock import Clock
 from banditd.domain.decision import Decision, Resolution
+from banditd.domain.health import ModelHealth
 from banditd.domain.ledger import NEW_ENTRY
-from banditd.domain.outcome import Outcome, OutcomeStatus, Ruling
-from banditd.domain.records import Expiry, LogEntry, OutcomeRecord, Record
-from banditd.domain.snapshot import StoredSnapshot
+from banditd.domain.outcome import Failure, Outcome, OutcomeStatus, Ruling
+from banditd.domain.records import ChangeAlarm, Expiry, HealthChange, LogEntry, OutcomeRecord, Record
+from banditd.domain.snapshot import HEALTH, StoredSnapshot
 from banditd.errors import BanditdError, Reason, ResourceExhaustedError, UnavailableError
-from banditd.learner.attribution import first_entry, rule
+from banditd.learner.attribution import first_entry, health_slot, rule
 from banditd.learner.books import Books, name_of
 from banditd.learner.commands import (
+    ALARMS_PER_TENDING,
     Answer,
     ChangeSettings,
     Command,
@@ -28,6 +32,7 @@ from banditd.learner.commands import (
     TakeSnapshot,
     Tend,
     positions_of,
+    records_of,
 )
 from banditd.learner.publish import SnapshotRef
 from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, due_fit
@@ -42,7 +47,9 @@ _EXPIRIES_PER_RECORD: Final = 1000
 _GROUP_RECORDS_MAX: Final = 4096
 # Decisions and outcomes that may wait. A command may hold a thousand, so that a limit on commands is none on memory.
 _QUEUE_RECORDS_MAX: Final = 65_536
+_NEWS_MAX: Final = 1024
 REQUEST_MEMORY_MS: Final = 24 * 3600 * 1000
+_NO_END: Final = 1 << 62
 # A window that no time fits in.
 _CLOSED: Final = -1
 _ORPHANED: Final = Ruling(OutcomeStatus.ORPHANED)
@@ -60,6 +67,7 @@ class WriterSettings:
         snapshot_entries: Log entries after which a snapshot is stored.
         snapshot_interval_ms: Time after which a snapshot is stored if anything changed.
         snapshots_kept: Sets of snapshots that are kept.
+        health: When a model is left out.
     """
 
     queue_commands_max: int
@@ -67,6 +75,7 @@ class WriterSettings:
     snapshot_entries: int
     snapshot_interval_ms: int
     snapshots_kept: int
+    health: HealthSettings = HealthSettings()
 
 
 class Job(msgspec.Struct, gc=False):
@@ -134,6 +143,8 @@ class Writer:
         self._oldest_ns = 0
         self.last_group_commands = 0
         self.failure: BaseException | None = None
+        # Changes of health and alarms that are on disk, for whoever tells of them; the oldest go where nobody does.
+        self.news: deque[LogEntry] = deque(maxlen=_NEWS_MAX)
         self.published = SnapshotRef(state.publish())
 
     def start(self) -> None:
@@ -169,7 +180,9 @@ class Writer:
         """Whether something is due now, rather than at the next turn of the clock."""
         if self._tends_submitted > self._tends_done or self._tending_refused:
             return False  # soon, or at the next turn of the clock: a full disk is not to be asked in a tight loop
-        return self._tending_again or any(router.fit_is_due for router in list(self._state.routers.values()))
+        return self._tending_again or any(
+            router.fit_is_due or router.changes.any_due for router in list(self._state.routers.values())
+        )
 
     def check_room(self) -> None:
         """Raise if a command would be refused.
@@ -199,7 +212,7 @@ class Writer:
         if isinstance(command, Tend):
             self._tends_submitted += 1
         else:
-            self._submitted_records += positions_of(command)
+            self._submitted_records += records_of(command)
         self._queue.append(Job(command, position, time_ms, waiter))
         if wake:
             self.wake()
@@ -240,17 +253,17 @@ class Writer:
         What changes settings sees the state after everything before it, and nothing sees a half-made change.
         """
         jobs = [self._queue.popleft()]
-        records = positions_of(jobs[0].command)
+        records = records_of(jobs[0].command)
         if _is_traffic(jobs[0]):
             while self._queue and len(jobs) < self._settings.group_commands_max and _is_traffic(self._queue[0]):
-                records += positions_of(self._queue[0].command)
+                records += records_of(self._queue[0].command)
                 if records > _GROUP_RECORDS_MAX:
                     break
                 jobs.append(self._queue.popleft())
         if isinstance(jobs[0].command, Tend):
             self._tends_done += 1
         else:
-            self._taken_records += sum(positions_of(job.command) for job in jobs)
+            self._taken_records += sum(records_of(job.command) for job in jobs)
         return jobs
 
     def _refuse(self, jobs: list[Job], error: BanditdError) -> None:
@@ -281,6 +294,8 @@ class Writer:
             raise
         for entry in group.entries:
             self._state.apply(entry, self._log)
+            if isinstance(entry.record, HealthChange | ChangeAlarm):
+                self.news.append(entry)
         if group.snapshot_position:
             self._snapshot_position, self._snapshot_time_ms = group.snapshot_position, group.now_ms
         if group.entries:
@@ -304,6 +319,10 @@ class Writer:
                 self._write_outcome(group, job.position + i, job.time_ms, position, outcome)
                 for i, (position, outcome) in enumerate(command.outcomes)
             ]
+            self._judge_health(
+                group, group.told, iter(range(job.position + len(command.outcomes), _NO_END)), job.time_ms
+            )
+            group.told.clear()
         elif isinstance(command, ChangeSettings):
             try:
                 records = command.decide(self._state)
@@ -353,9 +372,23 @@ class Writer:
             return error
         group.statuses[ruling.status] += 1
         if ruling.status is not OutcomeStatus.DUPLICATE:
+            slot = health_slot(outcome, ruling, decision, entry, time_ms - found.time_ms, self._settings.health)
+            if slot in self._state.catalog.by_slot:
+                ruling = replace(ruling, health_slot=slot)
+                group.note(self._state, decision_position, time_ms, ruling, outcome.failure)
             group.append(position, time_ms, OutcomeRecord(decision.router_id, decision_position, outcome, ruling))
             group.batch.put_ledger(decision_position, entry)
         return ruling
+
+    def _judge_health(self, group: "Group", slots: Iterable[int], positions: Iterator[int], time_ms: int) -> None:
+        """Log the changes of health that are due."""
+        for slot in sorted(slots):
+            health = group.health.get(slot) or self._state.health_of(slot)
+            change = judge(slot, health, self._settings.health, time_ms)
+            if change is not None:
+                position = next(positions)
+                group.append(position, time_ms, change)
+                group.health[slot] = turn(change, position, time_ms)
 
     def _tend(self, group: "Group", job: Job) -> None:
         self._tending_again = self._tending_refused = False
@@ -372,6 +405,10 @@ class Writer:
                     router.router.router_id, router.features.input_dimension, job.position, FIT_PROMPTS_MAX
                 )
                 group.append(next(positions), group.now_ms, due_fit(router, embeddings))
+        alarms = (alarm for name, router in self._state.routers.items() for alarm in router.changes.due(name))
+        for alarm in itertools.islice(alarms, ALARMS_PER_TENDING):
+            group.append(next(positions), group.now_ms, alarm)
+        self._judge_health(group, self._state.health, positions, group.now_ms)
         self._expire_windows(group, positions)
         self._forget_requests(group)
         self._log.tidy()
@@ -444,13 +481,17 @@ class Writer:
             group.batch.put_counters(_REQUESTS, {"after": after})
 
     def _take_snapshot(self, group: "Group") -> None:
-        if self._state.position == 0:
+        if self._state.position == 0 or not self._state.routers:
             return
         for router_id, state in self._state.routers.items():
             stored = StoredSnapshot(
                 router_id, self._state.position, state.version, state.policy.preset, group.now_ms, state.to_bytes()
             )
             group.batch.put_snapshot(stored, group.now_ms)
+        at = self._state.position
+        group.batch.put_snapshot(
+            StoredSnapshot(HEALTH, at, at, "", group.now_ms, self._state.health_bytes()), group.now_ms
+        )
         group.batch.keep_snapshots(self._settings.snapshots_kept)
         group.snapshot_position = self._state.position
 
@@ -468,6 +509,8 @@ class Group:
         entries: Its log entries, to be applied once they are durable.
         statuses: What became of its outcomes; None stands for a refusal.
         snapshot_position: Position of the snapshot that it holds; 0 for none.
+        health: Of the models that its outcomes tell of, as it will be.
+        told: Slots of the models of which the outcomes of the command at hand tell.
     """
 
     def __init__(self, batch: Batch, now_ms: int) -> None:
@@ -476,6 +519,15 @@ class Group:
         self.entries: list[LogEntry] = []
         self.statuses: Counter[OutcomeStatus | None] = Counter()
         self.snapshot_position = 0
+        self.health: dict[int, ModelHealth] = {}
+        self.told: set[int] = set()
+
+    def note(self, state: LearnerState, decision_position: int, time_ms: int, ruling: Ruling, failure: Failure) -> None:
+        """Take note of what an outcome tells of a model's health."""
+        slot = ruling.health_slot
+        health = self.health.get(slot) or state.health_of(slot)
+        self.health[slot] = note(health, decision_position, time_ms, failure)
+        self.told.add(slot)
 
     def append(self, position: int, time_ms: int, record: Record) -> None:
         """Append a record to the log."""

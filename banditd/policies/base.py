@@ -1,7 +1,8 @@
 """What a policy is made of. The types say who may change what."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -86,11 +87,16 @@ class BeliefSnapshot(Protocol):
         ...
 
 
+# Errors of one-step predictions of quality, cost and latency, each over its predicted deviation; NaN where none was
+# made.
+Residuals = tuple[float, float, float]
+
+
 class Belief(Protocol):
     """A belief that learns; the writer's thread only."""
 
-    def learn(self, model: ModelSpec, row: Array32, lesson: Lesson) -> None:
-        """Learn what was seen of one model in one encoded context."""
+    def learn(self, model: ModelSpec, row: Array32, lesson: Lesson) -> Residuals | None:
+        """Learn what was seen of one model in one encoded context; None from a belief that predicts no deviations."""
         ...
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
@@ -107,6 +113,27 @@ class Belief(Protocol):
 
     def to_arrays(self) -> dict[str, Array64]:
         """Return the whole state as named arrays."""
+        ...
+
+
+@runtime_checkable
+class ChangingBelief(Protocol):
+    """What a belief can do about change, beside learning; one that cannot is left alone."""
+
+    def widen(self, model: ModelSpec, metric: int) -> None:
+        """Take what was learnt of one metric (0 quality, 1 cost, 2 latency) for worth little: it has changed."""
+        ...
+
+    def fade(self, model: ModelSpec, share: float) -> None:
+        """Keep a *share* in (0, 1] of a model's evidence, and all of its prior."""
+        ...
+
+    def start_like(self, model: ModelSpec, sibling: ModelSpec) -> None:
+        """Guess of a model, of which nothing is seen, what is expected of *sibling*."""
+        ...
+
+    def freeze_faded(self, models: tuple[ModelSpec, ...], shares: Mapping[int, float]) -> BeliefSnapshot:
+        """Return `freeze` with the deviations that `fade` to these shares, by slot, would give."""
         ...
 
 

@@ -46,6 +46,19 @@ class Preset:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeParameters:
+    """How a policy follows change; each field is the parameter of its name."""
+
+    change_detection: bool
+    newcomer_share: float
+    newcomer_outcomes: int
+    probe_share: float
+    half_life_decisions: float
+    half_life_hours: float
+    stale_half_life_decisions: float
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyParameters:
     """A resolved policy: every parameter has a value.
 
@@ -58,6 +71,7 @@ class PolicyParameters:
         slope_penalty: Prior precision of each slope, in units of the noise precision.
         intercept_penalty: Prior precision of the intercept, in the same units.
         retention: Factor on old evidence of a model per new piece of it; 1 forgets nothing.
+        change: How it follows change.
         values: All parameters by name.
     """
 
@@ -69,6 +83,7 @@ class PolicyParameters:
     slope_penalty: float
     intercept_penalty: float
     retention: float
+    change: ChangeParameters
     values: Mapping[str, float]
 
 
@@ -76,6 +91,24 @@ _FLOOR = Parameter(0.005, 0.0, 1.0, "share of uniform exploration mixed in; 0 fo
 _SLOPE = Parameter(1.0, 1e-6, 1e6, "prior precision of a slope, in units of the noise precision")
 _INTERCEPT = Parameter(1.0, 1e-6, 1e6, "prior precision of the intercept, in units of the noise precision")
 _RETENTION = Parameter(1.0, 0.5, 1.0, "factor on a model's old evidence per new piece of it; 1 forgets nothing")
+_HALF_LIFE_MAX = 1e9
+# See `ChangeParameters`. The share of a newcomer is what finding out costs at most: at 0.2, fifteen outcomes take some
+# seventy-five decisions, and a model that is worth nothing has had fifteen of them.
+_CHANGE: Final[Mapping[str, Parameter]] = MappingProxyType(
+    {
+        "change_detection": Parameter(1.0, 0.0, 1.0, "1: a detected change opens the metric's regression; 0: never"),
+        "newcomer_share": Parameter(0.2, 0.0, 1.0, "largest share of all models that came later and are not yet known"),
+        "newcomer_outcomes": Parameter(15.0, 0.0, 1e6, "qualities after which a model is known"),
+        "probe_share": Parameter(0.05, 0.0, 1.0, "largest share of a model that is coming back after failures"),
+        "half_life_decisions": Parameter(
+            0.0, 0.0, _HALF_LIFE_MAX, "decisions of the router in which a model's evidence halves; 0: never"
+        ),
+        "half_life_hours": Parameter(0.0, 0.0, _HALF_LIFE_MAX, "hours in which a model's evidence halves; 0: never"),
+        "stale_half_life_decisions": Parameter(
+            0.0, 0.0, _HALF_LIFE_MAX, "as half_life_decisions, but only while nothing is seen of the model; 0: never"
+        ),
+    }
+)
 _ALPHA = Parameter(2.0, 0.0, 100.0, "standard deviations of optimism")
 
 
@@ -85,6 +118,7 @@ def _preset(features: FeatureKind, explorer: str, **own: Parameter) -> Preset:
         "slope_penalty": _SLOPE,
         "intercept_penalty": _INTERCEPT,
         "retention": _RETENTION,
+        **_CHANGE,
     }
     return Preset(features, explorer, MappingProxyType(shared | own))
 
@@ -171,5 +205,14 @@ def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
         slope_penalty=values["slope_penalty"],
         intercept_penalty=values["intercept_penalty"],
         retention=values["retention"],
+        change=ChangeParameters(
+            change_detection=values["change_detection"] >= 0.5,
+            newcomer_share=values["newcomer_share"],
+            newcomer_outcomes=int(values["newcomer_outcomes"]),
+            probe_share=values["probe_share"],
+            half_life_decisions=values["half_life_decisions"],
+            half_life_hours=values["half_life_hours"],
+            stale_half_life_decisions=values["stale_half_life_decisions"],
+        ),
         values=MappingProxyType(values),
     )

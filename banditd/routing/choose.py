@@ -22,7 +22,8 @@ from banditd.kernels.pacing import mix_floor_within, mix_into
 from banditd.objective.weigh import weigh
 from banditd.policies.base import Prediction
 from banditd.policies.explorers import greedy
-from banditd.routing.snapshot import RouterSnapshot
+from banditd.routing.shares import explore
+from banditd.routing.snapshot import RouterSnapshot, leave_out
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -105,6 +106,8 @@ def _choose(
         prediction = snapshot.charges.added(prediction, input_tokens, previous_slot)
     if limits.required_tags or input_tokens > snapshot.window_tokens_min:
         exclusions = exclusions_of(snapshot.models, limits=limits, input_tokens=input_tokens)
+        if snapshot.unhealthy is not None:
+            leave_out(snapshot.unhealthy, exclusions)
     else:
         exclusions = snapshot.exclusions.copy()
     if terms.candidates is not None:
@@ -114,8 +117,8 @@ def _choose(
     values, count = prediction.values, len(exclusions)
     if terms.left_usd < math.inf:
         exclusions[(exclusions == _ELIGIBLE) & (values[2] > terms.left_usd)] = _BUDGET
-    pacing = snapshot.pacing if terms.pacing is None else terms.pacing
-    explorer = snapshot.policy.explorer
+    policy, pacing = snapshot.policy, snapshot.pacing if terms.pacing is None else terms.pacing
+    explorer = policy.explorer
     if limits.minimises_cost:
         # Nothing to explore but by the floor, for the deviations are qualities'; and nothing cheaper to pace to.
         explorer, pacing = greedy, FREE
@@ -123,15 +126,24 @@ def _choose(
     eligible, utility, pmf = np.empty(count, np.bool_), np.empty(count), np.empty(count)
     deviation = None if limits.latency_percentile is None else _latency_deviation(snapshot, terms)
     weighing = (prediction, terms.objective, limits)
+    source = _POLICY
     if not weigh(*weighing, pacing.low, is_budgeted, exclusions, eligible, utility, deviation):
-        raise no_eligible_model(snapshot, terms, exclusions)
-    policy, belief = snapshot.policy, snapshot.belief
-    learnt_count = 0 if belief is None else belief.learnt_count
-    explorer(utility, values[1], eligible, policy.exploration, learnt_count, pmf)
+        for reasons in _LAST_RESORTS if snapshot.unhealthy is not None else ():
+            exclusions[np.isin(exclusions, reasons)] = Exclusion.ELIGIBLE
+            if weigh(*weighing, pacing.low, is_budgeted, exclusions, eligible, utility, deviation):
+                source = DecisionSource.UNHEALTHY
+                break
+        else:
+            raise no_eligible_model(snapshot, terms, exclusions)
+    learnt_count = 0 if snapshot.belief is None else snapshot.belief.learnt_count
+    caps = snapshot.share_caps
+    if caps is not None and terms.candidates is not None:
+        caps = caps[terms.candidates]
+    explore(explorer, policy, utility, values[1], eligible, learnt_count, caps, pmf)
     if pacing.share_high > 0.0:
         dear = np.empty(count)
         weigh(*weighing, pacing.high, is_budgeted, exclusions, eligible, utility, deviation)
-        explorer(utility, values[1], eligible, policy.exploration, learnt_count, dear)
+        explore(explorer, policy, utility, values[1], eligible, learnt_count, caps, dear)
         mix_into(pmf, dear, pacing.share_high)
     floor = policy.floor
     if is_budgeted or terms.objective.usd_weight > 0.0 or limits.minimises_cost:
@@ -141,7 +153,7 @@ def _choose(
     index = settle(values, eligible, floor, uniform, pmf, expected)
     if index < 0:
         return _fall_back(snapshot, terms, eligible, exclusions, expected)
-    return Choice(index, pmf, exclusions, expected, _POLICY, pacing)
+    return Choice(index, pmf, exclusions, expected, source, pacing)
 
 
 def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64:
@@ -150,6 +162,9 @@ def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64:
     return deviation if terms.candidates is None else deviation[terms.candidates]
 
 
+# Whom health leaves out is taken back in before a caller is refused, for what health tells is of the past: first those
+# of whom some calls succeed, then the others.
+_LAST_RESORTS = ((Exclusion.DEGRADED,), (Exclusion.DOWN, Exclusion.BACKING_OFF))
 # Looking up a member of an enumeration takes as long as a kernel's call.
 _POLICY = DecisionSource.POLICY
 _ELIGIBLE, _BUDGET = int(Exclusion.ELIGIBLE), int(Exclusion.BUDGET)

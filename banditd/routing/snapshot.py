@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
 from banditd.catalog.eligibility import exclusions_of
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import Codes, Slots, frozen
+from banditd.domain.arrays import Array64, Codes, Slots, frozen
 from banditd.domain.budget import FREE, Pacing
-from banditd.domain.decision import NO_LIMITS
+from banditd.domain.decision import NO_LIMITS, Exclusion
+from banditd.domain.health import Health
 from banditd.domain.model import ModelSpec
 from banditd.domain.router import RouterSpec
 from banditd.features.spec import FeatureSpec
@@ -34,8 +36,12 @@ class RouterSnapshot:
         version: Log position of the last change to any of this but the pacer.
         pacer: Its budget as it stands; None without one.
         sessions: The last model of each session. Not frozen: it goes on with the log, see there.
+        health: Of the models that are not healthy, by slot; models of other routers may be among them.
+        newcomers: Slots of the models that are not yet known.
         slots: Shape (K,), uint16, numbers of `models`.
         exclusions: Shape (K,), uint8: who is excluded whatever the request says.
+        unhealthy: Shape (K,), uint8: who is left out for its health; None where nobody is.
+        share_caps: Shape (K,), float64: largest share of each model, 1 for no bound; None where nobody has one.
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
         fallback_index: Index of the configured fallback model; -1 for none.
         charges: What calls cost beside tokens; None where nothing.
@@ -49,8 +55,12 @@ class RouterSnapshot:
     version: int
     pacer: PacerView | None = None
     sessions: Sessions = field(default_factory=Sessions, compare=False, repr=False)
+    health: Mapping[int, Health] = field(default_factory=lambda: MappingProxyType({}))
+    newcomers: frozenset[int] = frozenset()
     slots: Slots = field(init=False)
     exclusions: Codes = field(init=False)
+    unhealthy: Codes | None = field(init=False)
+    share_caps: Array64 | None = field(init=False)
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
@@ -70,17 +80,51 @@ class RouterSnapshot:
     def __post_init__(self) -> None:
         windows = [model.context_window_tokens for model in self.models if model.context_window_tokens > 0]
         index_of = {model.model_id: k for k, model in enumerate(self.models)}
+        exclusions = exclusions_of(self.models, limits=NO_LIMITS, input_tokens=-1)
+        unhealthy = self._unhealthy()
+        if unhealthy is not None:
+            leave_out(unhealthy, exclusions)
         slots: Slots = frozen(np.array([model.slot for model in self.models], np.uint16))
         derived = {
             "slots": slots,
             "charges": charges_of(self.models, slots, self.router.switch_usd),
-            "exclusions": frozen(exclusions_of(self.models, limits=NO_LIMITS, input_tokens=-1)),
+            "exclusions": frozen(exclusions),
+            "unhealthy": unhealthy,
+            "share_caps": self._share_caps(),
             "window_tokens_min": min(windows, default=np.inf),
             "index_of": MappingProxyType(index_of),
             "fallback_index": index_of.get(self.router.fallback_model_id, -1),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+
+    def _unhealthy(self) -> Codes | None:
+        codes = np.array(
+            [_LEFT_OUT.get(self.health.get(model.slot, Health.HEALTHY), 0) for model in self.models], np.uint8
+        )
+        return frozen(codes) if codes.any() else None
+
+    def _share_caps(self) -> Array64 | None:
+        change = self.policy.change
+        caps = np.ones(len(self.models))
+        for k, model in enumerate(self.models):
+            if model.slot in self.newcomers:
+                caps[k] = change.newcomer_share
+            if self.health.get(model.slot) is Health.PROBING:
+                caps[k] = min(caps[k], change.probe_share)
+        return frozen(caps) if (caps < 1.0).any() else None
+
+
+_LEFT_OUT: Final = {
+    Health.DEGRADED: Exclusion.DEGRADED,
+    Health.DOWN: Exclusion.DOWN,
+    Health.BACKING_OFF: Exclusion.BACKING_OFF,
+}
+
+
+def leave_out(unhealthy: Codes, inout_codes: Codes) -> None:
+    """Write the reasons of health where there is no other reason."""
+    np.copyto(inout_codes, unhealthy, where=inout_codes == Exclusion.ELIGIBLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +135,13 @@ class ServingSnapshot:
         catalog: The models.
         routers: By name.
         position: Log position up to which this has learnt.
+        health: Of the models that are not healthy, by slot.
     """
 
     catalog: Catalog
     routers: Mapping[str, RouterSnapshot]
     position: int
+    health: Mapping[int, Health] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def offered_models(catalog: Catalog, router: RouterSpec) -> tuple[ModelSpec, ...]:

@@ -10,15 +10,18 @@ from types import MappingProxyType
 from typing import Final
 
 import grpc.aio
+import msgspec
 import prometheus_client
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from banditd.catalog.health import HealthSettings
 from banditd.config.schema import Config, RouterConfig
 from banditd.domain.budget import Budget, BudgetWindow
 from banditd.domain.clock import SystemClock
 from banditd.domain.decision import Objective
+from banditd.domain.health import Health as ModelState
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.router import DEFAULT_ROUTER, PolicySpec, RouterSpec
 from banditd.errors import AlreadyExistsError, BanditdError, Reason, StartupError
@@ -34,6 +37,7 @@ from banditd.server.catalog_servicer import CatalogServicer
 from banditd.server.handlers import Gate, generic_handlers
 from banditd.server.health import Health
 from banditd.server.names import SERVICES
+from banditd.server.news import News
 from banditd.server.router_admin_servicer import RouterAdminServicer
 from banditd.server.routing_servicer import RoutingServicer
 from banditd.store.env import Env
@@ -108,13 +112,16 @@ class App:
                     learner.snapshot_entries,
                     learner.snapshot_interval_ms,
                     learner.snapshots_kept,
+                    HealthSettings(**msgspec.structs.asdict(config.health)),
                 ),
                 on_group,
             )
+            news = News()
             bridge = Bridge(writer, log, snapshots, books, clock, env.secret, env.next_epoch())
 
             def after_group(jobs: list[Job]) -> None:
                 deliver(jobs)
+                news.tell(writer.news, writer.published.current.catalog)
                 if writer.failure is not None:
                     _log.error("store.failed", message=str(writer.failure))
                     self.stop()
@@ -125,13 +132,13 @@ class App:
             writer.start()
             try:
                 await _seed(bridge, config)
-                return await self._serve(bridge, start, on_ready)
+                return await self._serve(bridge, news, start, on_ready)
             finally:
                 await asyncio.to_thread(writer.stop)
         finally:
             env.close()
 
-    async def _serve(self, bridge: Bridge, start: float, on_ready: Callable[[int], None] | None) -> int:
+    async def _serve(self, bridge: Bridge, news: News, start: float, on_ready: Callable[[int], None] | None) -> int:
         config = self._config
         gate, health = Gate(config.server.in_flight_max), Health()
         methods: dict[str, MethodMetrics] = {}
@@ -159,7 +166,7 @@ class App:
         except RuntimeError as error:
             raise StartupError(Reason.LISTEN, f"cannot listen on {config.server.listen}: {error}") from error
         await server.start()
-        metrics = _start_metrics(config.metrics.listen, methods, bridge)
+        metrics = _start_metrics(config.metrics.listen, methods, bridge, news)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
@@ -198,7 +205,9 @@ async def _tend(bridge: Bridge) -> None:
             bridge.writer.submit(Tend(), bridge.clock.now_ms())
 
 
-def _start_metrics(listen: str, methods: dict[str, MethodMetrics], bridge: Bridge) -> Callable[[], None] | None:
+def _start_metrics(
+    listen: str, methods: dict[str, MethodMetrics], bridge: Bridge, news: News
+) -> Callable[[], None] | None:
     """Serve metrics; returns what ends it."""
     if not listen:
         return None
@@ -223,6 +232,8 @@ def _start_metrics(listen: str, methods: dict[str, MethodMetrics], bridge: Bridg
                 ),
             },
             bridge.books.all,
+            lambda: _health_names(bridge),
+            lambda: news.counts,
         )
     )
     try:
@@ -236,6 +247,13 @@ def _start_metrics(listen: str, methods: dict[str, MethodMetrics], bridge: Bridg
         server.server_close()
 
     return end
+
+
+def _health_names(bridge: Bridge) -> dict[str, str]:
+    """Return the name of each model's health."""
+    snapshot = bridge.snapshot
+    healthy = ModelState.HEALTHY
+    return {model.model_id: snapshot.health.get(model.slot, healthy).name.lower() for model in snapshot.catalog}
 
 
 async def _seed(bridge: Bridge, config: Config) -> None:
@@ -253,6 +271,7 @@ async def _seed(bridge: Bridge, config: Config) -> None:
             tags=tuple(model.tags),
             quality_guess=model.quality_guess,
             latency_ms_guess=model.latency_ms_guess,
+            sibling_model_id=model.sibling_model,
         )
         try:
             await bridge.change(settings.create_model(spec, now_ms))

@@ -21,6 +21,7 @@ _FIELDS: Final = {
     "state": "enabled",
     "quality_guess": "quality_guess",
     "latency_ms_guess": "latency_ms_guess",
+    "sibling_model_id": "sibling_model_id",
 }
 
 
@@ -85,6 +86,8 @@ def _checked(message: model_pb2.Model) -> ModelSpec:
         quality = checks.check_range(message.quality_guess, "model.quality_guess", 0.0, 1.0)
     if message.HasField("latency_ms_guess"):
         latency = checks.check_range(message.latency_ms_guess, "model.latency_ms_guess", 1e-3, checks.LATENCY_MS_MAX)
+    if message.sibling_model_id:
+        checks.check_name(message.sibling_model_id, "model.sibling_model_id", checks.MODEL_ID, Reason.BAD_NAME)
     return ModelSpec(
         slot=0,
         model_id=message.model_id,
@@ -94,6 +97,7 @@ def _checked(message: model_pb2.Model) -> ModelSpec:
         enabled=message.state != model_pb2.MODEL_STATE_DISABLED,
         quality_guess=quality,
         latency_ms_guess=latency,
+        sibling_model_id=message.sibling_model_id,
     )
 
 

@@ -1,7 +1,7 @@
 """Domain values to public messages."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from banditd.catalog.models import Catalog
 from banditd.domain.budget import Budget
 from banditd.domain.decision import NO_SLOT, Decision, Resolution
+from banditd.domain.health import GOOD_HEALTH, ModelHealth
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Outcome
 from banditd.domain.router import RouterSpec
@@ -192,6 +193,7 @@ def model_message(model: ModelSpec) -> model_pb2.Model:
         latency_ms_guess=model.latency_ms_guess,
         create_time=timestamp(model.create_time_ms),
         update_time=timestamp(model.update_time_ms),
+        sibling_model_id=model.sibling_model_id,
     )
 
 
@@ -240,7 +242,9 @@ def _budget_status(view: PacerView | None) -> policy_pb2.BudgetStatus | None:
     )
 
 
-def policy_status(state: RouterState, catalog: Catalog, books: dict[str, int]) -> policy_pb2.PolicyStatus:
+def policy_status(
+    state: RouterState, catalog: Catalog, books: dict[str, int], health: Mapping[int, ModelHealth]
+) -> policy_pb2.PolicyStatus:
     """Return what a router has learnt. The writer's thread only: it reads the state itself."""
     resolved = (state.observed, state.expired, state.censored)
     return policy_pb2.PolicyStatus(
@@ -251,7 +255,7 @@ def policy_status(state: RouterState, catalog: Catalog, books: dict[str, int]) -
         feature_fingerprint="" if state.features is None else state.features.fingerprint,
         embedding_dimension=state.router.embedding_dimension,
         feature_fit_position=state.fit_position,
-        models=[_model_belief(state, model) for model in state.offered(catalog)],
+        models=[_model_belief(state, model, health.get(model.slot, GOOD_HEALTH)) for model in state.offered(catalog)],
         outcomes=policy_pb2.OutcomeBooks(**{f"{name}_count": count for name, count in books.items()}),
         decisions=policy_pb2.DecisionBooks(
             decision_count=state.decision_count,
@@ -264,12 +268,21 @@ def policy_status(state: RouterState, catalog: Catalog, books: dict[str, int]) -
     )
 
 
-def _model_belief(state: RouterState, model: ModelSpec) -> policy_pb2.ModelBelief:
+def _model_belief(state: RouterState, model: ModelSpec, health: ModelHealth) -> policy_pb2.ModelBelief:
+    changes = state.changes
+    alarms = changes.alarm_counts.get(model.slot, (0, 0, 0))
     message = policy_pb2.ModelBelief(
         model_id=model.model_id,
         decision_count=state.decision_counts.get(model.slot, 0),
         failure_count=state.failure_counts.get(model.slot, 0),
         unpriced=model.price is None,
+        health=wire(health.state),
+        health_until_time=timestamp(health.until_ms) if health.until_ms else None,
+        newcomer=model.slot in changes.newcomers,
+        quality_alarm_count=alarms[0],
+        cost_alarm_count=alarms[1],
+        latency_alarm_count=alarms[2],
+        last_alarm_time=timestamp(changes.alarm_times[model.slot]) if model.slot in changes.alarm_times else None,
     )
     support = state.support.get(model.slot)
     if support is not None:

@@ -110,7 +110,7 @@ class RouterAdminServicer:
 
         def look(state: LearnerState) -> tuple[Record, ...]:
             router = settings.find_router(state, router_id)
-            found.append(convert.policy_status(router, state.catalog, self._bridge.books.all()))
+            found.append(convert.policy_status(router, state.catalog, self._bridge.books.all(), state.health))
             return ()
 
         await self._bridge.change(ChangeSettings(look))

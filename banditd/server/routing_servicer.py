@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
-from banditd.domain.decision import Choice, Decision, DecisionSource
+from banditd.domain.decision import Choice, Decision
 from banditd.domain.ids import parse_decision_id
 from banditd.domain.outcome import Outcome
 from banditd.domain.records import OutcomeRecord
@@ -407,7 +407,7 @@ def _decision(
         limits=terms.limits,
         policy=snapshot.policy.preset,
         policy_version=snapshot.version,
-        learnable=choice.source is DecisionSource.POLICY,
+        learnable=choice.source.learnable,
         batch_row=row,
         batch_row_count=rows,
         previous_slot=previous_slot,

@@ -54,6 +54,7 @@ def create_model(wanted: ModelSpec, now_ms: int) -> ChangeSettings:
             raise AlreadyExistsError(
                 Reason.MODEL_EXISTS, f"model.model_id: expected a new name, got {wanted.model_id!r} with other content"
             )
+        _check_sibling(state, wanted)
         if len(state.catalog) >= MODELS_MAX:
             raise ResourceExhaustedError(Reason.TOO_MANY_MODELS, f"model: expected at most {MODELS_MAX}, got one more")
         slot = len(state.catalog.names)
@@ -72,10 +73,20 @@ def update_model(wanted: ModelSpec, fields: tuple[str, ...], now_ms: int) -> Cha
 
     def decide(state: LearnerState) -> tuple[Record, ...]:
         there = find_model(state, wanted.model_id)
+        if "sibling_model_id" in fields:
+            _check_sibling(state, wanted)
         model = replace(there, **{name: getattr(wanted, name) for name in fields}, update_time_ms=now_ms)
         return (ModelChange(model.model_id, model.slot, model),)
 
     return ChangeSettings(decide)
+
+
+def _check_sibling(state: LearnerState, model: ModelSpec) -> None:
+    sibling = model.sibling_model_id
+    if sibling and (sibling == model.model_id or state.catalog.get(sibling) is None):
+        raise InvalidArgumentError(
+            Reason.UNKNOWN_MODEL, "model.sibling_model_id", "another model of the catalogue", repr(sibling)
+        )
 
 
 def delete_model(model_id: str) -> ChangeSettings:

@@ -29,13 +29,16 @@ from banditd.domain.decision import (
     Objective,
     Resolution,
 )
+from banditd.domain.health import Health
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.domain.records import (
+    ChangeAlarm,
     Example,
     Expiry,
     FeatureFit,
+    HealthChange,
     LogEntry,
     ModelChange,
     OutcomeRecord,
@@ -238,6 +241,7 @@ def _encode_outcome(record: OutcomeRecord) -> tuple[int, bytes]:
         learnt_price_mtok_usd=ruling.lesson.price_mtok_usd,
         learnt_fee_usd=ruling.lesson.fee_usd,
         resolution=0 if ruling.resolution is None else ruling.resolution,
+        health_slot=None if ruling.health_slot < 0 else ruling.health_slot,
     ).SerializeToString()
 
 
@@ -263,7 +267,12 @@ def _decode_outcome(raw: bytes) -> OutcomeRecord:
         latency_ms=outcome.latency_ms if m.learnt_metrics & Metric.LATENCY else None,
         fee_usd=m.learnt_fee_usd,
     )
-    ruling = Ruling(OutcomeStatus(m.status), lesson, Resolution(m.resolution) if m.resolution else None)
+    ruling = Ruling(
+        OutcomeStatus(m.status),
+        lesson,
+        Resolution(m.resolution) if m.resolution else None,
+        m.health_slot if m.HasField("health_slot") else -1,
+    )
     return OutcomeRecord(m.router_id, m.decision_position, outcome, ruling)
 
 
@@ -329,6 +338,7 @@ def _encode_model(record: ModelChange) -> tuple[int, bytes]:
                 latency_ms_guess=model.latency_ms_guess,
                 create_time_ms=model.create_time_ms,
                 update_time_ms=model.update_time_ms,
+                sibling_model_id=model.sibling_model_id,
             )
         )
     return int(pb.RECORD_KIND_MODEL_CHANGE), message.SerializeToString()
@@ -356,6 +366,7 @@ def _decode_model(raw: bytes) -> ModelChange:
             latency_ms_guess=m.latency_ms_guess if m.HasField("latency_ms_guess") else None,
             create_time_ms=m.create_time_ms,
             update_time_ms=m.update_time_ms,
+            sibling_model_id=m.sibling_model_id,
         ),
     )
 
@@ -436,6 +447,32 @@ def _decode_restore(raw: bytes) -> Restore:
     return Restore(m.router_id, m.policy_version, m.state)
 
 
+def _encode_health(record: HealthChange) -> tuple[int, bytes]:
+    message = pb.HealthChange(slot=record.slot, state=record.state, until_ms=record.until_ms, trip_count=record.trips)
+    return int(pb.RECORD_KIND_HEALTH_CHANGE), message.SerializeToString()
+
+
+def _decode_health(raw: bytes) -> HealthChange:
+    m = pb.HealthChange.FromString(raw)
+    return HealthChange(m.slot, Health(m.state), m.until_ms, m.trip_count)
+
+
+def _encode_alarm(record: ChangeAlarm) -> tuple[int, bytes]:
+    message = pb.ChangeAlarm(
+        router_id=record.router_id,
+        slot=record.slot,
+        metric=record.metric,
+        rising=record.rising,
+        statistic=record.statistic,
+    )
+    return int(pb.RECORD_KIND_CHANGE_ALARM), message.SerializeToString()
+
+
+def _decode_alarm(raw: bytes) -> ChangeAlarm:
+    m = pb.ChangeAlarm.FromString(raw)
+    return ChangeAlarm(m.router_id, m.slot, Metric(m.metric), m.rising, m.statistic)
+
+
 _ENCODERS: Final[dict[type, Callable[..., tuple[int, bytes]]]] = {
     Decision: _encode_decision,
     OutcomeRecord: _encode_outcome,
@@ -445,6 +482,8 @@ _ENCODERS: Final[dict[type, Callable[..., tuple[int, bytes]]]] = {
     RouterChange: _encode_router,
     FeatureFit: _encode_fit,
     Restore: _encode_restore,
+    HealthChange: _encode_health,
+    ChangeAlarm: _encode_alarm,
 }
 _DECODERS: Final[dict[int, Callable[[bytes], Record]]] = {
     DECISION: _decode_decision,
@@ -455,6 +494,8 @@ _DECODERS: Final[dict[int, Callable[[bytes], Record]]] = {
     int(pb.RECORD_KIND_ROUTER_CHANGE): _decode_router,
     int(pb.RECORD_KIND_FEATURE_FIT): _decode_fit,
     int(pb.RECORD_KIND_RESTORE): _decode_restore,
+    int(pb.RECORD_KIND_HEALTH_CHANGE): _decode_health,
+    int(pb.RECORD_KIND_CHANGE_ALARM): _decode_alarm,
 }
 
 

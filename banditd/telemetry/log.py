@@ -42,6 +42,10 @@ ALLOWED_KEYS = frozenset(
         "cache",
         "kept",
         "address",
+        "metric",
+        "direction",
+        "statistic",
+        "health",
     ]
 )
 

@@ -11,6 +11,9 @@ from prometheus_client.registry import Collector
 _BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
+_HEALTHS: Final = ("healthy", "degraded", "down", "probing", "backing_off")
+
+
 class MethodMetrics:
     """Calls of one method. The event loop's thread only."""
 
@@ -35,6 +38,8 @@ class ServerCollector(Collector):
         methods: Calls by method.
         gauges: Name, meaning and reader of each value that is read when scraped.
         books: Reader of the books of outcomes.
+        health: Reader of each model's health, by name.
+        alarms: Reader of the change detectors' alarms by router, model and metric.
     """
 
     def __init__(
@@ -42,10 +47,14 @@ class ServerCollector(Collector):
         methods: Mapping[str, MethodMetrics],
         gauges: Mapping[str, tuple[str, Callable[[], float]]],
         books: Callable[[], Mapping[str, int]],
+        health: Callable[[], Mapping[str, str]] = dict,
+        alarms: Callable[[], Mapping[tuple[str, str, str], int]] = dict,
     ) -> None:
         self._methods = methods
         self._gauges = gauges
         self._books = books
+        self._health = health
+        self._alarms = alarms
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics as they are now."""
@@ -67,5 +76,16 @@ class ServerCollector(Collector):
             if status != "waiting":
                 outcomes.add_metric((status,), count)
         yield outcomes
+        health = GaugeMetricFamily("banditd_model_health", "1 for the state a model is in.", labels=("model", "health"))
+        for model, now in self._health().items():
+            for state in _HEALTHS:
+                health.add_metric((model, state), float(state == now))
+        yield health
+        alarms = CounterMetricFamily(
+            "banditd_change_alarms", "Alarms of the change detectors.", labels=("router", "model", "metric")
+        )
+        for labels, count in dict(self._alarms()).items():
+            alarms.add_metric(labels, count)
+        yield alarms
         for name, (meaning, read) in self._gauges.items():
             yield GaugeMetricFamily(name, meaning, read())

@@ -69,6 +69,8 @@ def test_inspect_tells_what_is_there(data):
     assert router["models"]["m1"]["cost_usd"] is None
     assert router["models"]["m0"]["price"]["input_mtok_usd"] == 0.5
     assert router["models"]["m1"]["price"] is None
+    of_change = {name: router["models"]["m0"][name] for name in ("health", "newcomer", "alarms")}
+    assert of_change == {"health": "healthy", "newcomer": False, "alarms": {"quality": 0, "cost": 0, "latency": 0}}
 
 
 def test_inspect_prints_a_table(data):

@@ -70,6 +70,7 @@ SPECIAL = {
     "u": lambda rng, s: _utilities(rng, s["K"]),
     "spread": lambda rng, s: np.abs(_utilities(rng, s["K"])),
     "sd": lambda rng, s: np.exp(rng.normal(size=s["K"]) * rng.choice([0, 1, 3])) * (rng.random(s["K"]) > 0.2),
+    "caps": lambda rng, s: rng.choice([1.0, 1.0, 0.2, 0.05, 0.0], s["K"]),
     "alpha": lambda rng, _: rng.random(),
     "temperature": lambda rng, _: 10.0 ** rng.uniform(-2, 2),
     "gamma": lambda rng, s: rng.uniform(0.5, 1.0) if "N" in s else 10.0 ** rng.uniform(-2, 4),
@@ -106,6 +107,8 @@ def _arguments(kernel, seed):
             drawn["mask_of_pmf"] = eligible
         if name == "eligible" and "mask_of_pmf" in drawn:
             value = drawn["mask_of_pmf"]
+        if name == "without":
+            value = _pmf(rng, drawn["eligible"])
         if name == "inout_pmf":
             value = _pmf(rng, drawn["eligible"])
         if value is None:

@@ -299,6 +299,7 @@ class Machine(RuleBasedStateMachine):
         assert folded.position == rig.state.position == rig.log.last_position
         assert digests_of(folded) == rig.digests() == digests_of(recover(rig.log, rig.snapshots))
         assert folded.catalog == rig.state.catalog
+        assert folded.health == rig.state.health == recover(rig.log, rig.snapshots).health
         in_memory = replay(LearnerState(), rig.log)
         assert digests_of(in_memory) == rig.digests()
         counts = rig.books.all()

@@ -4,6 +4,7 @@ import importlib
 import re
 
 import pytest
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 PUBLIC = (
@@ -120,7 +121,11 @@ def test_an_enum_starts_unspecified_and_its_values_carry_its_name(name):
     assert enum.values[0].number == 0
     assert enum.values[0].name == f"{prefix}_UNSPECIFIED"
     assert all(value.name.startswith(f"{prefix}_") for value in enum.values)
-    assert [value.number for value in enum.values] == list(range(len(enum.values)))
+    described = descriptor_pb2.EnumDescriptorProto()
+    enum.CopyToProto(described)
+    reserved = [n for span in described.reserved_range for n in range(span.start, span.end + 1)]
+    numbers = sorted([*(value.number for value in enum.values), *reserved])
+    assert numbers == list(range(len(numbers)))
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS))

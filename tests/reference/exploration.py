@@ -37,6 +37,16 @@ def inverse_gap(u, eligible, gamma, out_pmf):
     _scatter(eligible, np.mean(choices, axis=0), out_pmf)
 
 
+def bound_shares(caps, eligible, without, floor, inout_pmf):
+    """The largest share that holds every bound, one after the other."""
+    bounded = eligible & (caps < 1)
+    each = floor / eligible.sum()
+    wants = [(inout_pmf[k], max(caps[k] - each, 0.0)) for k in np.flatnonzero(bounded)]
+    wants.append((inout_pmf[bounded].sum(), max(caps[bounded].max(initial=0.0) - bounded.sum() * each, 0.0)))
+    share = min([1.0] + [room / ((1 - floor) * mass) for mass, room in wants if (1 - floor) * mass > 0])
+    inout_pmf[:] = share * inout_pmf + (1 - share) * without
+
+
 def mix_floor(pmf, eligible, floor):
     """A mixture with the uniform distribution over the eligible ones."""
     pmf[:] = (1 - floor) * pmf * eligible + floor * eligible / eligible.sum()

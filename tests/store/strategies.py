@@ -13,10 +13,20 @@ from hypothesis.extra import numpy as npst
 
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
+from banditd.domain.health import Health
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
-from banditd.domain.records import Expiry, FeatureFit, ModelChange, OutcomeRecord, Restore, RouterChange
+from banditd.domain.records import (
+    ChangeAlarm,
+    Expiry,
+    FeatureFit,
+    HealthChange,
+    ModelChange,
+    OutcomeRecord,
+    Restore,
+    RouterChange,
+)
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 
@@ -73,7 +83,7 @@ def decisions(draw):
     choice = Choice(
         index=draw(st.integers(0, count - 1)),
         pmf=draw(npst.arrays(np.float64, count, elements=shares)),
-        exclusions=draw(npst.arrays(np.uint8, count, elements=st.integers(0, 7)) | st.just(np.zeros(count, np.uint8))),
+        exclusions=draw(npst.arrays(np.uint8, count, elements=st.integers(0, 10)) | st.just(np.zeros(count, np.uint8))),
         expected=draw(npst.arrays(np.float32, (3, count))),
         source=draw(st.sampled_from(DecisionSource)),
     )
@@ -132,7 +142,12 @@ def outcome_records(draw):
         latency_ms=outcome.latency_ms if draw(st.booleans()) else None,
         fee_usd=draw(numbers),
     )
-    ruling = Ruling(draw(st.sampled_from(OutcomeStatus)), lesson, draw(optional(st.sampled_from(Resolution))))
+    ruling = Ruling(
+        draw(st.sampled_from(OutcomeStatus)),
+        lesson,
+        draw(optional(st.sampled_from(Resolution))),
+        draw(st.just(-1) | slots),
+    )
     return OutcomeRecord(draw(names), draw(st.just(0) | positions), outcome, ruling)
 
 
@@ -156,6 +171,7 @@ def model_changes(draw):
         latency_ms_guess=draw(optional(numbers)),
         create_time_ms=draw(times),
         update_time_ms=draw(times),
+        sibling_model_id=draw(names),
     )
     return ModelChange(name, slot, model)
 
@@ -186,7 +202,19 @@ def router_changes(draw):
 
 fits = st.builds(FeatureFit, names, st.binary(max_size=200), counts)
 restores = st.builds(Restore, names, positions, st.binary(max_size=200))
-records = decisions() | outcome_records() | expiries | model_changes() | router_changes() | fits | restores
+health_changes = st.builds(HealthChange, slots, st.sampled_from(Health), times, st.integers(0, 100))
+alarms = st.builds(ChangeAlarm, names, slots, st.sampled_from(Metric), st.booleans(), numbers)
+records = (
+    decisions()
+    | outcome_records()
+    | expiries
+    | model_changes()
+    | router_changes()
+    | fits
+    | restores
+    | health_changes
+    | alarms
+)
 
 
 @st.composite

@@ -80,7 +80,7 @@ class RouteBatch:
             policy_version=self.policy_version,
             source=source,
             # The rule by which the server fills RouteResponse.learnable; the batch does not carry it.
-            learnable=source is DecisionSource.POLICY,
+            learnable=source in {DecisionSource.POLICY, DecisionSource.UNHEALTHY},
             create_time=self.create_time,
         )
 

@@ -139,6 +139,8 @@ class Engine:
         state = self.router
         if state.fit_is_due:
             self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
+        for alarm in list(state.changes.due(self._router_id)):
+            self.append(alarm)
         return self.router_snapshot
 
     def append(self, record: Record, time_ms: int = 0) -> int:
@@ -168,7 +170,7 @@ class Engine:
             limits=terms.limits,
             policy=snapshot.policy.preset,
             policy_version=snapshot.version,
-            learnable=choice.source is DecisionSource.POLICY,
+            learnable=choice.source.learnable,
         )
         return self.append(decision), decision
 

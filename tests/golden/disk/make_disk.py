@@ -11,10 +11,21 @@ import numpy as np
 from banditd.domain.budget import Budget, BudgetWindow, Pacing
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
+from banditd.domain.health import Health
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
-from banditd.domain.records import Example, Expiry, FeatureFit, ModelChange, OutcomeRecord, Restore, RouterChange
+from banditd.domain.records import (
+    ChangeAlarm,
+    Example,
+    Expiry,
+    FeatureFit,
+    HealthChange,
+    ModelChange,
+    OutcomeRecord,
+    Restore,
+    RouterChange,
+)
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.store import codec
@@ -188,6 +199,19 @@ RECORDS = {
     ),
     "feature_fit": (52, _TIME_MS, FeatureFit("support", b"\x00\x01spec\xff", 1024)),
     "restore": (53, _TIME_MS, Restore("support", 40, b"\x00\x01state\xff")),
+    "outcome_of_an_outage": (
+        54,
+        _TIME_MS,
+        OutcomeRecord(
+            "default",
+            42,
+            Outcome(_ID, failure=Failure.UNAVAILABLE),
+            Ruling(OutcomeStatus.NOT_LEARNED, resolution=Resolution.CENSORED, health_slot=0),
+        ),
+    ),
+    "model_with_sibling": (55, _TIME_MS, ModelChange("n", 4, ModelSpec(4, "n", sibling_model_id="vendor/model-1"))),
+    "health_change": (56, _TIME_MS, HealthChange(3, Health.BACKING_OFF, _TIME_MS + 20_000, 3)),
+    "change_alarm": (57, _TIME_MS, ChangeAlarm("support", 3, Metric.LATENCY, True, 10.25)),
 }
 
 LEDGER_KEY = position_key(42)

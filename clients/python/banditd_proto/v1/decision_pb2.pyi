@@ -16,6 +16,7 @@ class DecisionSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DECISION_SOURCE_UNSPECIFIED: _ClassVar[DecisionSource]
     DECISION_SOURCE_POLICY: _ClassVar[DecisionSource]
     DECISION_SOURCE_FALLBACK: _ClassVar[DecisionSource]
+    DECISION_SOURCE_UNHEALTHY: _ClassVar[DecisionSource]
 
 class ExclusionReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -27,6 +28,9 @@ class ExclusionReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXCLUSION_REASON_COST_LIMIT: _ClassVar[ExclusionReason]
     EXCLUSION_REASON_LATENCY_LIMIT: _ClassVar[ExclusionReason]
     EXCLUSION_REASON_QUALITY_FLOOR: _ClassVar[ExclusionReason]
+    EXCLUSION_REASON_DEGRADED: _ClassVar[ExclusionReason]
+    EXCLUSION_REASON_DOWN: _ClassVar[ExclusionReason]
+    EXCLUSION_REASON_BACKING_OFF: _ClassVar[ExclusionReason]
     EXCLUSION_REASON_BUDGET: _ClassVar[ExclusionReason]
 
 class Resolution(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -39,6 +43,7 @@ class Resolution(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 DECISION_SOURCE_UNSPECIFIED: DecisionSource
 DECISION_SOURCE_POLICY: DecisionSource
 DECISION_SOURCE_FALLBACK: DecisionSource
+DECISION_SOURCE_UNHEALTHY: DecisionSource
 EXCLUSION_REASON_UNSPECIFIED: ExclusionReason
 EXCLUSION_REASON_DISABLED: ExclusionReason
 EXCLUSION_REASON_TAG_MISSING: ExclusionReason
@@ -47,6 +52,9 @@ EXCLUSION_REASON_PRICE_UNKNOWN: ExclusionReason
 EXCLUSION_REASON_COST_LIMIT: ExclusionReason
 EXCLUSION_REASON_LATENCY_LIMIT: ExclusionReason
 EXCLUSION_REASON_QUALITY_FLOOR: ExclusionReason
+EXCLUSION_REASON_DEGRADED: ExclusionReason
+EXCLUSION_REASON_DOWN: ExclusionReason
+EXCLUSION_REASON_BACKING_OFF: ExclusionReason
 EXCLUSION_REASON_BUDGET: ExclusionReason
 RESOLUTION_UNSPECIFIED: Resolution
 RESOLUTION_WAITING: Resolution

@@ -25,17 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61nditd/v1/model.proto\x12\nbanditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x01\n\x05Price\x12\x16\n\x0einput_mtok_usd\x18\x01 \x01(\x01\x12\x17\n\x0foutput_mtok_usd\x18\x02 \x01(\x01\x12\"\n\x15\x63\x61\x63hed_input_mtok_usd\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0brequest_usd\x18\x04 \x01(\x01\x42\x18\n\x16_cached_input_mtok_usd\"\xd8\x02\n\x05Model\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12 \n\x05price\x18\x02 \x01(\x0b\x32\x11.banditd.v1.Price\x12\"\n\x1a\x63ontext_window_token_count\x18\x03 \x01(\x03\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12%\n\x05state\x18\x05 \x01(\x0e\x32\x16.banditd.v1.ModelState\x12\x1a\n\rquality_guess\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10latency_ms_guess\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x10\n\x0e_quality_guessB\x13\n\x11_latency_ms_guess*\\\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_ENABLED\x10\x01\x12\x18\n\x14MODEL_STATE_DISABLED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61nditd/v1/model.proto\x12\nbanditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x01\n\x05Price\x12\x16\n\x0einput_mtok_usd\x18\x01 \x01(\x01\x12\x17\n\x0foutput_mtok_usd\x18\x02 \x01(\x01\x12\"\n\x15\x63\x61\x63hed_input_mtok_usd\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0brequest_usd\x18\x04 \x01(\x01\x42\x18\n\x16_cached_input_mtok_usd\"\xf2\x02\n\x05Model\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12 \n\x05price\x18\x02 \x01(\x0b\x32\x11.banditd.v1.Price\x12\"\n\x1a\x63ontext_window_token_count\x18\x03 \x01(\x03\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12%\n\x05state\x18\x05 \x01(\x0e\x32\x16.banditd.v1.ModelState\x12\x1a\n\rquality_guess\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10latency_ms_guess\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10sibling_model_id\x18\x14 \x01(\tB\x10\n\x0e_quality_guessB\x13\n\x11_latency_ms_guess*\\\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_ENABLED\x10\x01\x12\x18\n\x14MODEL_STATE_DISABLED\x10\x02*\xaf\x01\n\x0bModelHealth\x12\x1c\n\x18MODEL_HEALTH_UNSPECIFIED\x10\x00\x12\x18\n\x14MODEL_HEALTH_HEALTHY\x10\x01\x12\x19\n\x15MODEL_HEALTH_DEGRADED\x10\x02\x12\x15\n\x11MODEL_HEALTH_DOWN\x10\x03\x12\x18\n\x14MODEL_HEALTH_PROBING\x10\x04\x12\x1c\n\x18MODEL_HEALTH_BACKING_OFF\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'banditd.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=560
-  _globals['_MODELSTATE']._serialized_end=652
+  _globals['_MODELSTATE']._serialized_start=586
+  _globals['_MODELSTATE']._serialized_end=678
+  _globals['_MODELHEALTH']._serialized_start=681
+  _globals['_MODELHEALTH']._serialized_end=856
   _globals['_PRICE']._serialized_start=72
   _globals['_PRICE']._serialized_end=211
   _globals['_MODEL']._serialized_start=214
-  _globals['_MODEL']._serialized_end=558
+  _globals['_MODEL']._serialized_end=584
 # @@protoc_insertion_point(module_scope)

@@ -18,6 +18,8 @@ class RecordKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECORD_KIND_FEATURE_FIT: _ClassVar[RecordKind]
     RECORD_KIND_RESTORE: _ClassVar[RecordKind]
     RECORD_KIND_EXAMPLE: _ClassVar[RecordKind]
+    RECORD_KIND_HEALTH_CHANGE: _ClassVar[RecordKind]
+    RECORD_KIND_CHANGE_ALARM: _ClassVar[RecordKind]
 RECORD_KIND_UNSPECIFIED: RecordKind
 RECORD_KIND_DECISION: RecordKind
 RECORD_KIND_OUTCOME: RecordKind
@@ -27,6 +29,8 @@ RECORD_KIND_ROUTER_CHANGE: RecordKind
 RECORD_KIND_FEATURE_FIT: RecordKind
 RECORD_KIND_RESTORE: RecordKind
 RECORD_KIND_EXAMPLE: RecordKind
+RECORD_KIND_HEALTH_CHANGE: RecordKind
+RECORD_KIND_CHANGE_ALARM: RecordKind
 
 class Decision(_message.Message):
     __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "previous_slot", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high")
@@ -103,7 +107,7 @@ class Limits(_message.Message):
     def __init__(self, cost_usd_max: _Optional[float] = ..., latency_ms_max: _Optional[float] = ..., latency_percentile: _Optional[float] = ..., quality_min: _Optional[float] = ..., required_tags: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("decision_position", "decision_id", "outcome_id", "quality", "cost_usd", "input_token_count", "cached_input_token_count", "output_token_count", "latency_ms", "failure", "served_slot", "observe_time_ms", "status", "learnt_metrics", "learnt_cost_usd", "learnt_price_mtok_usd", "learnt_fee_usd", "resolution", "router_id")
+    __slots__ = ("decision_position", "decision_id", "outcome_id", "quality", "cost_usd", "input_token_count", "cached_input_token_count", "output_token_count", "latency_ms", "failure", "served_slot", "observe_time_ms", "status", "learnt_metrics", "learnt_cost_usd", "learnt_price_mtok_usd", "learnt_fee_usd", "resolution", "router_id", "health_slot")
     DECISION_POSITION_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_ID_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +127,7 @@ class Outcome(_message.Message):
     LEARNT_FEE_USD_FIELD_NUMBER: _ClassVar[int]
     RESOLUTION_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_SLOT_FIELD_NUMBER: _ClassVar[int]
     decision_position: int
     decision_id: bytes
     outcome_id: str
@@ -142,7 +147,8 @@ class Outcome(_message.Message):
     learnt_fee_usd: float
     resolution: int
     router_id: str
-    def __init__(self, decision_position: _Optional[int] = ..., decision_id: _Optional[bytes] = ..., outcome_id: _Optional[str] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., input_token_count: _Optional[int] = ..., cached_input_token_count: _Optional[int] = ..., output_token_count: _Optional[int] = ..., latency_ms: _Optional[float] = ..., failure: _Optional[int] = ..., served_slot: _Optional[int] = ..., observe_time_ms: _Optional[int] = ..., status: _Optional[int] = ..., learnt_metrics: _Optional[int] = ..., learnt_cost_usd: _Optional[float] = ..., learnt_price_mtok_usd: _Optional[float] = ..., learnt_fee_usd: _Optional[float] = ..., resolution: _Optional[int] = ..., router_id: _Optional[str] = ...) -> None: ...
+    health_slot: int
+    def __init__(self, decision_position: _Optional[int] = ..., decision_id: _Optional[bytes] = ..., outcome_id: _Optional[str] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., input_token_count: _Optional[int] = ..., cached_input_token_count: _Optional[int] = ..., output_token_count: _Optional[int] = ..., latency_ms: _Optional[float] = ..., failure: _Optional[int] = ..., served_slot: _Optional[int] = ..., observe_time_ms: _Optional[int] = ..., status: _Optional[int] = ..., learnt_metrics: _Optional[int] = ..., learnt_cost_usd: _Optional[float] = ..., learnt_price_mtok_usd: _Optional[float] = ..., learnt_fee_usd: _Optional[float] = ..., resolution: _Optional[int] = ..., router_id: _Optional[str] = ..., health_slot: _Optional[int] = ...) -> None: ...
 
 class Expiry(_message.Message):
     __slots__ = ("router_id", "decision_positions", "quality")
@@ -155,7 +161,7 @@ class Expiry(_message.Message):
     def __init__(self, router_id: _Optional[str] = ..., decision_positions: _Optional[_Iterable[int]] = ..., quality: _Optional[float] = ...) -> None: ...
 
 class ModelChange(_message.Message):
-    __slots__ = ("slot", "model_id", "deleted", "input_mtok_usd", "output_mtok_usd", "cached_input_mtok_usd", "request_usd", "context_window_token_count", "tags", "state", "quality_guess", "latency_ms_guess", "create_time_ms", "update_time_ms")
+    __slots__ = ("slot", "model_id", "deleted", "input_mtok_usd", "output_mtok_usd", "cached_input_mtok_usd", "request_usd", "context_window_token_count", "tags", "state", "quality_guess", "latency_ms_guess", "create_time_ms", "update_time_ms", "sibling_model_id")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
@@ -170,6 +176,7 @@ class ModelChange(_message.Message):
     LATENCY_MS_GUESS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_MS_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    SIBLING_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     slot: int
     model_id: str
     deleted: bool
@@ -184,7 +191,8 @@ class ModelChange(_message.Message):
     latency_ms_guess: float
     create_time_ms: int
     update_time_ms: int
-    def __init__(self, slot: _Optional[int] = ..., model_id: _Optional[str] = ..., deleted: bool = ..., input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ..., cached_input_mtok_usd: _Optional[float] = ..., request_usd: _Optional[float] = ..., context_window_token_count: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., state: _Optional[int] = ..., quality_guess: _Optional[float] = ..., latency_ms_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ...) -> None: ...
+    sibling_model_id: str
+    def __init__(self, slot: _Optional[int] = ..., model_id: _Optional[str] = ..., deleted: bool = ..., input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ..., cached_input_mtok_usd: _Optional[float] = ..., request_usd: _Optional[float] = ..., context_window_token_count: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., state: _Optional[int] = ..., quality_guess: _Optional[float] = ..., latency_ms_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., sibling_model_id: _Optional[str] = ...) -> None: ...
 
 class RouterChange(_message.Message):
     __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms", "budget_usd", "budget_window", "budget_is_hard", "exploration_share")
@@ -284,6 +292,32 @@ class Restore(_message.Message):
     policy_version: int
     state: bytes
     def __init__(self, router_id: _Optional[str] = ..., policy_version: _Optional[int] = ..., state: _Optional[bytes] = ...) -> None: ...
+
+class HealthChange(_message.Message):
+    __slots__ = ("slot", "state", "until_ms", "trip_count")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    TRIP_COUNT_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    state: int
+    until_ms: int
+    trip_count: int
+    def __init__(self, slot: _Optional[int] = ..., state: _Optional[int] = ..., until_ms: _Optional[int] = ..., trip_count: _Optional[int] = ...) -> None: ...
+
+class ChangeAlarm(_message.Message):
+    __slots__ = ("router_id", "slot", "metric", "rising", "statistic")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    RISING_FIELD_NUMBER: _ClassVar[int]
+    STATISTIC_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    slot: int
+    metric: int
+    rising: bool
+    statistic: float
+    def __init__(self, router_id: _Optional[str] = ..., slot: _Optional[int] = ..., metric: _Optional[int] = ..., rising: bool = ..., statistic: _Optional[float] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("router_id", "policy_version", "create_time_ms", "policy", "state", "position")
