@@ -6,7 +6,7 @@ Numba only.
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
 from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
-from banditd.kernels.exploration import draw, greedy, inverse_gap, mix_floor, softmax, ucb
+from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
 from banditd.kernels.pacing import mix_floor_within, mix_into, shadow_price
