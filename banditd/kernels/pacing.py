@@ -9,6 +9,7 @@ from banditd.kernels._jit import Array64, Mask, array, boolean, f64, helper, ker
 # Bisections of an interval of twelve powers of ten: to within one part in 10^12.
 _STEPS = 46
 _LEAST_SHARE = 1e-12
+_LEAST_FLOOR = 1e-6
 
 
 @helper
@@ -99,8 +100,8 @@ def mix_floor_within(
 ) -> None:
     """Give each of the K eligible models min(floor, spend_share * spend / its cost) / K, and the rest to pmf.
 
-    spend is the expected cost under pmf. So the floor adds at most spend_share of it, however dear a model is, and
-    every eligible model keeps a known probability above 0.
+    spend is the expected cost under pmf. So the floor adds at most spend_share of it, however dear a model is. Every
+    eligible model keeps a known probability above 0: a millionth of the floor at least, also where the others are free.
     """
     count = 0
     spend = 0.0
@@ -117,7 +118,7 @@ def mix_floor_within(
             share = floor
             # Not a number fails the comparison, and a model that costs nothing is no expense.
             if values[2, k] * floor > spend_share * spend:
-                share = spend_share * spend / values[2, k]
+                share = max(spend_share * spend / values[2, k], _LEAST_FLOOR * floor)
             floors[k] = share / count
             given += floors[k]
     for k in range(pmf.shape[0]):

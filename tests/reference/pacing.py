@@ -44,6 +44,7 @@ def mix_floor_within(pmf, eligible, values, floor, spend_share):
     cost = values[2]
     spend = (pmf[pmf > 0] * cost[pmf > 0]).sum()
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(cost * floor > spend_share * spend, spend_share * spend / cost, floor)
+        bounded = np.maximum(spend_share * spend / cost, 1e-6 * floor)
+        share = np.where(cost * floor > spend_share * spend, bounded, floor)
     floors = np.where(eligible, share, 0.0) / max(count, 1)
     pmf[:] = (1 - floors.sum()) * pmf + floors

@@ -83,7 +83,7 @@ def test_models_that_are_not_well_leave_the_eligible_set():
     """Each with its reason; a probing model stays, within its share."""
     health = {0: Health.DEGRADED, 1: Health.BACKING_OFF, 2: Health.PROBING}
     snapshot = with_(taught_snapshot("linucb", floor=0.02), health=health)
-    for limits in (Limits(), Limits(quality_min=-10.0), Limits(required_tags=())):
+    for limits in (Limits(), Limits(latency_ms_max=1e9), Limits(required_tags=())):
         choice = choose(snapshot, contexts(1)[0], Terms(Objective(), limits), 0.5)
         assert choice.exclusions.tolist() == [Exclusion.DEGRADED, Exclusion.BACKING_OFF, 0, 0]
         assert choice.source is DecisionSource.POLICY
@@ -126,4 +126,5 @@ def test_the_last_resort_keeps_the_limits_of_the_request():
     snapshot = with_(taught_snapshot("linucb"), health=dict.fromkeys(range(4), Health.DOWN))
     with pytest.raises(FailedPreconditionError) as caught:
         choose(snapshot, contexts(1)[0], Terms(Objective(), Limits(quality_min=100.0)), 0.5)
-    assert set(caught.value.metadata.values()) == {"QUALITY_FLOOR"}
+    # Above a floor of quality the cheapest is asked for, which an unknown price cannot be.
+    assert set(caught.value.metadata.values()) == {"QUALITY_FLOOR", "PRICE_UNKNOWN"}
