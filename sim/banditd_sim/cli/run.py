@@ -35,7 +35,9 @@ from banditd_sim.report.write import write_report
 @click.option("--split", "test_split", help="Split that is measured; all that is left if not given.")
 @click.option("--warm-fraction", type=float, help="Makes a history where the data has no such split.")
 @click.option("--split-seed", type=int, help="Decides which prompts that is.")
-@click.option("--embedder", help="For data without embeddings: ngram (if not given), minilm, module:callable; or column:NAME.")
+@click.option(
+    "--embedder", help="For data without embeddings: ngram (the default), minilm, MODULE:CALLABLE; or column:NAME."
+)
 @click.option("--seeds", type=int, help="Number of seeds; 20 if not given.")
 @click.option("--no-baselines", is_flag=True, help="Leave out the baselines.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
