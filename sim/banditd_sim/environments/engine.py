@@ -73,6 +73,10 @@ class MemoryLog:
         assert isinstance(decision, Decision)
         return decision
 
+    def decisions(self) -> list[Decision]:
+        """Return all decisions, oldest first; examples are none."""
+        return [decision for decision in self._decisions.values() if isinstance(decision, Decision)]
+
     def newest_outcomes(self, router_id: str, before: int, count_max: int) -> list[LogEntry]:
         """Return the newest outcomes and expiries of a router before a position, oldest first."""
         found = []
