@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import Array16, Array64
+from banditd.domain.arrays import Array16, Array32, Array64
 from banditd.domain.budget import Budget
 from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Resolution
@@ -277,6 +277,20 @@ class LearnerState:
         self.routers: dict[str, RouterState] = {}
         self.position = 0
         self._published: dict[str, RouterSnapshot] = {}
+        self._encoded: tuple[Context, FeatureSpec, Array32] | None = None
+
+    def encoded(self, features: FeatureSpec, context: Context) -> Array32:
+        """Return the context's row, to be read only: that of the last call where it was about the same objects.
+
+        An example teaches several models of one prompt, and a replay learns of the prompt that it just decided: both
+        would encode it again. Contexts and encodings do not change, so this is no state of the fold.
+        """
+        last = self._encoded
+        if last is not None and last[0] is context and last[1] is features:
+            return last[2]
+        row = encode(features, context.embedding, context.input_tokens)
+        self._encoded = (context, features, row)
+        return row
 
     def apply(self, entry: LogEntry, log: LogView) -> None:
         """Take in the next entry of the log.
@@ -396,7 +410,7 @@ class LearnerState:
             return  # the model was removed: what was seen of it stays in the log
         if context.embedding.shape[0] != state.features.input_dimension:
             return  # logged before the router was made anew under its name, with another embedding
-        state.belief.learn(model, encode(state.features, context.embedding, context.input_tokens), lesson)
+        state.belief.learn(model, self.encoded(state.features, context), lesson)
 
     def _apply_model(self, position: int, record: ModelChange) -> None:
         old = self.catalog.get(record.model_id)

@@ -26,7 +26,7 @@ from banditd.domain.records import (
 from banditd.domain.router import RouterSpec
 from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, RouterState, due_fit, missing_fit
 from banditd.policies.registry import resolve
-from banditd.routing.choose import Terms, choose
+from banditd.routing.choose import Terms, choose_encoded
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot
 
 
@@ -158,7 +158,9 @@ class Engine:
         snapshot = self.ready_snapshot()
         context = Context(embedding, input_tokens)
         decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
-        choice = choose(snapshot, context, terms, uniform)
+        assert snapshot.features is not None
+        row = self.state.encoded(snapshot.features, context)
+        choice = choose_encoded(snapshot, row, input_tokens, terms, uniform)
         decision = Decision(
             decision_id=decision_id,
             router_id=self._router_id,
