@@ -18,8 +18,8 @@ from banditd.policies.base import Prediction
 _CONTEXTS: Final = 128
 # Decisions between two computations.
 _EVERY: Final = 8
-# Decisions over which what was over- or underspent is made good. Where a dear call costs what fifty requests may, a price
-# that answered it sooner would have the next requests served worse than need be.
+# Decisions over which what was over- or underspent is made good. Where a dear call costs what fifty requests may, a
+# price that answered it sooner would have the next requests served worse than need be.
 _HORIZON: Final = 100.0
 # Weight of a decision in the ratio of what was spent to what was meant to be.
 _RATIO_WEIGHT: Final = 0.02

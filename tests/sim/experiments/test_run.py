@@ -217,6 +217,11 @@ def test_budgets_of_baselines(tmp_path):
     assert rows["fixed_mix", 2.0].budget_ratio == pytest.approx(1.0, abs=0.03)
     assert rows["fixed_mix", 2.0].gain_over_chosen_mix == pytest.approx(0.0, abs=1e-9)
     assert rows["fixed_mix", 1.0].quality == pytest.approx(0.2)
+    # The oracle at 2 dollars mixes as well, for 0.5; at 1 dollar nothing is lost.
+    mixed = rows["fixed_mix", 2.0]
+    assert mixed.regret_oracle_at_budget == pytest.approx(1000 * (0.5 - mixed.quality))
+    assert rows["fixed_mix", 1.0].regret_oracle_at_budget == pytest.approx(0.0, abs=1e-9)
+    assert rows["uniform", None].regret_oracle_at_budget is None
     assert rows["fixed_mix", 1.0].best_constant_model == "m0"
     assert {budget for policy, budget in rows if policy.startswith("constant")} == {None}
 
