@@ -35,6 +35,10 @@ help: ## list the verbs
 demo: .venv/.demo ## route real prompts with a real server and compare with the baselines; writes out/demo
 	$(BIN)/python -m banditd_sim.demo $(DEMO_ARGS)
 
+.PHONY: sim
+sim: .venv/.demo ## install the simulator and real prompts for it; then: .venv/bin/banditd-sim --help
+	@echo "Try: .venv/bin/banditd-sim datasets"
+
 .PHONY: run
 run: .venv/.server ## serve on LISTEN (127.0.0.1:50051) with the state in DATA (./data)
 	$(BIN)/banditd serve --data $(DATA) --listen $(LISTEN)

@@ -14,7 +14,7 @@ import numpy as np
 
 from banditd.catalog.health import note, turn
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import Array16, Array64
+from banditd.domain.arrays import Array16, Array32, Array64
 from banditd.domain.budget import Budget
 from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Resolution
@@ -307,6 +307,20 @@ class LearnerState:
         self._time_ms = 0
         self._unhealthy: Mapping[int, Health] = MappingProxyType({})
         self._published: dict[str, RouterSnapshot] = {}
+        self._encoded: tuple[Context, FeatureSpec, Array32] | None = None
+
+    def encoded(self, features: FeatureSpec, context: Context) -> Array32:
+        """Return the context's row, to be read only: that of the last call where it was about the same objects.
+
+        An example teaches several models of one prompt, and a replay learns of the prompt that it just decided: both
+        would encode it again. Contexts and encodings do not change, so this is no state of the fold.
+        """
+        last = self._encoded
+        if last is not None and last[0] is context and last[1] is features:
+            return last[2]
+        row = encode(features, context.embedding, context.input_tokens)
+        self._encoded = (context, features, row)
+        return row
 
     def apply(self, entry: LogEntry, log: LogView) -> None:
         """Take in the next entry of the log.
@@ -488,7 +502,7 @@ class LearnerState:
             kept = state.changes.see(model.slot, state.policy.change, decisions, time_ms)
             if kept < 1.0 and isinstance(state.belief, ChangingBelief):
                 state.belief.fade(model, kept)
-        return state.belief.learn(model, encode(state.features, context.embedding, context.input_tokens), lesson)
+        return state.belief.learn(model, self.encoded(state.features, context), lesson)
 
     def _apply_health(self, position: int, record: HealthChange) -> None:
         if record.slot not in self.catalog.by_slot:

@@ -63,9 +63,21 @@ def choose(
         FailedPreconditionError: `NO_ELIGIBLE_MODEL`, with a reason per model.
     """
     assert snapshot.features is not None
-    assert snapshot.belief is not None
     row = encode(snapshot.features, context.embedding, context.input_tokens)
-    return _choose(snapshot, snapshot.belief.predict(row), context.input_tokens, terms, uniform, previous_slot)
+    return choose_encoded(snapshot, row, context.input_tokens, terms, uniform, previous_slot)
+
+
+def choose_encoded(
+    snapshot: RouterSnapshot,
+    row: Array32,
+    input_tokens: int,
+    terms: Terms,
+    uniform: float,
+    previous_slot: int = NO_SLOT,
+) -> Choice:
+    """Choose as `choose` does, for a context whose row under the snapshot's encoding is *row*."""
+    assert snapshot.belief is not None
+    return _choose(snapshot, snapshot.belief.predict(row), input_tokens, terms, uniform, previous_slot)
 
 
 def choose_rows(

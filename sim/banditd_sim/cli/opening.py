@@ -2,75 +2,60 @@
 
 from __future__ import annotations
 
-import importlib
+import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import numpy as np
-
-from banditd_sim.embed import Column, EmbedError, embed_cached, resolve_embedder
+from banditd_sim.datasets import embed_table, open_dataset
+from banditd_sim.embed import Column, resolve_embedder
 from banditd_sim.environments.errors import SimError
 from banditd_sim.ope import LoggedRounds
 from banditd_sim.table import Table
 
-
-def open_any(name: str) -> Table | LoggedRounds:
-    """Return what *name*, a known data set or a path, holds.
-
-    Raises:
-        SimError: It cannot be read; the message is the loader's.
-    """
-    try:
-        opened: Table | LoggedRounds = _loader("open_dataset")(name)
-    except SimError:
-        raise
-    except (OSError, ValueError) as error:
-        raise SimError(name, "a data set", error, reason="UNREADABLE") from error
-    return opened
+# What makes embeddings where the data has none and nobody says otherwise: it needs no package and no download.
+DEFAULT_EMBEDDER: Final = "ngram"
 
 
-def open_table(name: str, embedder: str) -> Table:
+def open_table(name: str, embedder: str, on_progress: Callable[[int, int], None] | None = None) -> Table:
     """Return a table, embedded.
 
+    Args:
+        name: As `open_dataset` takes it.
+        embedder: `column:NAME` reads that column; anything else makes embeddings where the data has none, and empty
+            means `DEFAULT_EMBEDDER`.
+        on_progress: Told how many of how many texts are embedded.
+
     Raises:
-        SimError: It is a log, or its prompts cannot be embedded.
+        SimError: It is a log.
+        DatasetError, TableError, WorldError, EmbedError: as `open_dataset`.
     """
-    found = open_any(name)
+    # Before the data is read, so that a wrong name costs no time; a column is read with the data.
+    made = resolve_embedder(embedder or DEFAULT_EMBEDDER)
+    found = open_dataset(name, embedder=embedder if isinstance(made, Column) else "").data
     if isinstance(found, LoggedRounds):
         raise SimError(
             name, "outcomes of several models per prompt", "a log (banditd-sim ope reads it)", reason="A_LOG"
         )
-    if found.embeddings is not None or not embedder:
+    if found.embeddings is not None or isinstance(made, Column):
         return found
-    try:
-        made = resolve_embedder(embedder)
-        if isinstance(made, Column):
-            raise SimError("embedder", "minilm, ngram or module:callable", repr(embedder), reason="BAD_EMBEDDER")
-        rows = embed_cached(made, found.texts, Path.home() / ".cache" / "banditd-sim" / "embeddings")
-    except EmbedError as error:
-        raise SimError("embedder", "embedded prompts", error, reason="BAD_EMBEDDER") from error
-    return replace(found, embeddings=rows.astype(np.float16))
+    return embed_table(found, made, cache=embeddings_folder(), on_progress=on_progress)
 
 
 def open_log(name: str) -> LoggedRounds:
-    """Return a log; raises SimError if it is a table or cannot be read."""
-    found = open_any(name)
-    if isinstance(found, Table):
+    """Return a log.
+
+    Raises:
+        SimError: It is a table.
+        DatasetError: as `open_dataset`.
+    """
+    found = open_dataset(name).data
+    if not isinstance(found, LoggedRounds):
         raise SimError(name, "a log with propensities", "a table (banditd-sim run replays it)", reason="A_TABLE")
     return found
 
 
-def known_datasets() -> list[tuple[str, str]]:
-    """Return names and descriptions of the data sets that can be opened by name here."""
-    listed: list[tuple[str, str]] = _loader("known_datasets")()
-    return listed
-
-
-def _loader(name: str) -> Callable[..., Any]:
-    module = importlib.import_module("banditd_sim.datasets")
-    found: Callable[..., Any] | None = getattr(module, name, None)
-    if found is None:
-        raise SimError("datasets", f"a package with banditd_sim.datasets.{name}", "one without", reason="NO_LOADERS")
-    return found
+def embeddings_folder() -> Path:
+    """Return where computed embeddings are kept: below XDG_CACHE_HOME, else ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "banditd-sim" / "embeddings"

@@ -35,7 +35,9 @@ from banditd_sim.report.write import write_report
 @click.option("--split", "test_split", help="Split that is measured; all that is left if not given.")
 @click.option("--warm-fraction", type=float, help="Makes a history where the data has no such split.")
 @click.option("--split-seed", type=int, help="Decides which prompts that is.")
-@click.option("--embedder", help="For data without embeddings: minilm, ngram or module:callable.")
+@click.option(
+    "--embedder", help="For data without embeddings: ngram (the default), minilm, MODULE:CALLABLE; or column:NAME."
+)
 @click.option("--seeds", type=int, help="Number of seeds; 20 if not given.")
 @click.option("--no-baselines", is_flag=True, help="Leave out the baselines.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
@@ -54,8 +56,9 @@ def run(dataset: tuple[str, ...], file: Path | None, jobs: int, backend: str, ou
             raise SimError("--experiment", "one experiment file", [str(one) for one in files])
         names = [name for name in dataset if not name.endswith(".toml")]
         experiment = _experiment(files[0] if files else None, names, options)
-        tables = [open_table(name, experiment.data.embedder) for name in experiment.datasets]
-        with progress() as tell:
+        with progress("texts embedded") as tell:
+            tables = [open_table(name, experiment.data.embedder, tell) for name in experiment.datasets]
+        with progress("tasks") as tell:
             folder, tasks, subjects = run_experiment(experiment, tables, out, jobs=jobs, backend=backend, progress=tell)
         summary = write_report(experiment, folder, tasks, subjects)
         _print(summary, out)

@@ -26,7 +26,7 @@ from banditd.domain.records import (
 from banditd.domain.router import RouterSpec
 from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, RouterState, due_fit, missing_fit
 from banditd.policies.registry import resolve
-from banditd.routing.choose import Terms, choose
+from banditd.routing.choose import Terms, choose_encoded
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot
 
 
@@ -72,6 +72,10 @@ class MemoryLog:
         decision = self._decisions[position]
         assert isinstance(decision, Decision)
         return decision
+
+    def decisions(self) -> list[Decision]:
+        """Return all decisions, oldest first; examples are none."""
+        return [decision for decision in self._decisions.values() if isinstance(decision, Decision)]
 
     def newest_outcomes(self, router_id: str, before: int, count_max: int) -> list[LogEntry]:
         """Return the newest outcomes and expiries of a router before a position, oldest first."""
@@ -156,7 +160,9 @@ class Engine:
         snapshot = self.ready_snapshot()
         context = Context(embedding, input_tokens)
         decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
-        choice = choose(snapshot, context, terms, uniform)
+        assert snapshot.features is not None
+        row = self.state.encoded(snapshot.features, context)
+        choice = choose_encoded(snapshot, row, input_tokens, terms, uniform)
         decision = Decision(
             decision_id=decision_id,
             router_id=self._router_id,

@@ -177,16 +177,18 @@ def _play_plain(world: World, router: LearningRouter, played: _Played) -> None:
     tokens, model_of, prices = arena.tokens.tolist(), router.model_of, router.prices(0)
     has_latency = bool(np.isfinite(arena.latency_ms).any())
     model, propensity = played.model, played.propensity
+    embeddings, route, learn = arena.embeddings, engine.route, engine.learn
+    # `item` gives a Python number at once.
+    quality_at, cost_at, latency_at = arena.quality.item, arena.cost_usd.item, arena.latency_ms.item
     for t, row in enumerate(world.rows.tolist()):
         if choosable is not None:
             terms = _terms(router, choosable[t], t)
-        position, decision = engine.route(arena.embeddings[row], terms, tokens[row])
+        position, decision = route(embeddings[row], terms, tokens[row])
         choice = decision.choice
-        k = model_of[int(decision.slots[choice.index])]
-        model[t], propensity[t] = k, choice.pmf[choice.index]
-        latency = _known(float(arena.latency_ms[row, k])) if has_latency else None
-        lesson = Lesson(float(arena.quality[row, k]), float(arena.cost_usd[row, k]), prices[k], latency)
-        engine.learn(position, decision, lesson)
+        k = model_of[decision.slots.item(choice.index)]
+        model[t], propensity[t] = k, choice.pmf.item(choice.index)
+        latency = _known(latency_at(row, k)) if has_latency else None
+        learn(position, decision, Lesson(quality_at(row, k), cost_at(row, k), prices[k], latency))
     played.reported[:] = arena.quality[world.rows, model]
 
 

@@ -50,7 +50,8 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
     them; a constant model is then replaced by the cheapest where it is missing, and lines are means over different
     prompts."""
     embedder: str = ""
-    """For data without embeddings: `minilm`, `ngram`, or `module:callable`."""
+    """For data without embeddings: `ngram`, which is taken if nothing is said, `minilm`, or `module:callable`;
+    `column:NAME` reads them from a column of the prompts' file."""
 
 
 class Experiment(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from banditd_sim.datasets import log_fingerprint
 from banditd_sim.experiments.targets import target_pmf
 from banditd_sim.experiments.versions import versions
 from banditd_sim.ope import (
@@ -68,8 +69,11 @@ def evaluate_targets(
         about.append(_target(spec, found[0].diagnostics))
     return OpeSummary(
         log=name,
+        fingerprint=log_fingerprint(log),
         rounds=len(log),
         censored_rounds=int((~log.observed).sum()),
+        missing=settings.missing,
+        seed=seed,
         models=list(log.model_ids),
         rows=rows,
         targets=about,

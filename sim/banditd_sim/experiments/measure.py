@@ -98,6 +98,9 @@ def measure(world: World, rounds: Rounds, yardstick: Yardstick) -> Measured:
         "best_constant_quality": float(point_quality[best]),
         "best_constant_cost_usd": float(point_cost[best]),
         "regret_oracle": float(regret.sum()),
+        "regret_oracle_at_budget": None
+        if budget is None
+        else len(q) * (oracle_quality(frontier, max(float(budget.mean()), float(frontier.cost[0]))) - mean_q),
         "regret_constant": _constant_regret(utility[:, lasting], received),
         "regret_category": _category_regret(utility[:, lasting], received, category),
         "budget_ratio": None if budget is None else mean_c / float(budget.mean()),

@@ -60,7 +60,14 @@ def write_ope_report(out: Path, summary: OpeSummary) -> None:
         )
         body.append(_estimates(summary))
     body += [heading("Can it be trusted?"), _trust(summary), heading("Words"), glossary(_WORDS)]
-    body += [heading("How this was made"), preformatted(json.dumps(summary.versions, indent=1))]
+    about = {
+        "log": summary.log,
+        "fingerprint": summary.fingerprint,
+        "missing": summary.missing,
+        "seed": summary.seed,
+        "versions": summary.versions,
+    }
+    body += [heading("How this was made"), preformatted(json.dumps(about, indent=1))]
     write_whole(out / "report.html", page("banditd-sim off-policy evaluation", body))
 
 

@@ -54,8 +54,16 @@ class OpeSummary(Struct, frozen=True, forbid_unknown_fields=True):
     """An off-policy evaluation."""
 
     log: str
+    """As asked for."""
+    fingerprint: str
+    """32 hexadecimal digits over what its rounds say."""
     rounds: int
     censored_rounds: int
+    """Rounds without a reward."""
+    missing: str
+    """What was done about these: `refuse`, `drop` or `per_model`."""
+    seed: int
+    """Decides folds and resamples."""
     models: list[str]
     rows: list[OpeRow]
     targets: list[OpeTarget]

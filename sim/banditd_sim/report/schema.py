@@ -73,6 +73,9 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True):
     """Way from hull to oracle at equal cost that was gone; null where there is no way."""
     regret_oracle: float
     """Utility lost against the best model of each prompt, summed over a seed's rounds."""
+    regret_oracle_at_budget: float | None
+    """Quality lost against the best choice per prompt that the budget could pay (the Lagrangian oracle at the budget),
+    summed likewise; null without a budget."""
     regret_constant: float | None
     """The same against the best constant in hindsight."""
     regret_category: float | None

@@ -36,6 +36,7 @@ _OPTIONAL_MEANS: Final = (
     "gain_over_chosen_mix",
     "hull_to_oracle_share",
     "budget_ratio",
+    "regret_oracle_at_budget",
     "regret_constant",
     "regret_category",
 )

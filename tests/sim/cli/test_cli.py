@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from banditd_sim.cli import opening
 from banditd_sim.cli.main import commands
+from banditd_sim.datasets import write_dsjson
 from banditd_sim.ope import LoggedRounds
 from banditd_sim.report.ope_schema import OpeSummary
 from banditd_sim.report.schema import Summary
+from tests.sim.datasets.made import write_shared
 from tests.sim.environments.worlds import learnable
 from tests.sim.experiments.test_targets import make_log
 
@@ -25,23 +26,40 @@ def one_sided():
     return LoggedRounds(np.arange(600) % 2, log.reward, np.full(600, 0.5), log.model_ids, log.context, pmf)
 
 
-@pytest.fixture
-def call(monkeypatch):
-    """Call the command line on data sets of our own; returns exit code, output and errors."""
-    known = {
-        "toy": lambda: learnable(120, name="toy"),
-        "bare": lambda: learnable(60, name="bare", split=[""] * 60),
-        "log": lambda: make_log(600)[0],
-        "one-sided": one_sided,
+def write_table(folder, table, *, embedded=True):
+    """Write a table in the shared form."""
+    rows = zip(table.prompt_ids, table.texts, table.category, table.split, strict=True)
+    prompts = [{"prompt_id": i, "text": t, "category": c, "split": s or None} for i, t, c, s in rows]
+    outcomes = [
+        {"prompt_id": one, "model": model_id, "quality": float(quality), "cost_usd": float(cost)}
+        for one, qualities, costs in zip(table.prompt_ids, table.quality, table.cost_usd, strict=True)
+        for model_id, quality, cost in zip(table.model_ids, qualities, costs, strict=True)
+    ]
+    models = {
+        model.model_id: {"input_usd_per_1m": model.input_mtok_usd, "output_usd_per_1m": model.output_mtok_usd}
+        for model in table.models
     }
+    write_shared(folder, prompts=prompts, outcomes=outcomes, comparisons=None, models=models, rows=table.embeddings)
+    if not embedded:
+        (folder / "embeddings.npy").unlink()
 
-    def open_dataset(name):
-        if name not in known:
-            raise ValueError(f"{name}: expected a data set, got none")
-        return known[name]()
 
-    loaders = {"open_dataset": open_dataset, "known_datasets": lambda: [("toy", "a toy"), ("log", "a log")]}
-    monkeypatch.setattr(opening, "_loader", loaders.__getitem__)
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of data: two tables, one without split and embeddings, and two logs."""
+    folder = tmp_path_factory.mktemp("data")
+    write_table(folder / "toy", learnable(120, name="toy"))
+    write_table(folder / "bare", learnable(60, name="bare", split=[""] * 60), embedded=False)
+    write_dsjson(make_log(600)[0], folder / "log.dsjson")
+    write_dsjson(one_sided(), folder / "one-sided.dsjson")
+    return folder
+
+
+@pytest.fixture
+def call(monkeypatch, data, tmp_path):
+    """Call the command line on data sets of our own; returns exit code, output and errors."""
+    monkeypatch.setenv("BANDITD_DATA", str(data))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def run(*args):
         result = CliRunner().invoke(commands, [str(arg) for arg in args], catch_exceptions=False)
@@ -94,15 +112,19 @@ def test_sets_with_and_without_a_split_in_one_command(call, tmp_path):
     [
         (("run",), "DATASET"),
         (("run", "nowhere"), "nowhere"),
-        (("run", "log"), "banditd-sim ope reads it"),
+        (("run", "world:flat"), "world"),
+        (("run", "world:linear#sea=3"), "'sea'"),
+        (("run", "toy#router=a"), "router"),
+        (("run", "toy", "--embedder", "nope"), "embedder"),
+        (("run", "log.dsjson"), "banditd-sim ope reads it"),
         (("run", "toy", "--policy", "nope"), "policies[0]"),
         (("run", "toy", "--budget", "x"), "--budget"),
         (("run", "toy", "--seeds", "0"), "seeds"),
         (("run", "toy", "--warm-split", "dev"), "data.warm_split"),
         (("run", "a.toml", "b.toml"), "--experiment"),
         (("ope", "toy", "--target", "uniform"), "a log with propensities"),
-        (("ope", "log", "--target", "constant:z"), "'z'"),
-        (("ope", "log", "--target", "nope"), "target"),
+        (("ope", "log.dsjson", "--target", "constant:z"), "'z'"),
+        (("ope", "log.dsjson", "--target", "nope"), "target"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_code_2(call, tmp_path, args, said):
@@ -139,7 +161,7 @@ def test_an_interruption_says_how_to_go_on(call, tmp_path, monkeypatch):
 def test_ope_answers(call, tmp_path):
     """Estimators and intervals as asked for."""
     args = ("--target", "softmax", "--target", "constant:a", "--estimator", "dr", "--interval", "bootstrap")
-    code, said, told = call("ope", "log", *args, "--out", tmp_path / "out")
+    code, said, told = call("ope", "log.dsjson", *args, "--out", tmp_path / "out")
     assert code == 0, told
     summary = msgspec.json.decode((tmp_path / "out" / "ope.json").read_bytes(), type=OpeSummary)
     assert [(row.target, row.estimator, row.interval) for row in summary.rows[1:]] == [
@@ -152,7 +174,7 @@ def test_ope_answers(call, tmp_path):
 def test_ope_refuses_with_a_reason_and_code_3(call, tmp_path):
     """The others are still answered, and the report tells of both."""
     code, _, told = call(
-        "ope", "one-sided", "--target", "constant:c", "--target", "constant:a", "--out", tmp_path / "o"
+        "ope", "one-sided.dsjson", "--target", "constant:c", "--target", "constant:a", "--out", tmp_path / "o"
     )
     assert code == 3
     assert "constant:c: refused" in told
@@ -161,11 +183,48 @@ def test_ope_refuses_with_a_reason_and_code_3(call, tmp_path):
     assert "constant:a would have received" in text
 
 
-def test_datasets_are_listed(call):
-    """Names and what they are."""
+def test_a_world_by_name_and_seed(call, tmp_path):
+    """`world:NAME#key=value` is a data set like another."""
+    args = ("world:linear#seed=3,prompts=60,models=3", "--seeds", 1, "--warm-fraction", 0.5, "--no-baselines")
+    assert call("run", *args, "--out", tmp_path / "out")[0] == 0
+    (found,) = json.loads((tmp_path / "out" / "summary.json").read_text())["datasets"]
+    assert (found["name"], found["warm_prompts"], len(found["models"])) == ("linear", 30, 3)
+
+
+def test_embeddings_are_made_once_where_there_are_none(call, tmp_path):
+    """By ngram if nothing is said; a path serves as well as a name; the second run finds them made."""
+    for out in ("a", "b"):
+        code, _, told = call("run", "bare", "--seeds", 1, "--no-baselines", "--out", tmp_path / out)
+        assert code == 0, told
+        assert told.startswith("0/60 texts embedded\n" if out == "a" else "60/60 texts embedded\n")
+    assert list((tmp_path / "cache" / "banditd-sim" / "embeddings").rglob("*.npy"))
+
+
+def test_datasets_are_listed(call, data):
+    """What can be read, and what is there; a folder's sets; one set described."""
     code, said, _ = call("datasets")
     assert code == 0
-    assert said.splitlines() == ["toy  a toy", "log  a log"]
+    for form in ("shared", "routerbench", "arena", "dsjson", "open_bandit", "banditd", "world:drifting"):
+        assert form in said
+    for name in ("toy", "bare", "log", "one-sided"):
+        assert any(line.split()[:1] == [name] for line in said.splitlines())
+    _, of_folder, _ = call("datasets", data)
+    assert of_folder.splitlines()[1:] == [line for line in said.splitlines() if str(data) in line]
+    code, described, _ = call("datasets", "toy", "log.dsjson", "world:linear#prompts=50")
+    assert code == 0
+    assert "120 prompts" in described
+    assert "600 rounds" in described
+    assert "toy: m0, m1, m2" in described
+    code, _, told = call("datasets", "nowhere")
+    assert (code, told.count("\n")) == (2, 1)
+
+
+def test_without_folders_the_listing_says_how_to_name_them(call, monkeypatch):
+    """By the variable."""
+    monkeypatch.delenv("BANDITD_DATA")
+    code, said, _ = call("datasets")
+    assert code == 0
+    assert "BANDITD_DATA is not set" in said
 
 
 def test_the_program_starts():

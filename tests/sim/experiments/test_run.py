@@ -217,17 +217,47 @@ def test_budgets_of_baselines(tmp_path):
     assert rows["fixed_mix", 2.0].budget_ratio == pytest.approx(1.0, abs=0.03)
     assert rows["fixed_mix", 2.0].gain_over_chosen_mix == pytest.approx(0.0, abs=1e-9)
     assert rows["fixed_mix", 1.0].quality == pytest.approx(0.2)
+    # The oracle at 2 dollars mixes as well, for 0.5; at 1 dollar nothing is lost.
+    mixed = rows["fixed_mix", 2.0]
+    assert mixed.regret_oracle_at_budget == pytest.approx(1000 * (0.5 - mixed.quality))
+    assert rows["fixed_mix", 1.0].regret_oracle_at_budget == pytest.approx(0.0, abs=1e-9)
+    assert rows["uniform", None].regret_oracle_at_budget is None
     assert rows["fixed_mix", 1.0].best_constant_model == "m0"
     assert {budget for policy, budget in rows if policy.startswith("constant")} == {None}
 
 
-def test_a_learning_policy_keeps_a_budget(tmp_path):
-    """The router paces itself: it spends what it may, not what the best model costs."""
-    summary = whole(tmp_path / "out", small(budgets_usd=[1.5], seeds=4), learnable(800))
-    rows = [row for row in summary.rows if row.policy.startswith("linucb") and row.budget_usd == 1.5]
-    assert rows
-    for row in rows:
-        assert row.budget_ratio == pytest.approx(1.0, abs=0.06)
+def test_learning_policies_keep_a_budget(tmp_path):
+    """Budgets that bind: without one, five times as much is spent. Both are spent in full, and not in vain.
+
+    Models cost about 0.0001, 0.001 and 0.01 dollars, and the dearest is the best one.
+    """
+    experiment = small(budgets_usd=[5e-4, 2e-3], unlimited=True, usd_weight=0.0, seeds=4, scenarios=[{"name": "plain"}])
+    summary = whole(tmp_path / "out", experiment, learnable(2000))
+    rows = {(row.policy, row.budget_usd): row for row in summary.rows}
+    for policy in experiment.policies:
+        less, more, free = (rows[policy, budget] for budget in (5e-4, 2e-3, None))
+        assert free.cost_usd > 5 * 5e-4
+        assert free.budget_ratio is None
+        for row in (less, more):
+            assert row.budget_ratio == pytest.approx(1.0, abs=0.08)
+            assert row.budget_ratio == pytest.approx(row.cost_usd / row.budget_usd)
+            assert row.gain_over_hull > 0.02
+            assert row.gain_over_hull_ci[0] > 0.0
+            assert row.rounds_per_second > 0.0
+        assert less.quality < more.quality < free.quality
+
+
+def test_a_budget_that_changes_is_kept_in_both_parts(tmp_path):
+    """Quadrupled in the middle: the learning policy spends what each part may."""
+    events = [{"kind": "budget_change", "at": 0.5, "factor": 4.0}]
+    experiment = small(
+        policies=["linucb"], budgets_usd=[5e-4], usd_weight=0.0, seeds=4, scenarios=[{"name": "more", "events": events}]
+    )
+    summary = whole(tmp_path / "out", experiment, learnable(3000))
+    phases = [phase for phase in summary.phases if phase.policy == "linucb"]
+    assert [phase.phase_budget_usd for phase in phases] == pytest.approx([5e-4, 2e-3])
+    assert [phase.budget_ratio for phase in phases] == pytest.approx([1.0, 1.0], abs=0.15)
+    assert phases[1].cost_usd > 3.0 * phases[0].cost_usd
 
 
 def test_gaps_are_dropped_or_restricted(tmp_path):
