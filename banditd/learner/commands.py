@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from banditd.domain.comparison import Comparison
+from banditd.domain.context import Context
 from banditd.domain.decision import Decision
 from banditd.domain.outcome import Outcome, Ruling
 from banditd.domain.records import Record
@@ -36,6 +38,23 @@ class RecordOutcomes:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordComparison:
+    """Judge, log and learn a comparison.
+
+    Attributes:
+        router_id: Router that learns it; empty means that of the decision.
+        decision_position: Position of its decision, as the verified id has it; 0 where it has a prompt of its own.
+        context: Its prompt; None where that is the decision's.
+        comparison: What was said.
+    """
+
+    router_id: str
+    decision_position: int
+    context: Context | None
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeSettings:
     """Change the catalogue or the routers.
 
@@ -57,7 +76,7 @@ class TakeSnapshot:
     """Store a snapshot now."""
 
 
-Command = LogDecisions | RecordOutcomes | ChangeSettings | Tend | TakeSnapshot
+Command = LogDecisions | RecordOutcomes | RecordComparison | ChangeSettings | Tend | TakeSnapshot
 
 # A change of a router is one record, and a new encoding may follow it.
 POSITIONS_PER_CHANGE = 2
@@ -74,6 +93,8 @@ def positions_of(command: Command) -> int:
         return len(command.decisions)
     if isinstance(command, RecordOutcomes):
         return len(command.outcomes)
+    if isinstance(command, RecordComparison):
+        return 1
     if isinstance(command, ChangeSettings):
         return POSITIONS_PER_CHANGE
     return POSITIONS_PER_TENDING if isinstance(command, Tend) else 0

@@ -1,11 +1,12 @@
 """What a policy is made of. The types say who may change what."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from banditd.domain.arrays import Array32, Array64, Mask
+from banditd.domain.comparison import Comparison
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 
@@ -102,6 +103,15 @@ class Belief(Protocol):
 
     def to_arrays(self) -> dict[str, Array64]:
         """Return the whole state as named arrays."""
+        ...
+
+
+@runtime_checkable
+class ComparingBelief(Protocol):
+    """A belief that learns from comparisons too; the writer's thread only. Others pass them over."""
+
+    def compare(self, model_a: ModelSpec, model_b: ModelSpec, row: Array32, comparison: Comparison) -> None:
+        """Learn who of two models did better in one encoded context."""
         ...
 
 

@@ -244,6 +244,7 @@ def policy_status(state: RouterState, catalog: Catalog, books: dict[str, int]) -
             waiting_count=state.decision_count - sum(resolved),
         ),
         budget=_budget_status(state.pacer_view(None)),
+        comparison_count=state.comparison_count,
     )
 
 

@@ -11,12 +11,21 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
-from banditd.domain.records import Expiry, FeatureFit, ModelChange, OutcomeRecord, Restore, RouterChange
+from banditd.domain.records import (
+    ComparisonRecord,
+    Expiry,
+    FeatureFit,
+    ModelChange,
+    OutcomeRecord,
+    Restore,
+    RouterChange,
+)
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 
@@ -128,6 +137,28 @@ def outcome_records(draw):
     return OutcomeRecord(draw(names), draw(st.just(0) | positions), outcome, ruling)
 
 
+@st.composite
+def comparison_records(draw):
+    """A comparison of a decision or of a prompt of its own."""
+    decision_id = draw(st.just(b"") | ids)
+    context = Context(
+        draw(npst.arrays(np.float16, st.integers(0, 20))), draw(st.integers(-1, 10**8)), draw(names), draw(names)
+    )
+    comparison = Comparison(
+        slot_a=draw(slots),
+        slot_b=draw(slots),
+        winner=draw(st.sampled_from(Winner)),
+        judge=draw(names),
+        strength=draw(optional(shares)),
+        shown_first=draw(st.sampled_from(ShownFirst)),
+        comparison_id=draw(names),
+        decision_id=decision_id,
+    )
+    at = draw(positions) if decision_id else 0
+    status = draw(st.sampled_from(OutcomeStatus))
+    return ComparisonRecord(draw(names), at, None if decision_id else context, comparison, status)
+
+
 expiries = st.builds(Expiry, names, st.lists(positions, max_size=20).map(tuple), optional(shares))
 
 
@@ -177,7 +208,16 @@ def router_changes(draw):
 
 fits = st.builds(FeatureFit, names, st.binary(max_size=200), counts)
 restores = st.builds(Restore, names, positions, st.binary(max_size=200))
-records = decisions() | outcome_records() | expiries | model_changes() | router_changes() | fits | restores
+records = (
+    decisions()
+    | outcome_records()
+    | comparison_records()
+    | expiries
+    | model_changes()
+    | router_changes()
+    | fits
+    | restores
+)
 
 
 @st.composite

@@ -27,6 +27,7 @@ from banditd_client.enums import (
     OutcomeStatus,
     Resolution,
     Unchanged,
+    Winner,
 )
 from banditd_client.errors import (
     AlreadyExists,
@@ -47,7 +48,7 @@ from banditd_client.errors import (
 )
 from banditd_client.measure import MeasuredCall
 from banditd_client.retry import RetryPolicy
-from banditd_client.types import Candidate, Decision, Limits, Objective, Outcome, OutcomeResult, Route
+from banditd_client.types import Candidate, Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 
 __all__ = [
     "UNCHANGED",
@@ -57,6 +58,7 @@ __all__ = [
     "Cancelled",
     "Candidate",
     "Client",
+    "Comparison",
     "DataLoss",
     "DeadlineExceeded",
     "Decision",
@@ -94,5 +96,6 @@ __all__ = [
     "Unavailable",
     "Unchanged",
     "Unimplemented",
+    "Winner",
     "__version__",
 ]

@@ -22,7 +22,7 @@ from banditd_client.errors import from_rpc_error
 from banditd_client.measure import MeasuredCall, measure_async
 from banditd_client.retry import Attempts, RetryPolicy
 from banditd_client.settings import Settings, checked_timeout
-from banditd_client.types import Decision, Limits, Objective, Outcome, OutcomeResult, Route
+from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 from banditd_client.vectors import Embedding, Embeddings
 
 T = TypeVar("T")
@@ -165,6 +165,30 @@ class AsyncClient:
         everything, known = calls.sendable(outcomes)
         results = await self._perform(calls.record_outcomes(known), timeout) if known else []
         return calls.merged(everything, results)
+
+    async def record_comparison(
+        self,
+        comparison: Comparison,
+        *,
+        decision_id: str = "",
+        embedding: Embedding | None = None,
+        router: str = "",
+        input_tokens: int | None = None,
+        category: str = "",
+        embedding_model: str = "",
+        timeout: float | None = None,
+    ) -> OutcomeStatus:
+        """As `Client.record_comparison`."""
+        call = calls.record_comparison(
+            comparison,
+            decision_id=decision_id,
+            embedding=embedding,
+            router=router,
+            input_tokens=input_tokens,
+            category=category,
+            embedding_model=embedding_model,
+        )
+        return await self._perform(call, timeout)
 
     def measure(self, route: Route, *, timeout: float | None = None) -> AbstractAsyncContextManager[MeasuredCall]:
         """As `Client.measure`, for `async with`. A cancelled body reports nothing: that is not the model's fault."""

@@ -20,7 +20,7 @@ from banditd_client.batch import RouteBatch
 from banditd_client.enums import OutcomeStatus, Unchanged
 from banditd_client.errors import BanditdError, DeadlineExceeded, NotFound, Unavailable
 from banditd_client.fallback import fallback_batch, fallback_route
-from banditd_client.types import Decision, Limits, Objective, Outcome, OutcomeResult, Route
+from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 from banditd_client.vectors import Embedding, Embeddings, float32_bytes, float32_rows
 from banditd_proto.v1 import (
     catalog_service_pb2,
@@ -172,6 +172,34 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> Call[list[OutcomeResult]]:
     request = routing_service_pb2.RecordOutcomesRequest(outcomes=messages)
     read = partial(convert.outcome_results_from_wire, outcome_count=len(messages))
     return Call(METHODS["RecordOutcomes"], request, read)
+
+
+def record_comparison(
+    comparison: Comparison,
+    *,
+    decision_id: str,
+    embedding: Embedding | None,
+    router: str,
+    input_tokens: int | None,
+    category: str,
+    embedding_model: str,
+) -> Call[OutcomeStatus]:
+    """Return the call of RecordComparison."""
+    context = None
+    if not decision_id:
+        context = context_pb2.Context(
+            embedding_float32=None if embedding is None else float32_bytes(embedding),
+            embedding_model=embedding_model,
+            input_token_count=input_tokens,
+            category=category,
+        )
+    elif embedding is not None:
+        raise ValueError("embedding: expected none beside a decision id")
+    # Before the first try, so that a retry counts once.
+    named = comparison if comparison.comparison_id else replace(comparison, comparison_id=new_id())
+    message = convert.comparison_to_wire(named, decision_id=decision_id, context=context, router=router)
+    request = routing_service_pb2.RecordComparisonRequest(comparison=message)
+    return Call(METHODS["RecordComparison"], request, convert.outcome_status_from_wire)
 
 
 def get_decision(decision_id: str) -> Call[Decision]:

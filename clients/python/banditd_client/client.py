@@ -20,7 +20,7 @@ from banditd_client.errors import from_rpc_error
 from banditd_client.measure import MeasuredCall, measure
 from banditd_client.retry import Attempts, RetryPolicy
 from banditd_client.settings import Settings, checked_timeout
-from banditd_client.types import Decision, Limits, Objective, Outcome, OutcomeResult, Route
+from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 from banditd_client.vectors import Embedding, Embeddings
 
 T = TypeVar("T")
@@ -227,6 +227,41 @@ class Client:
         everything, known = calls.sendable(outcomes)
         results = self._perform(calls.record_outcomes(known), timeout) if known else []
         return calls.merged(everything, results)
+
+    def record_comparison(
+        self,
+        comparison: Comparison,
+        *,
+        decision_id: str = "",
+        embedding: Embedding | None = None,
+        router: str = "",
+        input_tokens: int | None = None,
+        category: str = "",
+        embedding_model: str = "",
+        timeout: float | None = None,
+    ) -> OutcomeStatus:
+        """Record which of two models did better; when it returns, that is on the server's disk.
+
+        Args:
+            comparison: Who did better.
+            decision_id: The decision whose prompt it is about, from `route`; else give the embedding.
+            embedding: The prompt's vector, where no decision was made.
+            router: Empty means that of the decision, or `default`.
+            input_tokens: Length of the prompt, where no decision was made. None means unknown.
+            category: The caller's category of the prompt, where no decision was made.
+            embedding_model: Name of the model that made the vector. Empty means: as the router expects.
+            timeout: Seconds, retries included.
+        """
+        call = calls.record_comparison(
+            comparison,
+            decision_id=decision_id,
+            embedding=embedding,
+            router=router,
+            input_tokens=input_tokens,
+            category=category,
+            embedding_model=embedding_model,
+        )
+        return self._perform(call, timeout)
 
     def measure(self, route: Route, *, timeout: float | None = None) -> AbstractContextManager[MeasuredCall]:
         """Time the body of a `with` and report its outcome on leaving.

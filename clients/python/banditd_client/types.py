@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from banditd_client.enums import DecisionSource, ExclusionReason, Failure, OutcomeStatus, Resolution
+from banditd_client.enums import DecisionSource, ExclusionReason, Failure, OutcomeStatus, Resolution, Winner
 from banditd_client.errors import BanditdError
 
 
@@ -88,6 +88,23 @@ class Outcome:
     """The model that really served. Empty means the chosen one."""
     observed_at: datetime | None = None
     """With a time zone. None means now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Which of two models did better on a prompt: that of a decision, or any other, given by its embedding."""
+
+    model_a: str
+    model_b: str
+    winner: Winner
+    judge: str = ""
+    """Who says so; its reliability is estimated."""
+    strength: float | None = None
+    """How strong the preference is: 0 counts as a tie, 1 as a clear win. None means 1."""
+    first: str = ""
+    """The model whose answer was shown first. Empty means not known."""
+    comparison_id: str = ""
+    """Makes retries safe. Empty means that the client makes one up when it sends the comparison."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 FOLDER = Path(__file__).resolve().parent
 FILES = (
     "catalog_service",
+    "comparison",
     "context",
     "decision",
     "model",

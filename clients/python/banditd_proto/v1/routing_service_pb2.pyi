@@ -1,5 +1,6 @@
 import datetime
 
+from banditd_proto.v1 import comparison_pb2 as _comparison_pb2
 from banditd_proto.v1 import context_pb2 as _context_pb2
 from banditd_proto.v1 import decision_pb2 as _decision_pb2
 from banditd_proto.v1 import outcome_pb2 as _outcome_pb2
@@ -148,6 +149,18 @@ class RecordOutcomesResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[OutcomeResult]
     def __init__(self, results: _Optional[_Iterable[_Union[OutcomeResult, _Mapping]]] = ...) -> None: ...
+
+class RecordComparisonRequest(_message.Message):
+    __slots__ = ("comparison",)
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    comparison: _comparison_pb2.Comparison
+    def __init__(self, comparison: _Optional[_Union[_comparison_pb2.Comparison, _Mapping]] = ...) -> None: ...
+
+class RecordComparisonResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: _outcome_pb2.OutcomeStatus
+    def __init__(self, status: _Optional[_Union[_outcome_pb2.OutcomeStatus, str]] = ...) -> None: ...
 
 class GetDecisionRequest(_message.Message):
     __slots__ = ("decision_id",)
