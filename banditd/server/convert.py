@@ -14,10 +14,19 @@ from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Outcome
 from banditd.domain.router import RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
+from banditd.learner.leaderboard import Interval, Leaderboard
 from banditd.learner.state import RouterState
 from banditd.objective.pacer import PacerView
 from banditd.routing.choose import rank
-from banditd_proto.v1 import decision_pb2, model_pb2, outcome_pb2, policy_pb2, router_pb2, routing_service_pb2
+from banditd_proto.v1 import (
+    decision_pb2,
+    leaderboard_pb2,
+    model_pb2,
+    outcome_pb2,
+    policy_pb2,
+    router_pb2,
+    routing_service_pb2,
+)
 
 
 def wire(value: IntEnum) -> Any:
@@ -268,6 +277,44 @@ def _model_belief(state: RouterState, model: ModelSpec) -> policy_pb2.ModelBelie
         if summary.cost_usd is not None:
             message.cost_usd = summary.cost_usd
     return message
+
+
+def _estimate(interval: Interval | None) -> leaderboard_pb2.Estimate | None:
+    if interval is None:
+        return None
+    return leaderboard_pb2.Estimate(value=interval.value, low=interval.low, high=interval.high)
+
+
+def leaderboard_message(
+    board: Leaderboard, router_id: str, category: str, confidence: float, names: Sequence[str]
+) -> leaderboard_pb2.Leaderboard:
+    """Return a leaderboard."""
+    return leaderboard_pb2.Leaderboard(
+        router_id=router_id,
+        category=category,
+        standings=[
+            leaderboard_pb2.Standing(
+                model_id=names[s.slot],
+                rating=_estimate(s.rating),
+                won_count=s.won,
+                lost_count=s.lost,
+                tied_count=s.tied,
+                both_bad_count=s.both_bad,
+                score=_estimate(s.score),
+                score_count=s.score_count,
+            )
+            for s in board.standings
+        ],
+        judges=[
+            leaderboard_pb2.JudgeStanding(judge=j.judge, vote_count=j.vote_count, honest_probability=j.honest)
+            for j in board.judges
+        ],
+        comparison_count=board.comparison_count,
+        position_bias=board.position_bias,
+        categories=board.categories,
+        confidence=confidence,
+        truncated=board.truncated,
+    )
 
 
 def snapshot_message(snapshot: StoredSnapshot) -> policy_pb2.Snapshot:

@@ -148,6 +148,17 @@ class Log:
         found.reverse()
         return found
 
+    def decisions_of(self, entries: Sequence[LogEntry]) -> dict[int, Decision]:
+        """Return the decisions that outcomes and comparisons refer to, by position. Safe from any thread."""
+        found: dict[int, Decision] = {}
+        for entry in entries:
+            position = getattr(entry.record, "decision_position", 0)
+            if position and position not in found:
+                decision = self.find_decision(position)
+                if decision is not None and isinstance(decision.record, Decision):
+                    found[position] = decision.record
+        return found
+
     def newest_embeddings(self, router_id: str, dimension: int, before: int, count_max: int) -> Array16:
         """Return a router's newest embeddings before a position: shape (n, dimension), oldest first."""
         found: list[Array16] = []

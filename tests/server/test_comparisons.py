@@ -3,11 +3,15 @@
 import grpc
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from banditd.cli.inspect import describe
+from banditd.cli.leaderboard import read_leaderboard
+from banditd.cli.main import cli
 from banditd.domain.records import ComparisonRecord
 from banditd.store.export import export_parquet
 from banditd_proto.v1 import comparison_pb2, outcome_pb2, router_pb2
+from banditd_proto.v1 import router_admin_service_pb2 as admin_pb
 from banditd_proto.v1 import routing_service_pb2 as pb
 from tests.server.conftest import furnish
 from tests.server.harness import FakeClock, balanced, config_for, context, refused, running
@@ -175,3 +179,48 @@ async def test_comparisons_are_exported(tmp_path):
     (row,) = pq.read_table(tmp_path / "out" / "comparisons.parquet").to_pylist()
     assert (row["model_a"], row["model_b"], row["winner"]) == ("small", "large", "A")
     assert (row["judge"], row["strength"], row["shown_first"], row["status"]) == ("ann", 0.5, "B", "APPLIED")
+
+
+async def test_the_leaderboard_ranks_by_comparisons_and_scores(server):
+    """Per category, with intervals and judges; all prompts where none is named."""
+    for i in range(30):
+        code = context(i, category="code")
+        await compare(server, context=code, judge=f"j{i % 6}", comparison_id=f"a{i}")
+        prose = context(i, category="prose")
+        await compare(server, context=prose, winner=comparison_pb2.WINNER_B, judge="ann", comparison_id=f"b{i}")
+    decision_id = (await server.route(candidate_model_ids=["medium"])).decision_id
+    await server.record(decision_id, quality=0.75)
+
+    async def board(**request):
+        return (await server.admin.GetLeaderboard(admin_pb.GetLeaderboardRequest(**request))).leaderboard
+
+    code, prose, everything = await board(category="code"), await board(category="prose"), await board()
+    assert [s.model_id for s in code.standings][:2] == ["small", "large"]
+    assert [s.model_id for s in prose.standings][:2] == ["large", "small"]
+    assert everything.comparison_count == 60
+    assert list(everything.categories) == ["code", "prose"]
+    first = code.standings[0]
+    assert first.rating.low < first.rating.value < first.rating.high
+    assert (first.won_count, first.lost_count) == (30, 0)
+    (medium,) = [s for s in everything.standings if s.model_id == "medium"]
+    assert not medium.HasField("rating")
+    assert (medium.score.value, medium.score_count) == (0.75, 1)
+    assert {judge.judge for judge in code.judges} == {f"j{k}" for k in range(6)}
+    narrow = await board(category="code", confidence=0.5)
+    assert narrow.standings[0].rating.high < first.rating.high
+    refusal = await refused(board(confidence=1.5))
+    assert (refusal.reason, refusal.fields) == ("OUT_OF_RANGE", ["confidence"])
+    assert (await refused(board(router_id="nowhere"))).reason == "ROUTER_NOT_FOUND"
+
+
+async def test_the_command_line_shows_the_same_leaderboard(tmp_path):
+    """From the data directory."""
+    async with running(config_for(tmp_path)) as server:
+        await furnish(server)
+        for i in range(5):
+            await compare(server, comparison_id=f"c{i}")
+    found = read_leaderboard(tmp_path, "default", "", 0.9)
+    assert [row["model"] for row in found["standings"]][:2] == ["small", "large"]
+    shown = CliRunner().invoke(cli, ["leaderboard", "--data", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert "small" in shown.output

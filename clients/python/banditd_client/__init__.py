@@ -6,6 +6,9 @@
 from banditd_client._version import __version__
 from banditd_client.admin_types import (
     DecisionBooks,
+    Estimate,
+    JudgeStanding,
+    Leaderboard,
     Model,
     ModelBelief,
     OutcomeBooks,
@@ -14,6 +17,7 @@ from banditd_client.admin_types import (
     Price,
     Router,
     Snapshot,
+    Standing,
 )
 from banditd_client.aio import AsyncClient
 from banditd_client.batch import RouteBatch
@@ -64,11 +68,14 @@ __all__ = [
     "Decision",
     "DecisionBooks",
     "DecisionSource",
+    "Estimate",
     "ExclusionReason",
     "FailedPrecondition",
     "Failure",
     "Internal",
     "InvalidArgument",
+    "JudgeStanding",
+    "Leaderboard",
     "Limits",
     "MeasuredCall",
     "Model",
@@ -92,6 +99,7 @@ __all__ = [
     "RouteBatch",
     "Router",
     "Snapshot",
+    "Standing",
     "Unauthenticated",
     "Unavailable",
     "Unchanged",

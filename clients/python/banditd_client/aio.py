@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from banditd_client import calls, convert
-from banditd_client.admin_types import Model, Policy, PolicyStatus, Price, Router, Snapshot
+from banditd_client.admin_types import Leaderboard, Model, Policy, PolicyStatus, Price, Router, Snapshot
 from banditd_client.batch import RouteBatch
 from banditd_client.calls import Call, Method, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
@@ -331,6 +331,12 @@ class AsyncClient:
     async def policy_status(self, router: str = "", *, timeout: float | None = None) -> PolicyStatus:
         """As `Client.policy_status`."""
         return await self._perform(calls.policy_status(router), timeout)
+
+    async def leaderboard(
+        self, router: str = "", *, category: str = "", confidence: float | None = None, timeout: float | None = None
+    ) -> Leaderboard:
+        """As `Client.leaderboard`."""
+        return await self._perform(calls.leaderboard(router, category, confidence), timeout)
 
     def list_snapshots(
         self, router: str = "", *, page_size: int = 0, timeout: float | None = None

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from banditd_client import convert, convert_admin
-from banditd_client.admin_types import Model, PolicyStatus, Router, Snapshot
+from banditd_client.admin_types import Leaderboard, Model, PolicyStatus, Router, Snapshot
 from banditd_client.batch import RouteBatch
 from banditd_client.enums import OutcomeStatus, Unchanged
 from banditd_client.errors import BanditdError, DeadlineExceeded, NotFound, Unavailable
@@ -274,6 +274,16 @@ def policy_status(router: str) -> Call[PolicyStatus]:
     """Return the call of GetPolicyStatus."""
     request = router_admin_service_pb2.GetPolicyStatusRequest(router_id=router)
     return Call(METHODS["GetPolicyStatus"], request, _read_status)
+
+
+def leaderboard(router: str, category: str, confidence: float | None) -> Call[Leaderboard]:
+    """Return the call of GetLeaderboard."""
+    request = router_admin_service_pb2.GetLeaderboardRequest(router_id=router, category=category, confidence=confidence)
+    return Call(
+        METHODS["GetLeaderboard"],
+        request,
+        lambda response: convert_admin.leaderboard_from_wire(response.leaderboard),
+    )
 
 
 def list_snapshots(router: str, page_size: int, page_token: str) -> Call[Page[Snapshot]]:

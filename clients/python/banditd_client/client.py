@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import grpc
 
 from banditd_client import calls, convert
-from banditd_client.admin_types import Model, Policy, PolicyStatus, Price, Router, Snapshot
+from banditd_client.admin_types import Leaderboard, Model, Policy, PolicyStatus, Price, Router, Snapshot
 from banditd_client.batch import RouteBatch
 from banditd_client.calls import METHODS, Call, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
@@ -418,6 +418,12 @@ class Client:
     def policy_status(self, router: str = "", *, timeout: float | None = None) -> PolicyStatus:
         """Return a router's policy, what it believes of each model, and its books; empty means `default`."""
         return self._perform(calls.policy_status(router), timeout)
+
+    def leaderboard(
+        self, router: str = "", *, category: str = "", confidence: float | None = None, timeout: float | None = None
+    ) -> Leaderboard:
+        """Return the models by ratings from comparisons and by mean scores, with intervals; empty means all categories."""
+        return self._perform(calls.leaderboard(router, category, confidence), timeout)
 
     def list_snapshots(
         self, router: str = "", *, page_size: int = 0, timeout: float | None = None

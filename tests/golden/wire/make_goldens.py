@@ -23,6 +23,7 @@ FILES = (
     "comparison",
     "context",
     "decision",
+    "leaderboard",
     "model",
     "outcome",
     "policy",
