@@ -121,6 +121,7 @@ def leaderboard(
         else:
             continue
         if context is None:
+            assert not isinstance(record, Example)
             decision = decisions.get(record.decision_position)
             if decision is None:
                 continue
@@ -131,9 +132,12 @@ def leaderboard(
         categories.add(context.category)
         if category not in ("", context.category):
             continue
-        if isinstance(record, ComparisonRecord):
-            if record.comparison.slot_a in index and record.comparison.slot_b in index:
-                compared.append(record)
+        if (
+            isinstance(record, ComparisonRecord)
+            and record.comparison.slot_a in index
+            and record.comparison.slot_b in index
+        ):
+            compared.append(record)
         for slot, quality in lessons:
             scores.setdefault(slot, []).append(quality)
     judges = sorted({record.comparison.judge for record in compared})

@@ -4,12 +4,12 @@ The model is that of `kernels.duel` without a context (Rao & Kupper 1967): with 
 
     p_a = s(z - eta),   p_b = s(-z - eta),   p_tie = 1 - p_a - p_b
 
-maximised with a weak Gaussian prior on everything, so that a model that never lost has a finite rating. A judge who says
-the opposite of what he sees is found by the EM algorithm of Chen et al. 2013 ("Pairwise ranking aggregation in a
+maximised with a weak Gaussian prior on everything, so that a model that never lost has a finite rating. A judge who
+says the opposite of what he sees is found by the EM algorithm of Chen et al. 2013 ("Pairwise ranking aggregation in a
 crowdsourced setting"): his votes count as far as he is held to be honest, and not at all where he contradicts.
 
-Intervals are by the sandwich, clustered by judge where there are enough of them (Huber 1967; Liang and Zeger 1986): votes
-of one judge are not independent, and the model need not be true.
+Intervals are by the sandwich, clustered by judge where there are enough of them (Huber 1967; Liang and Zeger 1986):
+votes of one judge are not independent, and the model need not be true.
 """
 
 import math
@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from banditd.domain.arrays import Array64, Index
+from banditd.domain.arrays import AnyArray, Array64, Index
 
 # Precision of the prior of a utility, in logits; of the bias; and of the threshold's log, around its guess.
 _PRIOR_UTILITY: Final = 0.05
@@ -31,7 +31,9 @@ _CONVERGED: Final = 1e-7
 # Before anything is known, nineteen judges in twenty are honest; one of these says the truth nine times in ten.
 _HONEST: Final = 0.95
 # Clusters below this give a sandwich that is itself a guess.
-_CLUSTERS_MIN: Final = 20
+_CLUSTERS_MIN: Final = 5
+# Beyond so many judges each of them matters little, and leaving out one after another takes long.
+_JACKKNIFED_MAX: Final = 500
 # Points of a logit on the scale of Chatbot Arena (Elo's: 400 points are odds of ten), and its middle.
 ELO_SCALE: Final = 400.0 / math.log(10.0)
 ELO_MEAN: Final = 1000.0
@@ -82,17 +84,19 @@ class Ratings:
     quantile_scale: float
 
 
-def _logistic(z: Array64) -> Array64:
-    return 1.0 / (1.0 + np.exp(-np.clip(z, -40.0, 40.0)))
+def _logistic(z: AnyArray) -> Array64:
+    found: Array64 = 1.0 / (1.0 + np.exp(-np.clip(z, -40.0, 40.0)))
+    return found
 
 
-def fit_ratings(votes: Votes, model_count: int, *, weighs_judges: bool = True) -> Ratings:
+def fit_ratings(votes: Votes, model_count: int, *, weighs_judges: bool = True, clusters_judges: bool = True) -> Ratings:
     """Return the ratings of all models; those without a vote have the prior's.
 
     Args:
         votes: At least one.
         model_count: K.
         weighs_judges: Whether judges are weighed; if not, every vote counts in full.
+        clusters_judges: Whether votes of one judge are taken to be alike; if not, intervals hold for these judges only.
     """
     judge_count = int(votes.judge.max()) + 1
     start = np.zeros(model_count + 2)
@@ -109,7 +113,7 @@ def fit_ratings(votes: Votes, model_count: int, *, weighs_judges: bool = True) -
             break
     if weighs_judges:
         point = _maximum(votes, point, honest[votes.judge], model_count)
-    covariance, scale = _sandwich(votes, point, honest, model_count)
+    covariance, scale = _sandwich(votes, point, honest, model_count, clusters_judges)
     centring = np.eye(model_count) - 1.0 / model_count
     covariance = centring @ covariance[:model_count, :model_count] @ centring
     return Ratings(
@@ -199,7 +203,25 @@ def _honesty(votes: Votes, point: Array64, model_count: int, judge_count: int) -
     return _logistic(odds)
 
 
-def _sandwich(votes: Votes, point: Array64, honest: Array64, model_count: int) -> tuple[Array64, float]:
+def _jackknifed(
+    rows: Array64, information: Array64, weight: Array64, judge: Index, summed: Array64, hessian: Array64
+) -> Array64:
+    """Return the judges' scores as they would move a fit without them (Bell & McCaffrey 2002, CR3).
+
+    A judge of many votes has pulled the fit towards himself, so that his score is smaller than it ought to be.
+    """
+    moved = summed.copy()
+    nothing = np.zeros(rows.shape[1])
+    for j in range(len(summed)):
+        mine = np.flatnonzero(judge == j)
+        without = hessian - _hessian(rows[mine], information[mine], weight[mine], nothing)
+        moved[j] = hessian @ np.linalg.solve(without, summed[j])
+    return moved
+
+
+def _sandwich(
+    votes: Votes, point: Array64, honest: Array64, model_count: int, clusters_judges: bool
+) -> tuple[Array64, float]:
     """Return the covariance of the estimate, and what a normal interval is to be stretched by."""
     rows = _design(votes, model_count)
     precision, _ = _prior(model_count)
@@ -208,17 +230,19 @@ def _sandwich(votes: Votes, point: Array64, honest: Array64, model_count: int) -
     bread = np.linalg.inv(_hessian(rows, information, weight, precision))
     each = rows * (weight * by_z)[:, None]
     each[:, -1] += weight * by_eta
-    judges = np.bincount(votes.judge, weight, len(honest))
-    clusters = int((judges > 0.0).sum())
-    if clusters >= _CLUSTERS_MIN:
+    sizes = np.bincount(votes.judge, weight, len(honest))
+    scale = 1.0
+    if clusters_judges and np.count_nonzero(sizes) >= _CLUSTERS_MIN:
         summed = np.zeros((len(honest), rows.shape[1]))
         np.add.at(summed, votes.judge, each)
-        # The usual correction for few clusters; judges without weight are none.
-        meat = summed.T @ summed * clusters / (clusters - 1.0)
-        scale = 1.0 + 1.0 / clusters
+        if len(honest) <= _JACKKNIFED_MAX:
+            summed = _jackknifed(rows, information, weight, votes.judge, summed, np.linalg.inv(bread))
+        meat = summed.T @ summed
+        # As many judges of equal weight as make the same sum; their number is the degrees of freedom.
+        equal = max(float(sizes.sum() ** 2 / np.square(sizes).sum()), 2.0)
+        scale = 1.0 + 1.0 / (equal - 1.0)
     else:
         meat = each.T @ each
-        scale = 1.0
     # The prior's own uncertainty stays: a model without votes is not known to be average.
     meat = meat + np.diag(precision)
     return bread @ meat @ bread, scale

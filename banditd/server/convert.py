@@ -51,6 +51,7 @@ def candidates(decision: Decision, catalog: Catalog) -> list[decision_pb2.Candid
     pmf = choice.pmf.tolist()
     reasons = choice.exclusions.tolist()
     quality, cost, latency = choice.expected.tolist()
+    rivals = None if choice.rival is None else choice.rival.pmf.tolist()
     return [
         decision_pb2.Candidate(
             model_id=names[slots[k]],
@@ -59,6 +60,7 @@ def candidates(decision: Decision, catalog: Catalog) -> list[decision_pb2.Candid
             expected_cost_usd=_known(cost[k]),
             expected_latency_ms=_known(latency[k]),
             exclusion_reason=reasons[k],
+            rival_probability=None if rivals is None else rivals[k],
         )
         for k in rank(choice, decision.objective)
     ]
@@ -81,6 +83,7 @@ class RouteReplies:
         pmf = choice.pmf.tolist()
         reasons = choice.exclusions.tolist()
         quality, cost, latency = choice.expected.tolist()
+        rivals = None if choice.rival is None else choice.rival.pmf.tolist()
         reply, blanks = self._blanks.get(len(slots)) or self._blank(len(slots))
         for candidate, k in zip(blanks, rank(choice, decision.objective), strict=True):
             candidate.model_id = names[slots[k]]
@@ -99,12 +102,19 @@ class RouteReplies:
             else:
                 candidate.ClearField("expected_latency_ms")
             candidate.exclusion_reason = reasons[k]
+            if rivals is not None:
+                candidate.rival_probability = rivals[k]
+            else:
+                candidate.ClearField("rival_probability")
         reply.decision_id = decision.decision_id.hex()
         reply.model_id = names[slots[choice.index]]
         reply.propensity = pmf[choice.index]
         reply.policy_version = decision.policy_version
         reply.source = wire(choice.source)
         reply.learnable = decision.learnable
+        rival = choice.rival
+        reply.rival_model_id = "" if rival is None else names[slots[rival.index]]
+        reply.pair_propensity = 0.0 if rival is None else choice.pair_propensity
         reply.create_time.seconds = time_ms // 1000
         reply.create_time.nanos = time_ms % 1000 * 1_000_000
         return reply.SerializeToString()
@@ -159,6 +169,7 @@ def decision_message(
     decision: Decision, time_ms: int, resolution: Resolution, outcomes: Sequence[Outcome], catalog: Catalog
 ) -> decision_pb2.Decision:
     """Return a decision with what was recorded of it."""
+    rival = decision.choice.rival
     return decision_pb2.Decision(
         decision_id=decision.decision_id.hex(),
         router_id=decision.router_id,
@@ -175,6 +186,8 @@ def decision_message(
         outcomes=[outcome_message(outcome, catalog) for outcome in outcomes],
         usd_weight=decision.objective.usd_weight + decision.choice.pacing.mean,
         second_weight=decision.objective.second_weight,
+        rival_model_id="" if rival is None else catalog.names[decision.slots[rival.index]],
+        pair_propensity=0.0 if rival is None else decision.choice.pair_propensity,
     )
 
 

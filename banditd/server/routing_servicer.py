@@ -84,6 +84,8 @@ class RoutingServicer:
         logged = self._find(waiting, digest)
         if logged is None:
             terms = self._terms(snapshot, request)
+            if request.compare:
+                terms = msgspec.structs.replace(terms, compares=True)
             (issued,) = self._bridge.issue_ids(1)
             choice = choose(snapshot, context, terms, issued[1])
             decision = _decision(snapshot, context, terms, choice, issued, request.request_id, digest)
@@ -248,7 +250,10 @@ class RoutingServicer:
         if view is not None and view.budget.is_hard:
             router_id = snapshot.router.router_id
             decided = max(self._decided_usd.get(router_id, 0.0), view.decided_usd)
-            self._decided_usd[router_id] = decided + float(choice.expected[1, choice.index])
+            decided += float(choice.expected[1, choice.index])
+            if choice.rival is not None:
+                decided += float(choice.expected[1, choice.rival.index])
+            self._decided_usd[router_id] = decided
 
     def _find(self, waiting: "_Waiting", digest: bytes) -> "_Logged | None":
         """Return what a request was answered with before, and let *waiting* wait for it; None if it is new.

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 from banditd.domain.budget import FREE, Budget, BudgetWindow, Pacing
 from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.context import Context
-from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
+from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution, Rival
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
@@ -149,6 +149,9 @@ def _encode_decision(d: Decision) -> tuple[int, bytes]:
         message.shadow_price_low = choice.pacing.low
         message.shadow_price_high = choice.pacing.high
         message.shadow_price_share_high = choice.pacing.share_high
+    if choice.rival is not None:
+        message.rival_slot = int(d.slots[choice.rival.index])
+        message.rival_pmf = choice.rival.pmf.tobytes()
     if d.limits is not NO_LIMITS:
         message.limits.CopyFrom(
             pb.Limits(
@@ -194,6 +197,9 @@ def _decode_decision(raw: bytes) -> Decision:
             pacing=Pacing(m.shadow_price_low, m.shadow_price_high, m.shadow_price_share_high)
             if m.shadow_price_high > 0.0
             else FREE,
+            rival=Rival(int(np.flatnonzero(slots == m.rival_slot)[0]), np.frombuffer(m.rival_pmf, "<f8"))
+            if m.rival_pmf
+            else None,
         ),
         uniform=m.uniform,
         objective=Objective(m.usd_weight, m.second_weight),

@@ -35,6 +35,9 @@ DECISIONS: Final = pa.schema(
         ("expected_latency_ms", pa.list_(pa.float32())),
         ("model", pa.string()),
         ("propensity", pa.float64()),
+        ("rival_model", pa.string()),
+        ("rival_pmf", pa.list_(pa.float64())),
+        ("pair_propensity", pa.float64()),
         ("policy", pa.string()),
         ("policy_version", pa.int64()),
         ("source", pa.string()),
@@ -156,6 +159,7 @@ class _Table:
 
 def _decision(d: Decision, names: dict[int, str]) -> dict[str, Any]:
     quality, cost, latency = d.choice.expected
+    rival = d.choice.rival
     return {
         "decision_id": d.decision_id.hex(),
         "router_id": d.router_id,
@@ -172,6 +176,9 @@ def _decision(d: Decision, names: dict[int, str]) -> dict[str, Any]:
         "expected_latency_ms": latency,
         "model": names[d.slot],
         "propensity": d.choice.propensity,
+        "rival_model": None if rival is None else names[int(d.slots[rival.index])],
+        "rival_pmf": None if rival is None else rival.pmf,
+        "pair_propensity": None if rival is None else d.choice.pair_propensity,
         "policy": d.policy,
         "policy_version": d.policy_version,
         "source": d.choice.source.name,

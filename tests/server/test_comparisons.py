@@ -224,3 +224,34 @@ async def test_the_command_line_shows_the_same_leaderboard(tmp_path):
     shown = CliRunner().invoke(cli, ["leaderboard", "--data", str(tmp_path)])
     assert shown.exit_code == 0
     assert "small" in shown.output
+
+
+async def test_a_pair_is_drawn_with_its_joint_propensity(server):
+    """Two distinct models; the propensities are those that the decision has, and the comparison is learnt from it."""
+    route = await server.route(compare=True)
+    assert route.rival_model_id
+    assert route.rival_model_id != route.model_id
+    given = {c.model_id: c.rival_probability for c in route.candidates}
+    assert given[route.model_id] == 0.0
+    assert abs(sum(given.values()) - 1.0) < 1e-12
+    assert min(p for name, p in given.items() if name != route.model_id) > 0.0
+    assert route.pair_propensity == pytest.approx(route.propensity * given[route.rival_model_id])
+    decision = await server.decision(route.decision_id)
+    assert (decision.rival_model_id, decision.pair_propensity) == (route.rival_model_id, route.pair_propensity)
+    pair = {"model_a_id": route.model_id, "model_b_id": route.rival_model_id}
+    assert await compare(server, decision_id=route.decision_id, **pair) == APPLIED
+    assert not (await server.route()).rival_model_id
+    refusal = await refused(server.route(compare=True, candidate_model_ids=["small"]))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NO_ELIGIBLE_PAIR")
+
+
+async def test_a_pair_is_answered_again_and_survives_a_restart(tmp_path):
+    """The same request gets the same pair."""
+    config = config_for(tmp_path)
+    async with running(config) as server:
+        await furnish(server)
+        first = await server.route(compare=True, request_id="p")
+        assert await server.route(compare=True, request_id="p") == first
+        assert (await refused(server.route(request_id="p"))).reason == "REQUEST_ID_REUSED"
+    async with running(config) as server:
+        assert await server.route(compare=True, request_id="p") == first

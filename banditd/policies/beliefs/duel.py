@@ -108,13 +108,17 @@ class DuelSnapshot:
     money: BeliefSnapshot
     learnt_count: int
 
-    def predict(self, row: Array32, category: str = "") -> Prediction:
+    def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - as others have it
         """Return what is expected for one encoded context, shape (N,)."""
         prediction = self.money.predict(row)
         predict_duel(self.mean, self.cov, row, prediction.values)
         return prediction
 
-    def predict_rows(self, rows: Array32, categories: Sequence[str] | None = None) -> Prediction:
+    def predict_rows(
+        self,
+        rows: Array32,
+        categories: Sequence[str] | None = None,  # noqa: ARG002 - as others have it
+    ) -> Prediction:
         """Return the same for rows (B, N)."""
         prediction = self.money.predict_rows(rows)
         predict_duel_rows(self.mean, self.cov, rows, prediction.values)
@@ -140,7 +144,13 @@ class DuelBelief:
         self._changed: set[int] = set()
         self._last: tuple[tuple[ModelSpec, ...], DuelSnapshot] | None = None
 
-    def learn(self, model: ModelSpec, row: Array32, lesson: Lesson, decision: Decision | None = None) -> None:
+    def learn(
+        self,
+        model: ModelSpec,
+        row: Array32,
+        lesson: Lesson,
+        decision: Decision | None = None,  # noqa: ARG002 - as others have it
+    ) -> None:
         """Learn what was seen of one model."""
         if lesson.quality is not None:
             self._utility(model).learn(row, lesson.quality)

@@ -18,8 +18,8 @@ from banditd.errors import DataLossError, Reason
 _PRIOR: Final = (9.0, 1.0)
 # Judges that are told apart; further ones are taken for average ones.
 JUDGES_MAX: Final = 10_000
-# What is shared by all judges, before anything is known: bias of the first place and its variance, in logits, and log of
-# the threshold for ties (0.3: a fifth of equal pairs is tied, a sixth of all in Chatbot Arena) and its variance.
+# What is shared by all judges, before anything is known: bias of the first place and its variance, in logits (for
+# a linear belief in votes), and log of the threshold for ties (0.3: a seventh of equal pairs is tied) and its variance.
 _SHARED: Final = (0.0, 0.25, -1.2, 0.25)
 _NAME_BYTES: Final = 8
 

@@ -268,7 +268,7 @@ class LinearBelief:
         seen = difference(a, b, row, comparison, self._judges)
         if seen is None:
             return
-        # Each learns what the vote says of it given the other as it was expected, whose uncertainty is part of the noise.
+        # Each learns what the vote says of it given the other as expected, whose uncertainty is part of the noise.
         quality_a, variance_a, quality_b, variance_b = seen.qualities
         a.observe(row, quality_b + seen.value, seen.variance + variance_b)
         b.observe(row, quality_a - seen.value, seen.variance + variance_a)

@@ -83,6 +83,7 @@ class AsyncClient:
         candidates: Iterable[str] = (),
         limits: Limits | None = None,
         objective: Objective | None = None,
+        compare: bool = False,
         timeout: float | None = None,
     ) -> Route:
         """As `Client.route`."""
@@ -97,6 +98,7 @@ class AsyncClient:
             candidates=candidates,
             limits=limits,
             objective=objective,
+            compare=compare,
         )
         return await self._perform(call, self._settings.route_timeout if timeout is None else timeout)
 

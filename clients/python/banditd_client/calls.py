@@ -101,6 +101,7 @@ def route(
     candidates: Iterable[str],
     limits: Limits | None,
     objective: Objective | None,
+    compare: bool,
 ) -> Call[Route]:
     """Return the call of Route."""
     usable = convert.names(candidates, "candidates")
@@ -118,6 +119,7 @@ def route(
         candidate_model_ids=usable,
         limits=convert.limits_to_wire(limits),
         objective=convert.objective_to_wire(objective),
+        compare=compare,
     )
 
     def stand_in(model: str) -> Route | None:

@@ -97,6 +97,7 @@ class Client:
         candidates: Iterable[str] = (),
         limits: Limits | None = None,
         objective: Objective | None = None,
+        compare: bool = False,
         timeout: float | None = None,
     ) -> Route:
         """Choose the model for one prompt.
@@ -116,6 +117,7 @@ class Client:
             candidates: Models that the caller can use. Empty means every model that the router offers.
             limits: Hard limits of this request.
             objective: Trade-off of this request where it differs from the router's.
+            compare: Asks for a second model, `rival`, whose comparison with the first would teach the most.
             timeout: Seconds, retries included.
         """
         call = calls.route(
@@ -129,6 +131,7 @@ class Client:
             candidates=candidates,
             limits=limits,
             objective=objective,
+            compare=compare,
         )
         return self._perform(call, self._settings.route_timeout if timeout is None else timeout)
 

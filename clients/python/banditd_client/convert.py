@@ -180,6 +180,7 @@ def candidate_from_wire(message: decision_pb2.Candidate) -> Candidate:
         expected_cost_usd=present(message, "expected_cost_usd"),
         expected_latency_ms=present(message, "expected_latency_ms"),
         exclusion_reason=EXCLUSION_REASONS.get(reason, ExclusionReason.UNKNOWN) if reason else None,
+        rival_probability=present(message, "rival_probability"),
     )
 
 
@@ -194,6 +195,8 @@ def route_from_wire(message: routing_service_pb2.RouteResponse) -> Route:
         source=SOURCES.get(message.source, DecisionSource.UNKNOWN),
         learnable=message.learnable,
         create_time=time_from_wire(message, "create_time"),
+        rival=message.rival_model_id,
+        pair_propensity=message.pair_propensity or None,
     )
 
 
@@ -213,6 +216,8 @@ def decision_from_wire(message: decision_pb2.Decision) -> Decision:
         learnable=message.learnable,
         resolution=RESOLUTIONS.get(message.resolution, Resolution.UNKNOWN),
         outcomes=tuple(outcome_from_wire(outcome) for outcome in message.outcomes),
+        rival=message.rival_model_id,
+        pair_propensity=message.pair_propensity or None,
     )
 
 

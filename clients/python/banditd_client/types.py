@@ -37,6 +37,8 @@ class Candidate:
     expected_latency_ms: float | None = None
     exclusion_reason: ExclusionReason | None = None
     """None means that it was eligible."""
+    rival_probability: float | None = None
+    """Of being drawn beside the chosen one. None where no pair was asked for."""
 
     @property
     def eligible(self) -> bool:
@@ -62,6 +64,10 @@ class Route:
     """Whether outcomes of it can teach the policy."""
     create_time: datetime | None = None
     """By the server's clock. None for a client-side fallback."""
+    rival: str = ""
+    """The model to compare it with, if a pair was asked for."""
+    pair_propensity: float | None = None
+    """The exact probability with which this pair was drawn. None without a rival."""
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
@@ -135,3 +141,6 @@ class Decision:
     resolution: Resolution
     outcomes: tuple[Outcome, ...]
     """In order of arrival."""
+    rival: str = ""
+    """The model to compare it with, if a pair was asked for."""
+    pair_propensity: float | None = None

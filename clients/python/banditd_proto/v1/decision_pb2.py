@@ -26,21 +26,21 @@ from banditd_proto.v1 import outcome_pb2 as banditd_dot_v1_dot_outcome__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62\x61nditd/v1/decision.proto\x12\nbanditd.v1\x1a\x18\x62\x61nditd/v1/outcome.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n\tCandidate\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12\x1d\n\x10\x65xpected_quality\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11\x65xpected_cost_usd\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x65xpected_latency_ms\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x35\n\x10\x65xclusion_reason\x18\x06 \x01(\x0e\x32\x1b.banditd.v1.ExclusionReasonB\x13\n\x11_expected_qualityB\x14\n\x12_expected_cost_usdB\x16\n\x14_expected_latency_ms\"\xad\x03\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x11\n\trouter_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08model_id\x18\x05 \x01(\t\x12\x12\n\npropensity\x18\x06 \x01(\x01\x12)\n\ncandidates\x18\x07 \x03(\x0b\x32\x15.banditd.v1.Candidate\x12\x16\n\x0epolicy_version\x18\x08 \x01(\x03\x12\x0e\n\x06policy\x18\t \x01(\t\x12*\n\x06source\x18\n \x01(\x0e\x32\x1a.banditd.v1.DecisionSource\x12\x11\n\tlearnable\x18\x0b \x01(\x08\x12*\n\nresolution\x18\x0c \x01(\x0e\x32\x16.banditd.v1.Resolution\x12%\n\x08outcomes\x18\r \x03(\x0b\x32\x13.banditd.v1.Outcome\x12\x12\n\nusd_weight\x18\x0e \x01(\x01\x12\x15\n\rsecond_weight\x18\x0f \x01(\x01*k\n\x0e\x44\x65\x63isionSource\x12\x1f\n\x1b\x44\x45\x43ISION_SOURCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x43ISION_SOURCE_POLICY\x10\x01\x12\x1c\n\x18\x44\x45\x43ISION_SOURCE_FALLBACK\x10\x02*\xc3\x02\n\x0f\x45xclusionReason\x12 \n\x1c\x45XCLUSION_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45XCLUSION_REASON_DISABLED\x10\x01\x12 \n\x1c\x45XCLUSION_REASON_TAG_MISSING\x10\x02\x12#\n\x1f\x45XCLUSION_REASON_CONTEXT_WINDOW\x10\x03\x12\"\n\x1e\x45XCLUSION_REASON_PRICE_UNKNOWN\x10\x04\x12\x1f\n\x1b\x45XCLUSION_REASON_COST_LIMIT\x10\x05\x12\"\n\x1e\x45XCLUSION_REASON_LATENCY_LIMIT\x10\x06\x12\"\n\x1e\x45XCLUSION_REASON_QUALITY_FLOOR\x10\x07\x12\x1b\n\x17\x45XCLUSION_REASON_BUDGET\x10\x08*\x8a\x01\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x16\n\x12RESOLUTION_WAITING\x10\x01\x12\x17\n\x13RESOLUTION_OBSERVED\x10\x02\x12\x16\n\x12RESOLUTION_EXPIRED\x10\x03\x12\x17\n\x13RESOLUTION_CENSORED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62\x61nditd/v1/decision.proto\x12\nbanditd.v1\x1a\x18\x62\x61nditd/v1/outcome.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x02\n\tCandidate\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12\x1d\n\x10\x65xpected_quality\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11\x65xpected_cost_usd\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x65xpected_latency_ms\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x35\n\x10\x65xclusion_reason\x18\x06 \x01(\x0e\x32\x1b.banditd.v1.ExclusionReason\x12\x1e\n\x11rival_probability\x18\x14 \x01(\x01H\x03\x88\x01\x01\x42\x13\n\x11_expected_qualityB\x14\n\x12_expected_cost_usdB\x16\n\x14_expected_latency_msB\x14\n\x12_rival_probability\"\xde\x03\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x11\n\trouter_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08model_id\x18\x05 \x01(\t\x12\x12\n\npropensity\x18\x06 \x01(\x01\x12)\n\ncandidates\x18\x07 \x03(\x0b\x32\x15.banditd.v1.Candidate\x12\x16\n\x0epolicy_version\x18\x08 \x01(\x03\x12\x0e\n\x06policy\x18\t \x01(\t\x12*\n\x06source\x18\n \x01(\x0e\x32\x1a.banditd.v1.DecisionSource\x12\x11\n\tlearnable\x18\x0b \x01(\x08\x12*\n\nresolution\x18\x0c \x01(\x0e\x32\x16.banditd.v1.Resolution\x12%\n\x08outcomes\x18\r \x03(\x0b\x32\x13.banditd.v1.Outcome\x12\x12\n\nusd_weight\x18\x0e \x01(\x01\x12\x15\n\rsecond_weight\x18\x0f \x01(\x01\x12\x16\n\x0erival_model_id\x18\x1e \x01(\t\x12\x17\n\x0fpair_propensity\x18\x1f \x01(\x01*k\n\x0e\x44\x65\x63isionSource\x12\x1f\n\x1b\x44\x45\x43ISION_SOURCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x43ISION_SOURCE_POLICY\x10\x01\x12\x1c\n\x18\x44\x45\x43ISION_SOURCE_FALLBACK\x10\x02*\xc3\x02\n\x0f\x45xclusionReason\x12 \n\x1c\x45XCLUSION_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45XCLUSION_REASON_DISABLED\x10\x01\x12 \n\x1c\x45XCLUSION_REASON_TAG_MISSING\x10\x02\x12#\n\x1f\x45XCLUSION_REASON_CONTEXT_WINDOW\x10\x03\x12\"\n\x1e\x45XCLUSION_REASON_PRICE_UNKNOWN\x10\x04\x12\x1f\n\x1b\x45XCLUSION_REASON_COST_LIMIT\x10\x05\x12\"\n\x1e\x45XCLUSION_REASON_LATENCY_LIMIT\x10\x06\x12\"\n\x1e\x45XCLUSION_REASON_QUALITY_FLOOR\x10\x07\x12\x1b\n\x17\x45XCLUSION_REASON_BUDGET\x10\x08*\x8a\x01\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x16\n\x12RESOLUTION_WAITING\x10\x01\x12\x17\n\x13RESOLUTION_OBSERVED\x10\x02\x12\x16\n\x12RESOLUTION_EXPIRED\x10\x03\x12\x17\n\x13RESOLUTION_CENSORED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'banditd.v1.decision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISIONSOURCE']._serialized_start=804
-  _globals['_DECISIONSOURCE']._serialized_end=911
-  _globals['_EXCLUSIONREASON']._serialized_start=914
-  _globals['_EXCLUSIONREASON']._serialized_end=1237
-  _globals['_RESOLUTION']._serialized_start=1240
-  _globals['_RESOLUTION']._serialized_end=1378
+  _globals['_DECISIONSOURCE']._serialized_start=907
+  _globals['_DECISIONSOURCE']._serialized_end=1014
+  _globals['_EXCLUSIONREASON']._serialized_start=1017
+  _globals['_EXCLUSIONREASON']._serialized_end=1340
+  _globals['_RESOLUTION']._serialized_start=1343
+  _globals['_RESOLUTION']._serialized_end=1481
   _globals['_CANDIDATE']._serialized_start=101
-  _globals['_CANDIDATE']._serialized_end=370
-  _globals['_DECISION']._serialized_start=373
-  _globals['_DECISION']._serialized_end=802
+  _globals['_CANDIDATE']._serialized_end=424
+  _globals['_DECISION']._serialized_start=427
+  _globals['_DECISION']._serialized_end=905
 # @@protoc_insertion_point(module_scope)
