@@ -1,4 +1,4 @@
-"""banditd export: decisions and outcomes to Parquet."""
+"""banditd export: decisions, outcomes and comparisons to Parquet."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder; made if it is missing.")
 @click.option("--router", "router_id", help="Only this router.")
 def export(data: Path, out: Path, router_id: str | None) -> None:
-    """Write decisions.parquet and outcomes.parquet; beside a running server, too."""
+    """Write decisions.parquet, outcomes.parquet and comparisons.parquet; beside a running server, too."""
     try:
         from banditd.store.export import export_parquet
     except ImportError as error:
         raise click.ClickException("export needs pyarrow: pip install 'banditd[parquet]'") from error
     try:
-        decisions, outcomes = export_parquet(data, out, router_id)
+        decisions, outcomes, comparisons = export_parquet(data, out, router_id)
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written: {error.strerror or error}") from error
-    click.echo(f"{out}: {decisions} decisions, {outcomes} outcomes")
+    click.echo(f"{out}: {decisions} decisions, {outcomes} outcomes, {comparisons} comparisons")

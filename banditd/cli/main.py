@@ -14,6 +14,7 @@ from banditd.cli.config import config
 from banditd.cli.export import export
 from banditd.cli.health import health
 from banditd.cli.inspect import inspect
+from banditd.cli.leaderboard import leaderboard
 from banditd.cli.models import models
 from banditd.cli.serve import serve
 from banditd.errors import BanditdError, DataLossError, StartupError
@@ -27,7 +28,7 @@ def cli() -> None:
     """Decides, for each prompt, which LLM should answer it, and learns from what came of it."""
 
 
-for _command in (serve, health, config, inspect, export, models):
+for _command in (serve, health, config, inspect, leaderboard, export, models):
     cli.add_command(_command)
 
 

@@ -94,6 +94,18 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+class Rival(msgspec.Struct, frozen=True, gc=False):
+    """The other model of a pair that is to be compared.
+
+    Attributes:
+        index: The drawn candidate, another one than the first.
+        pmf: Shape (K,), float64: probabilities given the first; sums to 1.
+    """
+
+    index: int
+    pmf: Array64
+
+
 class Choice(msgspec.Struct, frozen=True, gc=False):
     """What the policy made of a context. K counts the candidates, in catalogue order.
 
@@ -104,6 +116,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
         expected: Shape (3, K), float32: quality, cost in USD, latency in ms; NaN where unknown.
         source: Who decided.
         pacing: The shadow prices of the budget, which come on top of what the objective says a dollar is worth.
+        rival: Whom the chosen one is to be compared with; None where nobody asked.
     """
 
     index: int
@@ -112,6 +125,12 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     expected: Array32
     source: DecisionSource
     pacing: Pacing = FREE
+    rival: Rival | None = None
+
+    @property
+    def pair_propensity(self) -> float:
+        """Probability with which the pair was drawn, in this order; that of the candidate where there is no rival."""
+        return self.propensity if self.rival is None else self.propensity * float(self.rival.pmf[self.rival.index])
 
     @property
     def propensity(self) -> float:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from banditd.domain.comparison import Comparison
 from banditd.domain.context import Context
 from banditd.domain.decision import Decision
 from banditd.domain.health import Health
 from banditd.domain.model import ModelSpec
-from banditd.domain.outcome import Lesson, Metric, Outcome, Ruling
+from banditd.domain.outcome import Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.domain.router import RouterSpec
 
 
@@ -42,6 +43,25 @@ class Expiry:
     router_id: str
     decision_positions: tuple[int, ...]
     quality: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRecord:
+    """A comparison with what became of it.
+
+    Attributes:
+        router_id: Router that learns it; empty for an orphan.
+        decision_position: Log position of its decision; 0 where it is about a prompt of its own, or an orphan.
+        context: Its prompt; None where that is the decision's.
+        comparison: What was said.
+        status: What became of it: applied, late or orphaned.
+    """
+
+    router_id: str
+    decision_position: int
+    context: Context | None
+    comparison: Comparison
+    status: OutcomeStatus
 
 
 class Example(msgspec.Struct, frozen=True, gc=False):
@@ -138,6 +158,7 @@ class ChangeAlarm:
 Record = (
     Decision
     | OutcomeRecord
+    | ComparisonRecord
     | Expiry
     | Example
     | ModelChange

@@ -6,6 +6,7 @@ Numba only.
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
 from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
+from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
@@ -34,6 +35,8 @@ __all__ = [
     "mix_floor",
     "mix_floor_within",
     "mix_into",
+    "predict_duel",
+    "predict_duel_rows",
     "predict_models",
     "predict_models_rows",
     "probability_best",
@@ -47,8 +50,10 @@ __all__ = [
     "to_half",
     "to_quantiles",
     "ucb",
+    "update_duel",
     "update_ridge",
     "update_ridge_forgetting",
+    "update_utility",
     "warm_up",
     "weigh",
 ]

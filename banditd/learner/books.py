@@ -1,4 +1,4 @@
-"""The books of outcomes: what came in, and what became of each."""
+"""The books of outcomes and comparisons: what came in, and what became of each."""
 
 import threading
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def name_of(status: OutcomeStatus | None) -> str:
 
 
 class Books:
-    """Counts outcomes. Safe from any thread.
+    """Counts outcomes and comparisons. Safe from any thread.
 
     `received` and `waiting` are counted on arrival and on settlement, each on its own, so that
     received = waiting + the sum of the others is a check and not a definition.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import msgspec
 
 from banditd.catalog.models import MODELS_MAX
+from banditd.domain.comparison import Comparison
+from banditd.domain.context import Context
 from banditd.domain.decision import Decision
 from banditd.domain.outcome import Outcome, Ruling
 from banditd.domain.records import Record
@@ -37,6 +39,23 @@ class RecordOutcomes:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordComparison:
+    """Judge, log and learn a comparison.
+
+    Attributes:
+        router_id: Router that learns it; empty means that of the decision.
+        decision_position: Position of its decision, as the verified id has it; 0 where it has a prompt of its own.
+        context: Its prompt; None where that is the decision's.
+        comparison: What was said.
+    """
+
+    router_id: str
+    decision_position: int
+    context: Context | None
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeSettings:
     """Change the catalogue or the routers.
 
@@ -58,7 +77,7 @@ class TakeSnapshot:
     """Store a snapshot now."""
 
 
-Command = LogDecisions | RecordOutcomes | ChangeSettings | Tend | TakeSnapshot
+Command = LogDecisions | RecordOutcomes | RecordComparison | ChangeSettings | Tend | TakeSnapshot
 
 # A change of a router is one record, and a new encoding may follow it.
 POSITIONS_PER_CHANGE = 2
@@ -83,6 +102,8 @@ def positions_of(command: Command) -> int:
     if isinstance(command, RecordOutcomes):
         # Behind the outcomes, the changes of health that they cause: at most one per model.
         return len(command.outcomes) + min(len(command.outcomes), MODELS_MAX)
+    if isinstance(command, RecordComparison):
+        return 1
     if isinstance(command, ChangeSettings):
         return POSITIONS_PER_CHANGE
     return POSITIONS_PER_TENDING if isinstance(command, Tend) else 0

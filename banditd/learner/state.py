@@ -20,9 +20,10 @@ from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Resolution
 from banditd.domain.health import GOOD_HEALTH, Health, ModelHealth
 from banditd.domain.model import ModelSpec
-from banditd.domain.outcome import Failure, Lesson
+from banditd.domain.outcome import Failure, Lesson, OutcomeStatus
 from banditd.domain.records import (
     ChangeAlarm,
+    ComparisonRecord,
     Example,
     Expiry,
     FeatureFit,
@@ -40,8 +41,8 @@ from banditd.features.fit import fit_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
 from banditd.learner.changes import Changes, Mark, do_again, fades
 from banditd.objective.pacer import Pacer, PacerView
-from banditd.policies.base import BeliefSnapshot, ChangingBelief, Residuals
-from banditd.policies.beliefs.linear import LinearBelief
+from banditd.policies.base import BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals
+from banditd.policies.beliefs.factory import AnyBelief, make_belief
 from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
 from banditd.routing.sessions import Sessions
@@ -66,7 +67,7 @@ class LogView(Protocol):
         ...
 
     def newest_outcomes(self, router_id: str, before: int, count_max: int) -> Iterable[LogEntry]:
-        """Return the newest entries of a router that are outcomes or expiries, oldest first, before a position."""
+        """Return the newest entries of a router that teach, decisions apart, oldest first, before a position."""
         ...
 
 
@@ -85,6 +86,7 @@ class RouterState:
         failure_counts: Failures per slot.
         support: Per slot, sum and least of the probabilities with which it could have been drawn where eligible.
         example_count: Examples learnt.
+        comparison_count: Comparisons learnt.
         observed: Decisions resolved with a quality.
         expired: Decisions whose window closed without one.
         censored: Decisions of which quality will never be learnt.
@@ -99,13 +101,14 @@ class RouterState:
     router: RouterSpec
     policy: PolicyParameters
     features: FeatureSpec | None = None
-    belief: LinearBelief | None = None
+    belief: AnyBelief | None = None
     version: int = 0
     settings_version: int = 0
     decision_counts: dict[int, int] = field(default_factory=dict)
     failure_counts: dict[int, int] = field(default_factory=dict)
     support: dict[int, tuple[float, float]] = field(default_factory=dict)
     example_count: int = 0
+    comparison_count: int = 0
     observed: int = 0
     expired: int = 0
     censored: int = 0
@@ -184,6 +187,7 @@ class RouterState:
             "failure_counts": sorted(self.failure_counts.items()),
             "support": [[slot, *support] for slot, support in sorted(self.support.items())],
             "examples": self.example_count,
+            "comparisons": self.comparison_count,
             "resolved": [self.observed, self.expired, self.censored],
             "fit": [self.fit_position, self.next_fit],
             "forgotten": [list(span) for span in self.forgotten],
@@ -222,7 +226,7 @@ class RouterState:
                 f"snapshot: expected embeddings of {self.router.embedding_dimension} values, "
                 f"got {features.input_dimension}",
             )
-        belief = LinearBelief(self.policy, features.row_width, self.router.quality_guess)
+        belief = make_belief(self.policy, features, self.router)
         belief.load_arrays({name: array for name, array in arrays.items() if not name.startswith(_PACER)})
         self.features, self.belief = features, belief
 
@@ -239,6 +243,7 @@ class RouterState:
         self.failure_counts = dict(map(tuple, header["failure_counts"]))
         self.support = {slot: (total, least) for slot, total, least in header["support"]}
         self.example_count = header["examples"]
+        self.comparison_count = header["comparisons"]
         self.observed, self.expired, self.censored = header["resolved"]
         self.fit_position, self.next_fit = header["fit"]
         self.forgotten = tuple((span[0], span[1]) for span in header["forgotten"])
@@ -336,6 +341,8 @@ class LearnerState:
             self._apply_decision(record, entry.time_ms)
         elif isinstance(record, OutcomeRecord):
             self._apply_outcome(entry.position, record, log)
+        elif isinstance(record, ComparisonRecord):
+            self._apply_comparison(entry.position, record, log)
         elif isinstance(record, Expiry):
             self._apply_expiry(entry.position, record, log)
         elif isinstance(record, Example):
@@ -476,6 +483,30 @@ class LearnerState:
                 self._learn(state, decision.context, decision.slot, lesson, state.decision_count, self._time_ms)
             self._touch(state, position)
 
+    def _apply_comparison(self, position: int, record: ComparisonRecord, log: LogView) -> None:
+        state = self.routers.get(record.router_id)
+        if state is None or record.status is not OutcomeStatus.APPLIED:
+            return
+        if record.context is None and record.decision_position <= state.start_position:
+            return
+        state.comparison_count += 1
+        self._learn_comparison(state, record, log)
+        state.version = position
+
+    def _learn_comparison(self, state: RouterState, record: ComparisonRecord, log: LogView) -> None:
+        context, comparison = record.context, record.comparison
+        if context is None:
+            context = log.decision(record.decision_position).context
+        model_a, model_b = (self.catalog.by_slot.get(slot) for slot in (comparison.slot_a, comparison.slot_b))
+        if model_a is None or model_b is None or state.features is None:
+            return  # as with outcomes
+        if context.embedding.shape[0] != state.features.input_dimension or not isinstance(
+            state.belief, ComparingBelief
+        ):
+            return
+        row = encode(state.features, context.embedding, context.input_tokens)
+        state.belief.compare(model_a, model_b, row, comparison)
+
     def _apply_example(self, position: int, record: Example) -> None:
         state = self.routers.get(record.router_id)
         if state is None:
@@ -593,7 +624,7 @@ class LearnerState:
 
     def _rebuild(self, state: RouterState, position: int, log: LogView) -> None:
         assert state.features is not None
-        state.belief = LinearBelief(state.policy, state.features.row_width, state.router.quality_guess)
+        state.belief = make_belief(state.policy, state.features, state.router, self.catalog.models)
         state.changes.seen.clear()
         entries = [
             entry
@@ -611,6 +642,8 @@ class LearnerState:
                 decided = log.decision(entry.record.decision_position)
                 lesson = entry.record.ruling.lesson
                 self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms)
+            elif isinstance(entry.record, ComparisonRecord) and entry.record.status is OutcomeStatus.APPLIED:
+                self._learn_comparison(state, entry.record, log)
             elif isinstance(entry.record, Example):
                 self._learn_example(state, entry.record, decisions, entry.time_ms)
             elif isinstance(entry.record, Expiry) and entry.record.quality is not None:

@@ -16,9 +16,16 @@ from banditd.domain.decision import Decision, Resolution
 from banditd.domain.health import ModelHealth
 from banditd.domain.ledger import NEW_ENTRY
 from banditd.domain.outcome import Failure, Outcome, OutcomeStatus, Ruling
-from banditd.domain.records import ChangeAlarm, Expiry, HealthChange, LogEntry, OutcomeRecord, Record
+from banditd.domain.records import ChangeAlarm, ComparisonRecord, Expiry, HealthChange, LogEntry, OutcomeRecord, Record
 from banditd.domain.snapshot import HEALTH, StoredSnapshot
-from banditd.errors import BanditdError, Reason, ResourceExhaustedError, UnavailableError
+from banditd.errors import (
+    BanditdError,
+    InvalidArgumentError,
+    NotFoundError,
+    Reason,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 from banditd.learner.attribution import first_entry, health_slot, rule
 from banditd.learner.books import Books, name_of
 from banditd.learner.commands import (
@@ -28,12 +35,14 @@ from banditd.learner.commands import (
     Command,
     LogDecisions,
     OutcomeAnswer,
+    RecordComparison,
     RecordOutcomes,
     TakeSnapshot,
     Tend,
     positions_of,
     records_of,
 )
+from banditd.learner.comparing import check_repetition, identity, rule_comparison
 from banditd.learner.publish import SnapshotRef
 from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, due_fit
 from banditd.store.codec import DECISION
@@ -273,6 +282,8 @@ class Writer:
                 self._tending_refused = True
             if isinstance(job.command, RecordOutcomes):
                 self._books.settle({None: len(job.command.outcomes)})
+            elif isinstance(job.command, RecordComparison):
+                self._books.settle({None: 1})
         self._on_group(jobs)
 
     def _work(self, jobs: list[Job]) -> None:
@@ -323,6 +334,8 @@ class Writer:
                 group, group.told, iter(range(job.position + len(command.outcomes), _NO_END)), job.time_ms
             )
             group.told.clear()
+        elif isinstance(command, RecordComparison):
+            job.answer = [self._write_comparison(group, job.position, job.time_ms, command)]
         elif isinstance(command, ChangeSettings):
             try:
                 records = command.decide(self._state)
@@ -389,6 +402,61 @@ class Writer:
                 position = next(positions)
                 group.append(position, time_ms, change)
                 group.health[slot] = turn(change, position, time_ms)
+
+    def _write_comparison(
+        self, group: "Group", position: int, time_ms: int, command: RecordComparison
+    ) -> OutcomeAnswer:
+        try:
+            status = self._log_comparison(group, position, time_ms, command)
+        except BanditdError as error:
+            group.statuses[None] += 1
+            return error
+        group.statuses[status] += 1
+        return Ruling(status)
+
+    def _log_comparison(self, group: "Group", position: int, time_ms: int, command: RecordComparison) -> OutcomeStatus:
+        comparison, context, at = command.comparison, command.context, command.decision_position
+        router_id, found = command.router_id, None
+        if context is None:
+            found = group.batch.find_decision(at)
+            if found is not None and getattr(found.record, "decision_id", b"") != comparison.decision_id:
+                found = None
+            if found is None:
+                # As with outcomes: the decision was acknowledged early and lost, and the fact is kept.
+                record = ComparisonRecord("", 0, None, comparison, OutcomeStatus.ORPHANED)
+                group.append(position, time_ms, record)
+                return OutcomeStatus.ORPHANED
+            assert isinstance(found.record, Decision)
+            router_id = found.record.router_id
+            if command.router_id not in ("", router_id):
+                raise InvalidArgumentError(
+                    Reason.COMPARISON_SUBJECT, "comparison.router_id", "the router of the decision", "another one"
+                )
+        router = self._state.routers.get(router_id)
+        if router is None and found is None:
+            raise NotFoundError(Reason.ROUTER_NOT_FOUND, f"comparison.router_id: there is no router {router_id!r}")
+        key = identity(router_id, comparison, context)
+        known = group.batch.find_comparison(key)
+        # One that was recorded before its router was made anew was about another of that name.
+        if known is not None and (router is None or known.position > router.start_position):
+            assert isinstance(known.record, ComparisonRecord)
+            check_repetition(comparison, context, known.record)
+            return OutcomeStatus.DUPLICATE
+        status = OutcomeStatus.APPLIED
+        if found is not None:
+            assert isinstance(found.record, Decision)
+            if router is not None and at <= router.start_position:
+                router = None
+            status = rule_comparison(
+                comparison,
+                found.record,
+                decision_time_ms=found.time_ms,
+                now_ms=time_ms,
+                window_ms=_CLOSED if router is None else router.router.attribution_window_ms,
+            )
+        group.append(position, time_ms, ComparisonRecord(router_id, at, context, comparison, status))
+        group.batch.put_comparison(key, position)
+        return status
 
     def _tend(self, group: "Group", job: Job) -> None:
         self._tending_again = self._tending_refused = False
@@ -497,7 +565,7 @@ class Writer:
 
 
 def _is_traffic(job: Job) -> bool:
-    return isinstance(job.command, LogDecisions | RecordOutcomes)
+    return isinstance(job.command, LogDecisions | RecordOutcomes | RecordComparison)
 
 
 class Group:

@@ -96,6 +96,9 @@ class Pacer:
         self._remember(decision, quality, cost, latency)
         expected = _known(cost[choice.index])
         weighed = float(np.nansum(choice.pmf * cost))
+        if choice.rival is not None:
+            expected += _known(cost[choice.rival.index])
+            weighed += float(np.nansum(choice.rival.pmf * cost))
         self._decided_usd += expected
         self._count += 1
         self._window_count += 1

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from banditd.domain.arrays import Array32, Array64, Mask
+from banditd.domain.comparison import Comparison
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 
@@ -134,6 +135,15 @@ class ChangingBelief(Protocol):
 
     def freeze_faded(self, models: tuple[ModelSpec, ...], shares: Mapping[int, float]) -> BeliefSnapshot:
         """Return `freeze` with the deviations that `fade` to these shares, by slot, would give."""
+        ...
+
+
+@runtime_checkable
+class ComparingBelief(Protocol):
+    """A belief that learns from comparisons too; the writer's thread only. Others pass them over."""
+
+    def compare(self, model_a: ModelSpec, model_b: ModelSpec, row: Array32, comparison: Comparison) -> None:
+        """Learn who of two models did better in one encoded context."""
         ...
 
 

@@ -38,11 +38,13 @@ class Preset:
         features: What the rows hold.
         explorer: Name of the explorer.
         parameters: Its parameters.
+        belief: Name of the belief.
     """
 
     features: FeatureKind
     explorer: str
     parameters: Mapping[str, Parameter]
+    belief: str = "linear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class PolicyParameters:
         retention: Factor on old evidence of a model per new piece of it; 1 forgets nothing.
         change: How it follows change.
         values: All parameters by name.
+        belief: Name of the belief.
     """
 
     preset: str
@@ -85,6 +88,7 @@ class PolicyParameters:
     retention: float
     change: ChangeParameters
     values: Mapping[str, float]
+    belief: str
 
 
 _FLOOR = Parameter(0.005, 0.0, 1.0, "share of uniform exploration mixed in; 0 forgoes off-policy evaluation")
@@ -156,6 +160,21 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             alpha=Parameter(1.5, _ALPHA.low, _ALPHA.high, _ALPHA.meaning),
             slope_penalty=Parameter(0.3, _SLOPE.low, _SLOPE.high, _SLOPE.meaning),
         ),
+        "duel": Preset(
+            FeatureKind.LINEAR,
+            "ucb",
+            MappingProxyType(
+                {
+                    "floor": _FLOOR,
+                    "alpha": _ALPHA,
+                    "slope_penalty": Parameter(4.0, 1e-6, 1e6, "prior precision of a slope of the utility, in logits"),
+                    "intercept_penalty": Parameter(
+                        1.0, 1e-6, 1e6, "prior precision of the intercept of the utility, in logits"
+                    ),
+                }
+            ),
+            "duel",
+        ),
         "constant": _preset(FeatureKind.INTERCEPT_ONLY, "ucb", alpha=_ALPHA),
         "uniform": _preset(
             FeatureKind.INTERCEPT_ONLY, "greedy", floor=Parameter(1.0, 1.0, 1.0, "1: every eligible model alike")
@@ -204,7 +223,7 @@ def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
         floor=values["floor"],
         slope_penalty=values["slope_penalty"],
         intercept_penalty=values["intercept_penalty"],
-        retention=values["retention"],
+        retention=values.get("retention", _RETENTION.default),
         change=ChangeParameters(
             change_detection=values["change_detection"] >= 0.5,
             newcomer_share=values["newcomer_share"],
@@ -215,4 +234,5 @@ def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
             stale_half_life_decisions=values["stale_half_life_decisions"],
         ),
         values=MappingProxyType(values),
+        belief=preset.belief,
     )

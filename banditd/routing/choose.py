@@ -14,14 +14,16 @@ from banditd.catalog.eligibility import exclusions_of
 from banditd.domain.arrays import Array32, Array64, Codes, Index, Mask
 from banditd.domain.budget import FREE, Pacing
 from banditd.domain.context import Context
-from banditd.domain.decision import NO_LIMITS, NO_SLOT, Choice, DecisionSource, Exclusion, Limits, Objective
+from banditd.domain.decision import NO_LIMITS, NO_SLOT, Choice, DecisionSource, Exclusion, Limits, Objective, Rival
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
 from banditd.kernels.decision import rank_models, settle
+from banditd.kernels.exploration import draw
 from banditd.kernels.pacing import mix_floor_within, mix_into
 from banditd.objective.weigh import weigh
 from banditd.policies.base import Prediction
 from banditd.policies.explorers import greedy
+from banditd.policies.pairs import rival_pmf
 from banditd.routing.shares import explore
 from banditd.routing.snapshot import RouterSnapshot, leave_out
 
@@ -35,6 +37,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
         candidates: Shape (K',), int64, ascending indices into the snapshot's models; None means all of them.
         pacing: The shadow prices; None means those of the router's budget as they are now.
         left_usd: What the budget leaves, where it is hard: no model that is expected to cost more is eligible.
+        compares: Whether a second model is wanted, to be compared with the first.
     """
 
     objective: Objective
@@ -42,6 +45,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     candidates: Index | None = None
     pacing: Pacing | None = None
     left_usd: float = math.inf
+    compares: bool = False
 
 
 def choose(
@@ -60,7 +64,8 @@ def choose(
         The choice; its arrays follow `terms.candidates`.
 
     Raises:
-        FailedPreconditionError: `NO_ELIGIBLE_MODEL`, with a reason per model.
+        FailedPreconditionError: `NO_ELIGIBLE_MODEL`, with a reason per model; `NO_ELIGIBLE_PAIR` where a pair is asked
+            for and there is none.
     """
     assert snapshot.features is not None
     row = encode(snapshot.features, context.embedding, context.input_tokens)
@@ -165,7 +170,40 @@ def _choose(
     index = settle(values, eligible, floor, uniform, pmf, expected)
     if index < 0:
         return _fall_back(snapshot, terms, eligible, exclusions, expected)
-    return Choice(index, pmf, exclusions, expected, source, pacing)
+    rival = None
+    if terms.compares:
+        rival = _rival(utility, values, eligible, pmf, index, policy.floor, terms.left_usd, uniform)
+    return Choice(index, pmf, exclusions, expected, source, pacing, rival)
+
+
+def _rival(
+    utility: Array64,
+    values: Array64,
+    eligible: Mask,
+    pmf: Array64,
+    first: int,
+    floor: float,
+    left_usd: float,
+    uniform: float,
+) -> Rival:
+    """Draw the second model by what is left of the uniform number that drew the first, which is uniform again."""
+    possible = eligible.copy()
+    if left_usd < math.inf:
+        possible &= values[2] <= left_usd - values[2, first]
+    possible[first] = True
+    if np.count_nonzero(possible) == 1:
+        raise FailedPreconditionError(
+            Reason.NO_ELIGIBLE_PAIR, "no second candidate is eligible, or what is left of the budget pays for one only"
+        )
+    below = 0.0
+    for probability in pmf[:first].tolist():
+        below += probability
+    rest = min(max((uniform - below) / float(pmf[first]), 0.0), _BELOW_ONE)
+    given = rival_pmf(utility, values[1], possible, first, floor)
+    return Rival(int(draw(given, rest)), given)
+
+
+_BELOW_ONE = 1.0 - 2.0**-53
 
 
 def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64:

@@ -7,7 +7,15 @@ from banditd.domain.clock import Clock
 from banditd.domain.ids import issue_decision_id
 from banditd.errors import BanditdError
 from banditd.learner.books import Books
-from banditd.learner.commands import Answer, ChangeSettings, Command, OutcomeAnswer, RecordOutcomes
+from banditd.learner.commands import (
+    Answer,
+    ChangeSettings,
+    Command,
+    OutcomeAnswer,
+    RecordComparison,
+    RecordOutcomes,
+    positions_of,
+)
 from banditd.learner.writer import Job, Writer
 from banditd.routing.snapshot import ServingSnapshot
 from banditd.server.gathering import Gathering
@@ -67,7 +75,7 @@ class Bridge:
     def submit(self, command: Command) -> "asyncio.Future[Answer]":
         """Queue a command; the future gets its answer once it is durable. Raises as `Writer.submit`."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        is_traffic = isinstance(command, RecordOutcomes)
+        is_traffic = isinstance(command, RecordOutcomes | RecordComparison)
         self.writer.submit(command, self.clock.now_ms(), future, wake=not is_traffic)
         if is_traffic:
             self._gathering.join()
@@ -79,13 +87,13 @@ class Bridge:
         if isinstance(answer, BanditdError):
             raise answer
 
-    async def record(self, command: RecordOutcomes) -> list[OutcomeAnswer]:
-        """Record outcomes; returns once they are durable. Raises where none of them could be stored."""
+    async def record(self, command: RecordOutcomes | RecordComparison) -> list[OutcomeAnswer]:
+        """Record outcomes or a comparison; returns once they are durable. Raises where none of them could be stored."""
         try:
             future = self.submit(command)
         except BanditdError:
             # The writer counts what it takes; this it never saw.
-            self.books.settle({None: len(command.outcomes)})
+            self.books.settle({None: positions_of(command)})
             raise
         answer = await future
         if isinstance(answer, BanditdError):

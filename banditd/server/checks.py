@@ -10,6 +10,7 @@ import numpy as np
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array32, Index
 from banditd.domain.budget import FREE, Budget, BudgetWindow
+from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import NO_LIMITS, Limits, Objective
 from banditd.domain.model import MODEL_ID_PATTERN
@@ -20,7 +21,7 @@ from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
 from banditd.kernels.half import to_half
 from banditd.routing.choose import Terms
 from banditd.routing.snapshot import RouterSnapshot
-from banditd_proto.v1 import context_pb2, outcome_pb2, router_pb2, routing_service_pb2
+from banditd_proto.v1 import comparison_pb2, context_pb2, outcome_pb2, router_pb2, routing_service_pb2
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 ROUTER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -76,18 +77,18 @@ def check_text(text: str, field: str) -> str:
     return text
 
 
-def check_context(context: context_pb2.Context, router: RouterSpec) -> Context:
-    """Return the context of a request; its dimension is the router's where that is fixed."""
-    check_embedding_model(context.embedding_model, router, "context.embedding_model")
+def check_context(context: context_pb2.Context, router: RouterSpec, field: str = "context") -> Context:
+    """Return the context that came in *field*; its dimension is the router's where that is fixed."""
+    check_embedding_model(context.embedding_model, router, f"{field}.embedding_model")
     tokens = INPUT_TOKENS_UNKNOWN
     if context.HasField("input_token_count"):
         tokens = context.input_token_count
-        check_range(tokens, "context.input_token_count", 0, TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE)
+        check_range(tokens, f"{field}.input_token_count", 0, TOKENS_MAX, Reason.TOKENS_OUT_OF_RANGE)
     return Context(
-        embedding=_embedding(context, router.embedding_dimension),
+        embedding=_embedding(context, router.embedding_dimension, field),
         input_tokens=tokens,
-        category=check_text(context.category, "context.category") if context.category else "",
-        session=check_text(context.session_id, "context.session_id") if context.session_id else "",
+        category=check_text(context.category, f"{field}.category") if context.category else "",
+        session=check_text(context.session_id, f"{field}.session_id") if context.session_id else "",
     )
 
 
@@ -103,20 +104,20 @@ def check_embedding_model(name: str, router: RouterSpec, field: str) -> None:
         )
 
 
-def _embedding(context: context_pb2.Context, dimension: int) -> Array16:
+def _embedding(context: context_pb2.Context, dimension: int, path: str) -> Array16:
     raw = context.embedding_float32
-    field = "context.embedding_float32"
+    field = f"{path}.embedding_float32"
     if raw:
         if context.embedding:
             raise InvalidArgumentError(
-                Reason.WRONG_DIMENSION, "context.embedding", "only one of embedding and embedding_float32", "both"
+                Reason.WRONG_DIMENSION, f"{path}.embedding", "only one of embedding and embedding_float32", "both"
             )
         if len(raw) % 4 or (dimension and len(raw) != 4 * dimension):
             expected = f"{4 * dimension} bytes ({dimension} float32 values)" if dimension else "a multiple of 4 bytes"
             raise InvalidArgumentError(Reason.WRONG_DIMENSION, field, expected, f"{len(raw)}")
         values: Array32 = np.frombuffer(raw, _FLOAT32)
     else:
-        field = "context.embedding"
+        field = f"{path}.embedding"
         values = np.array(context.embedding, np.float32)
     if len(values) == 0:
         raise InvalidArgumentError(Reason.EMPTY_EMBEDDING, field, _dimension(dimension), "no value")
@@ -351,20 +352,73 @@ def check_outcome(
     )
 
 
+def check_comparison(
+    message: comparison_pb2.Comparison,
+    decision_id: bytes,
+    catalog: Catalog,
+    slots_meant: Callable[[], Collection[int]],
+) -> Comparison:
+    """Return a comparison. Whether it fits its decision is for the learner to judge.
+
+    Args:
+        message: What came.
+        decision_id: Of its decision, verified; empty where it has a prompt of its own.
+        catalog: The models.
+        slots_meant: Looks up the models that may be meant; called only where a name alone does not tell the model.
+    """
+    if message.comparison_id:
+        check_name(message.comparison_id, "comparison.comparison_id", REQUEST_ID, Reason.BAD_COMPARISON_ID)
+    try:
+        winner = Winner(message.winner)
+    except ValueError:
+        raise InvalidArgumentError(
+            Reason.UNKNOWN_WINNER, "comparison.winner", "A, B, TIE or BOTH_BAD", f"{message.winner}"
+        ) from None
+    try:
+        shown_first = ShownFirst(message.shown_first)
+    except ValueError:
+        raise InvalidArgumentError(
+            Reason.OUT_OF_RANGE, "comparison.shown_first", "a value of ShownFirst", f"{message.shown_first}"
+        ) from None
+    strength = None
+    if message.HasField("strength"):
+        field = "comparison.strength"
+        strength = check_range(message.strength, field, 0.0, 1.0, Reason.STRENGTH_OUT_OF_RANGE)
+        if winner not in (Winner.A, Winner.B):
+            raise InvalidArgumentError(Reason.STRENGTH_OUT_OF_RANGE, field, "none where nobody won", _number(strength))
+    slot_a = _named_slot(message.model_a_id, "comparison.model_a_id", catalog, slots_meant)
+    slot_b = _named_slot(message.model_b_id, "comparison.model_b_id", catalog, slots_meant)
+    if slot_a == slot_b:
+        raise InvalidArgumentError(
+            Reason.SELF_COMPARISON, "comparison.model_b_id", "another model than model_a_id", "the same"
+        )
+    return Comparison(
+        slot_a=slot_a,
+        slot_b=slot_b,
+        winner=winner,
+        judge=check_text(message.judge, "comparison.judge"),
+        strength=strength,
+        shown_first=shown_first,
+        comparison_id=message.comparison_id,
+        decision_id=decision_id,
+    )
+
+
 _SECONDS_MAX: Final = 253_402_300_800
 _NANOS: Final = 1_000_000_000
 
 
 def _served_slot(model_id: str, catalog: Catalog, decided_slots: Callable[[], Collection[int]]) -> int:
-    if not model_id:
-        return -1
+    return _named_slot(model_id, "outcome.served_model_id", catalog, decided_slots) if model_id else -1
+
+
+def _named_slot(model_id: str, field: str, catalog: Catalog, slots_meant: Callable[[], Collection[int]]) -> int:
     slots = [slot for slot, name in enumerate(catalog.names) if name == model_id]
     if len(slots) > 1:
         # One that was removed and made again is another model: the decision knows which of them it was about.
-        decided = decided_slots()
-        slots = [slot for slot in slots if slot in decided] or slots
+        meant = slots_meant()
+        slots = [slot for slot in slots if slot in meant] or slots
     if slots:
         return slots[-1]
-    raise InvalidArgumentError(
-        Reason.UNKNOWN_MODEL, "outcome.served_model_id", "a candidate of the decision", shown_name(model_id)
-    )
+    expected = "a candidate of the decision" if field.startswith("outcome.") else "a model of the catalogue"
+    raise InvalidArgumentError(Reason.UNKNOWN_MODEL, field, expected, shown_name(model_id))

@@ -16,10 +16,19 @@ from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Outcome
 from banditd.domain.router import RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
+from banditd.learner.leaderboard import Interval, Leaderboard
 from banditd.learner.state import RouterState
 from banditd.objective.pacer import PacerView
 from banditd.routing.choose import rank
-from banditd_proto.v1 import decision_pb2, model_pb2, outcome_pb2, policy_pb2, router_pb2, routing_service_pb2
+from banditd_proto.v1 import (
+    decision_pb2,
+    leaderboard_pb2,
+    model_pb2,
+    outcome_pb2,
+    policy_pb2,
+    router_pb2,
+    routing_service_pb2,
+)
 
 
 def wire(value: IntEnum) -> Any:
@@ -44,6 +53,7 @@ def candidates(decision: Decision, catalog: Catalog) -> list[decision_pb2.Candid
     pmf = choice.pmf.tolist()
     reasons = choice.exclusions.tolist()
     quality, cost, latency = choice.expected.tolist()
+    rivals = None if choice.rival is None else choice.rival.pmf.tolist()
     return [
         decision_pb2.Candidate(
             model_id=names[slots[k]],
@@ -52,6 +62,7 @@ def candidates(decision: Decision, catalog: Catalog) -> list[decision_pb2.Candid
             expected_cost_usd=_known(cost[k]),
             expected_latency_ms=_known(latency[k]),
             exclusion_reason=reasons[k],
+            rival_probability=None if rivals is None else rivals[k],
         )
         for k in rank(choice, decision.objective, decision.limits)
     ]
@@ -74,6 +85,7 @@ class RouteReplies:
         pmf = choice.pmf.tolist()
         reasons = choice.exclusions.tolist()
         quality, cost, latency = choice.expected.tolist()
+        rivals = None if choice.rival is None else choice.rival.pmf.tolist()
         reply, blanks = self._blanks.get(len(slots)) or self._blank(len(slots))
         for candidate, k in zip(blanks, rank(choice, decision.objective, decision.limits), strict=True):
             candidate.model_id = names[slots[k]]
@@ -92,12 +104,19 @@ class RouteReplies:
             else:
                 candidate.ClearField("expected_latency_ms")
             candidate.exclusion_reason = reasons[k]
+            if rivals is not None:
+                candidate.rival_probability = rivals[k]
+            else:
+                candidate.ClearField("rival_probability")
         reply.decision_id = decision.decision_id.hex()
         reply.model_id = names[slots[choice.index]]
         reply.propensity = pmf[choice.index]
         reply.policy_version = decision.policy_version
         reply.source = wire(choice.source)
         reply.learnable = decision.learnable
+        rival = choice.rival
+        reply.rival_model_id = "" if rival is None else names[slots[rival.index]]
+        reply.pair_propensity = 0.0 if rival is None else choice.pair_propensity
         reply.create_time.seconds = time_ms // 1000
         reply.create_time.nanos = time_ms % 1000 * 1_000_000
         return reply.SerializeToString()
@@ -153,6 +172,7 @@ def decision_message(
     decision: Decision, time_ms: int, resolution: Resolution, outcomes: Sequence[Outcome], catalog: Catalog
 ) -> decision_pb2.Decision:
     """Return a decision with what was recorded of it."""
+    rival = decision.choice.rival
     return decision_pb2.Decision(
         decision_id=decision.decision_id.hex(),
         router_id=decision.router_id,
@@ -170,6 +190,8 @@ def decision_message(
         outcomes=[outcome_message(outcome, catalog) for outcome in outcomes],
         usd_weight=decision.objective.usd_weight + decision.choice.pacing.mean,
         second_weight=decision.objective.second_weight,
+        rival_model_id="" if rival is None else catalog.names[decision.slots[rival.index]],
+        pair_propensity=0.0 if rival is None else decision.choice.pair_propensity,
     )
 
 
@@ -265,6 +287,7 @@ def policy_status(
             waiting_count=state.decision_count - sum(resolved),
         ),
         budget=_budget_status(state.pacer_view(None)),
+        comparison_count=state.comparison_count,
     )
 
 
@@ -298,6 +321,44 @@ def _model_belief(state: RouterState, model: ModelSpec, health: ModelHealth) -> 
         if summary.cost_usd is not None:
             message.cost_usd = summary.cost_usd + (0.0 if model.price is None else model.price.request_usd)
     return message
+
+
+def _estimate(interval: Interval | None) -> leaderboard_pb2.Estimate | None:
+    if interval is None:
+        return None
+    return leaderboard_pb2.Estimate(value=interval.value, low=interval.low, high=interval.high)
+
+
+def leaderboard_message(
+    board: Leaderboard, router_id: str, category: str, confidence: float, names: Sequence[str]
+) -> leaderboard_pb2.Leaderboard:
+    """Return a leaderboard."""
+    return leaderboard_pb2.Leaderboard(
+        router_id=router_id,
+        category=category,
+        standings=[
+            leaderboard_pb2.Standing(
+                model_id=names[s.slot],
+                rating=_estimate(s.rating),
+                won_count=s.won,
+                lost_count=s.lost,
+                tied_count=s.tied,
+                both_bad_count=s.both_bad,
+                score=_estimate(s.score),
+                score_count=s.score_count,
+            )
+            for s in board.standings
+        ],
+        judges=[
+            leaderboard_pb2.JudgeStanding(judge=j.judge, vote_count=j.vote_count, honest_probability=j.honest)
+            for j in board.judges
+        ],
+        comparison_count=board.comparison_count,
+        position_bias=board.position_bias,
+        categories=board.categories,
+        confidence=confidence,
+        truncated=board.truncated,
+    )
 
 
 def snapshot_message(snapshot: StoredSnapshot) -> policy_pb2.Snapshot:

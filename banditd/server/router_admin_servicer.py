@@ -1,5 +1,6 @@
 """RouterAdminService: the routers, what they have learnt, and the way back to a stored state."""
 
+import asyncio
 from typing import Final
 
 from banditd.domain.decision import Objective
@@ -8,6 +9,7 @@ from banditd.domain.router import DEFAULT_ROUTER, ROUTER_MODELS_MAX, PolicySpec,
 from banditd.errors import InvalidArgumentError, NotFoundError, Reason
 from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
 from banditd.learner.commands import ChangeSettings
+from banditd.learner.leaderboard import EVIDENCE_MAX, Leaderboard, leaderboard
 from banditd.learner.state import LearnerState
 from banditd.policies.registry import resolve
 from banditd.server import checks, convert, settings
@@ -20,6 +22,8 @@ from banditd_proto.v1 import router_admin_service_pb2 as pb
 _WINDOW_MS_MIN: Final = 1_000
 _WINDOW_MS_MAX: Final = 7_776_000_000
 _EXPLORATION_SHARE_MIN: Final = 1e-6
+_CONFIDENCE: Final = 0.9
+_CONFIDENCE_RANGE: Final = (0.5, 0.999)
 _ROUTERS_PAGE_MAX: Final = 64
 _SNAPSHOTS_PAGE_MAX: Final = 100
 _FIELDS: Final = {
@@ -52,6 +56,7 @@ class RouterAdminServicer:
     def __init__(self, bridge: Bridge, defaults: RouterSpec) -> None:
         self._bridge = bridge
         self._defaults = defaults
+        self._boards = asyncio.Semaphore(1)
 
     async def create_router(self, request: pb.CreateRouterRequest) -> pb.CreateRouterResponse:
         """Add a router."""
@@ -87,6 +92,35 @@ class RouterAdminServicer:
         router_id = request.router_id or DEFAULT_ROUTER
         self._find(router_id)
         return pb.GetPolicyStatusResponse(status=await self._status(router_id))
+
+    async def get_leaderboard(self, request: pb.GetLeaderboardRequest) -> pb.GetLeaderboardResponse:
+        """Show the models by ratings and scores."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        self._find(router_id)
+        category = checks.check_text(request.category, "category")
+        confidence = _CONFIDENCE
+        if request.HasField("confidence"):
+            confidence = checks.check_range(request.confidence, "confidence", *_CONFIDENCE_RANGE)
+        # On a thread of its own, and one at a time: it takes seconds where there is much to look at.
+        async with self._boards:
+            board = await asyncio.to_thread(self._board, router_id, category, confidence)
+        names = self._bridge.snapshot.catalog.names
+        message = convert.leaderboard_message(board, router_id, category, confidence, names)
+        return pb.GetLeaderboardResponse(leaderboard=message)
+
+    def _board(self, router_id: str, category: str, confidence: float) -> Leaderboard:
+        log = self._bridge.log
+        entries = log.newest_outcomes(router_id, log.last_position + 1, EVIDENCE_MAX)
+        snapshot = self._bridge.snapshot.routers.get(router_id)
+        slots = [] if snapshot is None else snapshot.slots.tolist()
+        return leaderboard(
+            entries,
+            log.decisions_of(entries),
+            slots,
+            category=category,
+            confidence=confidence,
+            truncated=len(entries) == EVIDENCE_MAX,
+        )
 
     async def list_snapshots(self, request: pb.ListSnapshotsRequest) -> pb.ListSnapshotsResponse:
         """List the stored snapshots of a router."""

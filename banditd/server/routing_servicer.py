@@ -1,4 +1,4 @@
-"""RoutingService: Route, RouteBatch, RecordOutcome, RecordOutcomes, GetDecision."""
+"""RoutingService: Route, RouteBatch, RecordOutcome, RecordOutcomes, RecordComparison, GetDecision."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ from banditd.domain.records import OutcomeRecord
 from banditd.domain.router import DEFAULT_ROUTER
 from banditd.errors import AlreadyExistsError, BanditdError, InvalidArgumentError, NotFoundError, Reason
 from banditd.learner.attribution import first_entry
-from banditd.learner.commands import Answer, ChangeSettings, LogDecisions, RecordOutcomes
+from banditd.learner.commands import Answer, ChangeSettings, LogDecisions, RecordComparison, RecordOutcomes
 from banditd.learner.writer import REQUEST_MEMORY_MS
 from banditd.routing.choose import Terms, choose, choose_rows
 from banditd.routing.snapshot import RouterSnapshot
@@ -25,7 +25,7 @@ from banditd.server.bridge import Bridge
 from banditd.server.settings import fix_dimension, started
 from banditd.server.status import code_of
 from banditd.store.log import request_key
-from banditd_proto.v1 import outcome_pb2
+from banditd_proto.v1 import comparison_pb2, outcome_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
 
 OUTCOMES_MAX: Final = 1000
@@ -84,6 +84,8 @@ class RoutingServicer:
         logged = self._find(waiting, digest)
         if logged is None:
             terms = self._terms(snapshot, request)
+            if request.compare:
+                terms = msgspec.structs.replace(terms, compares=True)
             (issued,) = self._bridge.issue_ids(1)
             previous = snapshot.sessions.last(context.session)
             choice = choose(snapshot, context, terms, issued[1], previous)
@@ -164,6 +166,19 @@ class RoutingServicer:
                 results.append(pb.OutcomeResult(status=convert.wire(answer.status)))
         return pb.RecordOutcomesResponse(results=results)
 
+    async def record_comparison(self, request: pb.RecordComparisonRequest) -> pb.RecordComparisonResponse:
+        """Record which of two models did better."""
+        self._bridge.books.receive(1)
+        try:
+            command = await self._compared(request.comparison)
+        except BanditdError:
+            self._bridge.books.settle({None: 1})
+            raise
+        (answer,) = await self._bridge.record(command)
+        if isinstance(answer, BanditdError):
+            raise answer
+        return pb.RecordComparisonResponse(status=convert.wire(answer.status))
+
     async def get_decision(self, request: pb.GetDecisionRequest) -> pb.GetDecisionResponse:
         """Return a decision with what was recorded of it."""
         position = parse_decision_id(self._bridge.secret, request.decision_id).position
@@ -189,11 +204,11 @@ class RoutingServicer:
             decision=convert.decision_message(decision, entry.time_ms, ledger.resolution, outcomes, catalog)
         )
 
-    def _router(self, router_id: str) -> RouterSnapshot:
+    def _router(self, router_id: str, field: str = "router_id") -> RouterSnapshot:
         snapshot = self._bridge.snapshot.routers.get(router_id)
         if snapshot is None:
-            checks.check_name(router_id, "router_id", checks.ROUTER_ID, Reason.BAD_NAME)
-            raise NotFoundError(Reason.ROUTER_NOT_FOUND, f"router_id: there is no router {router_id!r}")
+            checks.check_name(router_id, field, checks.ROUTER_ID, Reason.BAD_NAME)
+            raise NotFoundError(Reason.ROUTER_NOT_FOUND, f"{field}: there is no router {router_id!r}")
         return snapshot
 
     async def _ready(
@@ -239,7 +254,10 @@ class RoutingServicer:
         if view is not None and view.budget.is_hard:
             router_id = snapshot.router.router_id
             decided = max(self._decided_usd.get(router_id, 0.0), view.decided_usd)
-            self._decided_usd[router_id] = decided + float(choice.expected[1, choice.index])
+            decided += float(choice.expected[1, choice.index])
+            if choice.rival is not None:
+                decided += float(choice.expected[1, choice.rival.index])
+            self._decided_usd[router_id] = decided
 
     def _find(self, waiting: "_Waiting", digest: bytes) -> "_Logged | None":
         """Return what a request was answered with before, and let *waiting* wait for it; None if it is new.
@@ -293,6 +311,34 @@ class RoutingServicer:
             self._bridge.books.settle({None: 1})
             return error
         return decision_id.position, outcome
+
+    async def _compared(self, message: comparison_pb2.Comparison) -> RecordComparison:
+        """Return a comparison and what it is about; a router without a dimension gets that of its prompt."""
+        has_context = message.HasField("context")
+        if has_context == bool(message.decision_id):
+            raise InvalidArgumentError(
+                Reason.COMPARISON_SUBJECT,
+                "comparison",
+                "either decision_id or context",
+                "both" if has_context else "neither",
+            )
+        catalog = self._bridge.snapshot.catalog
+        if not has_context:
+            at = parse_decision_id(self._bridge.secret, message.decision_id, "comparison.decision_id").position
+            raw = bytes.fromhex(message.decision_id)
+            comparison = checks.check_comparison(message, raw, catalog, lambda: self._slots(at))
+            return RecordComparison(message.router_id, at, None, comparison)
+        router_id = message.router_id or DEFAULT_ROUTER
+        snapshot = self._router(router_id, "comparison.router_id")
+        context = checks.check_context(message.context, snapshot.router, "comparison.context")
+        comparison = checks.check_comparison(message, b"", catalog, lambda: catalog.by_slot)
+        if snapshot.features is None:
+            now_ms = self._bridge.clock.now_ms()
+            await self._bridge.change(fix_dimension(router_id, len(context.embedding), now_ms))
+            # Another first prompt may have been quicker.
+            fixed = self._router(router_id, "comparison.router_id").router.embedding_dimension
+            checks.check_dimension(len(context.embedding), fixed, "comparison.context.embedding")
+        return RecordComparison(router_id, 0, context, comparison)
 
     def _slots(self, position: int) -> tuple[int, ...]:
         """Return the candidates of the decision at a position; none where it is not on disk."""

@@ -18,6 +18,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from banditd.domain.budget import FREE, Budget, BudgetWindow, Pacing
+from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.context import Context
 from banditd.domain.decision import (
     NO_LIMITS,
@@ -28,6 +29,7 @@ from banditd.domain.decision import (
     Limits,
     Objective,
     Resolution,
+    Rival,
 )
 from banditd.domain.health import Health
 from banditd.domain.ledger import LedgerEntry
@@ -35,6 +37,7 @@ from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.domain.records import (
     ChangeAlarm,
+    ComparisonRecord,
     Example,
     Expiry,
     FeatureFit,
@@ -61,6 +64,7 @@ DECISION: Final = int(pb.RECORD_KIND_DECISION)
 OUTCOME: Final = int(pb.RECORD_KIND_OUTCOME)
 EXPIRY: Final = int(pb.RECORD_KIND_EXPIRY)
 EXAMPLE: Final = int(pb.RECORD_KIND_EXAMPLE)
+COMPARISON: Final = int(pb.RECORD_KIND_COMPARISON)
 
 
 def seal(key: bytes, kind: int, time_ms: int, message: bytes) -> bytes:
@@ -159,6 +163,9 @@ def _encode_decision(d: Decision) -> tuple[int, bytes]:
         message.shadow_price_low = choice.pacing.low
         message.shadow_price_high = choice.pacing.high
         message.shadow_price_share_high = choice.pacing.share_high
+    if choice.rival is not None:
+        message.rival_slot = int(d.slots[choice.rival.index])
+        message.rival_pmf = choice.rival.pmf.tobytes()
     if d.limits is not NO_LIMITS:
         message.limits.CopyFrom(
             pb.Limits(
@@ -206,6 +213,9 @@ def _decode_decision(raw: bytes) -> Decision:
             pacing=Pacing(m.shadow_price_low, m.shadow_price_high, m.shadow_price_share_high)
             if m.shadow_price_high > 0.0
             else FREE,
+            rival=Rival(int(np.flatnonzero(slots == m.rival_slot)[0]), np.frombuffer(m.rival_pmf, "<f8"))
+            if m.rival_pmf
+            else None,
         ),
         uniform=m.uniform,
         objective=Objective(m.usd_weight, m.second_weight),
@@ -318,6 +328,47 @@ def _decode_example(raw: bytes) -> Example:
 
 
 _LESSON_FIELDS: Final = ("quality", "cost_usd", "price_mtok_usd", "latency_ms")
+
+
+def _encode_comparison(record: ComparisonRecord) -> tuple[int, bytes]:
+    c, context = record.comparison, record.context
+    message = pb.Comparison(
+        router_id=record.router_id,
+        decision_position=record.decision_position,
+        decision_id=c.decision_id,
+        comparison_id=c.comparison_id,
+        slot_a=c.slot_a,
+        slot_b=c.slot_b,
+        winner=c.winner,
+        judge=c.judge,
+        strength=c.strength,
+        shown_first=c.shown_first,
+        status=record.status,
+    )
+    if context is not None:
+        message.embedding_float16 = context.embedding.tobytes()
+        message.input_token_count = context.input_tokens
+        message.category = context.category
+        message.session_id = context.session
+    return COMPARISON, message.SerializeToString()
+
+
+def _decode_comparison(raw: bytes) -> ComparisonRecord:
+    m = pb.Comparison.FromString(raw)
+    comparison = Comparison(
+        slot_a=m.slot_a,
+        slot_b=m.slot_b,
+        winner=Winner(m.winner),
+        judge=m.judge,
+        strength=m.strength if m.HasField("strength") else None,
+        shown_first=ShownFirst(m.shown_first),
+        comparison_id=m.comparison_id,
+        decision_id=m.decision_id,
+    )
+    context = None
+    if not m.decision_id:
+        context = Context(np.frombuffer(m.embedding_float16, "<f2"), m.input_token_count, m.category, m.session_id)
+    return ComparisonRecord(m.router_id, m.decision_position, context, comparison, OutcomeStatus(m.status))
 
 
 def _encode_model(record: ModelChange) -> tuple[int, bytes]:
@@ -476,6 +527,7 @@ def _decode_alarm(raw: bytes) -> ChangeAlarm:
 _ENCODERS: Final[dict[type, Callable[..., tuple[int, bytes]]]] = {
     Decision: _encode_decision,
     OutcomeRecord: _encode_outcome,
+    ComparisonRecord: _encode_comparison,
     Expiry: _encode_expiry,
     Example: _encode_example,
     ModelChange: _encode_model,
@@ -488,6 +540,7 @@ _ENCODERS: Final[dict[type, Callable[..., tuple[int, bytes]]]] = {
 _DECODERS: Final[dict[int, Callable[[bytes], Record]]] = {
     DECISION: _decode_decision,
     OUTCOME: _decode_outcome,
+    COMPARISON: _decode_comparison,
     EXPIRY: _decode_expiry,
     EXAMPLE: _decode_example,
     int(pb.RECORD_KIND_MODEL_CHANGE): _decode_model,

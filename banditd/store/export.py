@@ -1,4 +1,4 @@
-"""The log as Parquet: one row per decision, one per outcome. Needs pyarrow."""
+"""The log as Parquet: one row per decision, one per outcome, one per comparison. Needs pyarrow."""
 
 from pathlib import Path
 from typing import Any, Final, Self
@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from banditd.domain.decision import NO_SLOT, Decision, Exclusion
 from banditd.domain.outcome import Metric
-from banditd.domain.records import ModelChange, OutcomeRecord
+from banditd.domain.records import ComparisonRecord, ModelChange, OutcomeRecord
 from banditd.store.env import Env
 from banditd.store.log import Log
 
@@ -36,6 +36,9 @@ DECISIONS: Final = pa.schema(
         ("expected_latency_ms", pa.list_(pa.float32())),
         ("model", pa.string()),
         ("propensity", pa.float64()),
+        ("rival_model", pa.string()),
+        ("rival_pmf", pa.list_(pa.float64())),
+        ("pair_propensity", pa.float64()),
         ("policy", pa.string()),
         ("policy_version", pa.int64()),
         ("source", pa.string()),
@@ -66,9 +69,31 @@ OUTCOMES: Final = pa.schema(
     ]
 )
 
+# Where a comparison has a prompt of its own, its embedding and category stand here; else those of the decision hold.
+COMPARISONS: Final = pa.schema(
+    [
+        ("decision_id", pa.string()),
+        ("position", pa.int64()),
+        ("time", _TIME),
+        ("router_id", pa.string()),
+        ("comparison_id", pa.string()),
+        ("embedding", pa.list_(pa.float16())),
+        ("input_tokens", pa.int64()),
+        ("category", pa.string()),
+        ("session", pa.string()),
+        ("model_a", pa.string()),
+        ("model_b", pa.string()),
+        ("winner", pa.string()),
+        ("judge", pa.string()),
+        ("strength", pa.float64()),
+        ("shown_first", pa.string()),
+        ("status", pa.string()),
+    ]
+)
 
-def export_parquet(data: Path, out: Path, router_id: str | None) -> tuple[int, int]:
-    """Write `decisions.parquet` and `outcomes.parquet` into *out*; returns how many rows of each.
+
+def export_parquet(data: Path, out: Path, router_id: str | None) -> tuple[int, int, int]:
+    """Write `decisions.parquet`, `outcomes.parquet` and `comparisons.parquet` into *out*; returns the rows of each.
 
     Args:
         data: Data directory; a server may run on it.
@@ -85,6 +110,7 @@ def export_parquet(data: Path, out: Path, router_id: str | None) -> tuple[int, i
         Env(data, _MAP_BYTES, readonly=True) as env,
         _Table(out / "decisions.parquet", DECISIONS) as decisions,
         _Table(out / "outcomes.parquet", OUTCOMES) as outcomes,
+        _Table(out / "comparisons.parquet", COMPARISONS) as comparisons,
     ):
         for entry in Log(env).scan(0):
             record = entry.record
@@ -94,7 +120,9 @@ def export_parquet(data: Path, out: Path, router_id: str | None) -> tuple[int, i
                 decisions.add({"position": entry.position, "time": entry.time_ms, **_decision(record, names)})
             elif isinstance(record, OutcomeRecord) and router_id in (None, record.router_id):
                 outcomes.add({"position": entry.position, "time": entry.time_ms, **_outcome(record, names)})
-        return decisions.count, outcomes.count
+            elif isinstance(record, ComparisonRecord) and router_id in (None, record.router_id):
+                comparisons.add({"position": entry.position, "time": entry.time_ms, **_comparison(record, names)})
+        return decisions.count, outcomes.count, comparisons.count
 
 
 class _Table:
@@ -134,6 +162,7 @@ class _Table:
 
 def _decision(d: Decision, names: dict[int, str]) -> dict[str, Any]:
     quality, cost, latency = d.choice.expected
+    rival = d.choice.rival
     return {
         "decision_id": d.decision_id.hex(),
         "router_id": d.router_id,
@@ -151,6 +180,9 @@ def _decision(d: Decision, names: dict[int, str]) -> dict[str, Any]:
         "expected_latency_ms": latency,
         "model": names[d.slot],
         "propensity": d.choice.propensity,
+        "rival_model": None if rival is None else names[int(d.slots[rival.index])],
+        "rival_pmf": None if rival is None else rival.pmf,
+        "pair_propensity": None if rival is None else d.choice.pair_propensity,
         "policy": d.policy,
         "policy_version": d.policy_version,
         "source": d.choice.source.name,
@@ -178,4 +210,24 @@ def _outcome(record: OutcomeRecord, names: dict[int, str]) -> dict[str, Any]:
         "learnt": [metric.name for metric in Metric if metric in ruling.lesson.metrics],
         "learnt_cost_usd": ruling.lesson.cost_usd,
         "learnt_fee_usd": None if ruling.lesson.cost_usd is None else ruling.lesson.fee_usd,
+    }
+
+
+def _comparison(record: ComparisonRecord, names: dict[int, str]) -> dict[str, Any]:
+    c, context = record.comparison, record.context
+    return {
+        "decision_id": c.decision_id.hex() or None,
+        "router_id": record.router_id,
+        "comparison_id": c.comparison_id or None,
+        "embedding": None if context is None else context.embedding,
+        "input_tokens": None if context is None or context.input_tokens < 0 else context.input_tokens,
+        "category": None if context is None else context.category or None,
+        "session": None if context is None else context.session or None,
+        "model_a": names[c.slot_a],
+        "model_b": names[c.slot_b],
+        "winner": c.winner.name,
+        "judge": c.judge or None,
+        "strength": c.strength,
+        "shown_first": c.shown_first.name if c.shown_first else None,
+        "status": record.status.name,
     }

@@ -6,6 +6,7 @@ Keys, each big-endian so that byte order is record order:
     ledger     | position of the decision: 8 |      a sealed LedgerEntry; absent until something was recorded of it
     requests   | BLAKE2b of router and request: 16 |  sealed: position and count of the decisions, two 8-byte numbers
     settings   | position: 8 |                      the log's ModelChange and RouterChange records once more
+               | BLAKE2b of router and comparison: 16 |  position of the comparison, and 0; never forgotten
     snapshots  | position: 8 | router id |          a sealed Snapshot
     meta       | name |                             format; sealed: secret, epoch; books and sweeps as JSON
 """
@@ -24,10 +25,20 @@ import numpy as np
 from banditd.domain.arrays import Array16
 from banditd.domain.decision import Decision
 from banditd.domain.ledger import LedgerEntry
-from banditd.domain.records import Example, Expiry, LogEntry, ModelChange, OutcomeRecord, Record, RouterChange
+from banditd.domain.records import (
+    ComparisonRecord,
+    Example,
+    Expiry,
+    LogEntry,
+    ModelChange,
+    OutcomeRecord,
+    Record,
+    RouterChange,
+)
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import DataLossError, Reason
 from banditd.store.codec import (
+    COMPARISON,
     DECISION,
     EXAMPLE,
     EXPIRY,
@@ -125,16 +136,27 @@ class Log:
             after = int.from_bytes(chunk[-1][0], "big")
 
     def newest_outcomes(self, router_id: str, before: int, count_max: int) -> Sequence[LogEntry]:
-        """Return the newest outcomes, expiries and examples of a router before a position, oldest first."""
+        """Return the newest entries of a router that teach, decisions apart, before a position, oldest first."""
         found: list[LogEntry] = []
-        for key, value in self._backwards(before, (OUTCOME, EXPIRY, EXAMPLE)):
+        for key, value in self._backwards(before, (OUTCOME, COMPARISON, EXPIRY, EXAMPLE)):
             entry = decode_record(key, value)
-            assert isinstance(entry.record, OutcomeRecord | Expiry | Example)
+            assert isinstance(entry.record, OutcomeRecord | ComparisonRecord | Expiry | Example)
             if entry.record.router_id == router_id:
                 found.append(entry)
                 if len(found) == count_max:
                     break
         found.reverse()
+        return found
+
+    def decisions_of(self, entries: Sequence[LogEntry]) -> dict[int, Decision]:
+        """Return the decisions that outcomes and comparisons refer to, by position. Safe from any thread."""
+        found: dict[int, Decision] = {}
+        for entry in entries:
+            position = getattr(entry.record, "decision_position", 0)
+            if position and position not in found:
+                decision = self.find_decision(position)
+                if decision is not None and isinstance(decision.record, Decision):
+                    found[position] = decision.record
         return found
 
     def newest_embeddings(self, router_id: str, dimension: int, before: int, count_max: int) -> Array16:
@@ -284,6 +306,19 @@ class Batch:
         value = self._txn.get(key, db=self._env.requests)
         if value is not None and _decode_request(key, value)[0] == position:
             self._txn.delete(key, db=self._env.requests)
+
+    def find_comparison(self, key: bytes) -> LogEntry | None:
+        """Return the comparison that is remembered under a key; None if there is none."""
+        value = self._txn.get(key, db=self._env.requests)
+        if value is None:
+            return None
+        place = position_key(_decode_request(key, value)[0])
+        found = self._txn.get(place, db=self._env.log)
+        return None if found is None else decode_record(place, found)
+
+    def put_comparison(self, key: bytes, position: int) -> None:
+        """Remember a comparison, for ever."""
+        self._txn.put(key, seal(key, 0, 0, _REQUEST.pack(position, 0)), db=self._env.requests)
 
     def put_counters(self, name: str, counters: Mapping[str, int]) -> None:
         """Write a table of counters."""

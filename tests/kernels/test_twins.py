@@ -85,6 +85,17 @@ SPECIAL = {
     "target_usd": lambda rng, _: np.exp(rng.normal() * 3.0),
     "price_max": lambda rng, _: 1e4,
     "margin": lambda rng, _: rng.uniform(0.01, 0.2),
+    "cov": lambda rng, s: (
+        np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2) if "K" in s else _precisions(rng, s["N"], 1)[0]
+    ),
+    "cov_a": lambda rng, s: _precisions(rng, s["N"], 1)[0],
+    "cov_b": lambda rng, s: _precisions(rng, s["N"], 1)[0],
+    "shared": lambda rng, _: np.array([rng.normal() * 0.3, rng.random(), rng.normal() - 1.0, rng.random()]),
+    "share_a": lambda rng, _: rng.choice([0.0, 0.3]),
+    "share_b": lambda rng, _: rng.choice([0.0, 0.6]),
+    "share_tie": lambda rng, _: rng.choice([0.0, 0.1]),
+    "order": lambda rng, _: float(rng.integers(-1, 2)),
+    "reliability": lambda rng, _: rng.choice([1.0, 0.9, 0.3]),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }
 
@@ -149,8 +160,12 @@ TOLERANCE = {
     "fourier": 5e-6,
     "fourier_rows": 5e-6,
     "probability_best": 1e-7,
+    "predict_duel": 3e-4,
+    "predict_duel_rows": 3e-4,
+    "update_duel": 1e-8,
     "update_ridge": 1e-9,
     "update_ridge_forgetting": 1e-9,
+    "update_utility": 1e-8,
 }
 
 

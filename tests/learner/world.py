@@ -9,7 +9,7 @@ import numpy as np
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Objective
 from banditd.domain.model import ModelSpec, Price
-from banditd.domain.records import Expiry, LogEntry, ModelChange, OutcomeRecord, RouterChange
+from banditd.domain.records import ComparisonRecord, Expiry, LogEntry, ModelChange, OutcomeRecord, RouterChange
 from banditd.domain.router import PolicySpec, RouterSpec
 
 NOON_MS = 1_790_000_000_000
@@ -48,7 +48,9 @@ class ListLog:
         return [
             e
             for e in self.entries
-            if e.position < before and isinstance(e.record, OutcomeRecord | Expiry) and e.record.router_id == router_id
+            if e.position < before
+            and isinstance(e.record, OutcomeRecord | ComparisonRecord | Expiry)
+            and e.record.router_id == router_id
         ][-count_max:]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
 from banditd.domain.health import Health
@@ -19,6 +20,7 @@ from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.domain.records import (
     ChangeAlarm,
+    ComparisonRecord,
     Expiry,
     FeatureFit,
     HealthChange,
@@ -151,6 +153,28 @@ def outcome_records(draw):
     return OutcomeRecord(draw(names), draw(st.just(0) | positions), outcome, ruling)
 
 
+@st.composite
+def comparison_records(draw):
+    """A comparison of a decision or of a prompt of its own."""
+    decision_id = draw(st.just(b"") | ids)
+    context = Context(
+        draw(npst.arrays(np.float16, st.integers(0, 20))), draw(st.integers(-1, 10**8)), draw(names), draw(names)
+    )
+    comparison = Comparison(
+        slot_a=draw(slots),
+        slot_b=draw(slots),
+        winner=draw(st.sampled_from(Winner)),
+        judge=draw(names),
+        strength=draw(optional(shares)),
+        shown_first=draw(st.sampled_from(ShownFirst)),
+        comparison_id=draw(names),
+        decision_id=decision_id,
+    )
+    at = draw(positions) if decision_id else 0
+    status = draw(st.sampled_from(OutcomeStatus))
+    return ComparisonRecord(draw(names), at, None if decision_id else context, comparison, status)
+
+
 expiries = st.builds(Expiry, names, st.lists(positions, max_size=20).map(tuple), optional(shares))
 
 
@@ -207,6 +231,7 @@ alarms = st.builds(ChangeAlarm, names, slots, st.sampled_from(Metric), st.boolea
 records = (
     decisions()
     | outcome_records()
+    | comparison_records()
     | expiries
     | model_changes()
     | router_changes()

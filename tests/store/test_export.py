@@ -59,7 +59,7 @@ def test_parquet_holds_what_the_log_holds(data, tmp_path, router_id):
     decisions = pq.read_table(tmp_path / "out" / "decisions.parquet").to_pylist()
     outcomes = pq.read_table(tmp_path / "out" / "outcomes.parquet").to_pylist()
     logged = entries_of(data, Decision, router_id)
-    assert counts == (len(decisions), len(outcomes))
+    assert counts == (len(decisions), len(outcomes), 0)
     assert len(decisions) == len(logged)
     for row, entry in zip(decisions, logged, strict=True):
         record = entry.record
@@ -101,7 +101,7 @@ def test_parquet_holds_what_the_log_holds(data, tmp_path, router_id):
 def test_an_empty_log_gives_empty_tables(tmp_path):
     """Tables have their columns even without a row."""
     Env(tmp_path / "data", 1 << 26).close()
-    assert export.export_parquet(tmp_path / "data", tmp_path / "out", None) == (0, 0)
+    assert export.export_parquet(tmp_path / "data", tmp_path / "out", None) == (0, 0, 0)
     assert pq.read_schema(tmp_path / "out" / "decisions.parquet").names == export.DECISIONS.names
     assert pq.read_schema(tmp_path / "out" / "outcomes.parquet").names == export.OUTCOMES.names
 

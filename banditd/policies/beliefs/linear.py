@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 
 from banditd.domain.arrays import Array32, Array64, frozen
+from banditd.domain.comparison import Comparison
 from banditd.domain.context import INPUT_TOKENS_GUESS
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
@@ -33,6 +34,7 @@ from banditd.kernels.linear import (
     update_ridge_forgetting,
 )
 from banditd.policies.base import ModelSummary, Prediction, Residuals
+from banditd.policies.beliefs.judges import Judges, is_of_judges
 from banditd.policies.registry import PolicyParameters
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
@@ -148,6 +150,16 @@ class Regression:
         self.numbers[2] = _NOISE_GUESS_COUNT * sibling.noise_variance
         self.numbers[3] = _NOISE_GUESS_COUNT
 
+    def observe(self, row: Array32, value: float, variance: float) -> None:
+        """Learn a value of known variance; it says nothing of the noise, and lets no time pass."""
+        update_ridge(self.a_inv, self.theta, row, value, self.noise_variance / variance)
+
+    def expect(self, row: Array32) -> tuple[float, float]:
+        """Return what is expected and the variance of that expectation."""
+        # An observation of no weight teaches nothing.
+        value, leverage = update_ridge(self.a_inv, self.theta, row, 0.0, 0.0)
+        return value, self.noise_variance * leverage
+
     def _prior_theta(self) -> Array64:
         prior = np.zeros_like(self.theta)
         prior[INTERCEPT] = self.numbers[0]
@@ -162,6 +174,52 @@ class Regression:
         """Put *mean* in the place of the prior mean: theta changes by A^-1 diag(penalty) (m' - m)."""
         self.theta += self.a_inv[:, INTERCEPT] * (intercept_penalty * (mean - self.prior_mean))
         self.numbers[0] = mean
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a comparison says of the difference of two qualities.
+
+    Attributes:
+        value: The vote, with bias and reliability taken out.
+        variance: Of that, > 0.
+        qualities: As they were expected: quality and variance of a, quality and variance of b.
+    """
+
+    value: float
+    variance: float
+    qualities: tuple[float, float, float, float]
+
+
+# A vote is 1, 0 or -1, so that it varies by 1 - difference^2; what is nearly certain still varies a little.
+_VOTE_VARIANCE_MIN: Final = 0.1
+# A judge who says as often the opposite as what he sees says nothing; one who does so more often than that would be
+# believed in reverse, for which his name had to be known very well.
+_TRUTH_MIN: Final = 0.05
+
+
+def difference(a: Regression, b: Regression, row: Array32, comparison: Comparison, judges: Judges) -> Difference | None:
+    """Return what a comparison says, and let *judges* learn from it; None where it says nothing."""
+    quality_a, variance_a = a.expect(row)
+    quality_b, variance_b = b.expect(row)
+    shares, order = comparison.shares, comparison.order
+    shared = judges.shared
+    expected = min(max(quality_a - quality_b + shared[0] * order, -0.98), 0.98)
+    spread = variance_a + variance_b
+    if not math.isfinite(expected) or not math.isfinite(spread):
+        return None
+    truth = 2.0 * judges.reliability(comparison.judge) - 1.0
+    judges.learn(comparison.judge, shares, 0.5 + 0.5 * expected, 0.5 - 0.5 * expected)
+    if truth < _TRUTH_MIN:
+        return None
+    vote = (shares[0] - shares[1]) / truth
+    noise = max(1.0 / (truth * truth) - expected * expected, _VOTE_VARIANCE_MIN)
+    if order != 0.0:
+        rate = shared[1] / (noise + spread + shared[1])
+        shared[0] += rate * order * (vote - expected)
+        shared[1] -= rate * shared[1]
+    value = vote - float(shared[0]) * order
+    return Difference(value, noise, (quality_a, variance_a, quality_b, variance_b))
 
 
 _Arm = tuple[Regression, Regression, Regression]
@@ -221,6 +279,7 @@ class LinearBelief:
         self._penalties = np.full(width, parameters.slope_penalty)
         self._penalties[INTERCEPT] = parameters.intercept_penalty
         self._arms: dict[int, _Arm] = {}
+        self._judges = Judges()
         self._changed: set[int] = set()
         self._last: tuple[tuple[ModelSpec, ...], LinearSnapshot] | None = None
 
@@ -278,6 +337,25 @@ class LinearBelief:
         evidence = [max(self._peek(m)[_QUALITY].numbers[3] - _NOISE_GUESS_COUNT, 0.0) for m in models]
         kept = [max(shares.get(m.slot, 1.0), 1.0 / (1.0 + n)) for m, n in zip(models, evidence, strict=True)]
         return replace(snapshot, noise=frozen(snapshot.noise / np.sqrt(np.array(kept))))
+
+    def compare(self, model_a: ModelSpec, model_b: ModelSpec, row: Array32, comparison: Comparison) -> None:
+        """Learn who did better, as an observation of the difference of the two qualities.
+
+        If each answer is good with the probability that is its quality, and a judge prefers a good one and has none to
+        prefer among equals, then 1 for a, -1 for b and 0 for a tie has the expectation quality_a - quality_b (the
+        linear link of Ailon, Karnin and Joachims 2014, arXiv:1405.3396), so that a vote is an unbiased observation of
+        it, of variance at most 1. Bias of the place and reliability are corrected as `judges` has them: a judge of
+        reliability r says (2 r - 1) times that.
+        """
+        a, b = self._arm(model_a)[_QUALITY], self._arm(model_b)[_QUALITY]
+        seen = difference(a, b, row, comparison, self._judges)
+        if seen is None:
+            return
+        # Each learns what the vote says of it given the other as expected, whose uncertainty is part of the noise.
+        quality_a, variance_a, quality_b, variance_b = seen.qualities
+        a.observe(row, quality_b + seen.value, seen.variance + variance_b)
+        b.observe(row, quality_a - seen.value, seen.variance + variance_a)
+        self._changed |= {model_a.slot, model_b.slot}
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
         """Take note of a model that came, changed or went."""
@@ -354,7 +432,7 @@ class LinearBelief:
             for metric, regression in zip(METRICS, self._arms[slot], strict=True):
                 for part in Regression.__slots__:
                     arrays[f"{slot}/{metric.name}/{part}"] = getattr(regression, part)
-        return arrays
+        return arrays | self._judges.to_arrays()
 
     def load_arrays(self, arrays: Mapping[str, Array64]) -> None:
         """Put the state that `to_arrays` returned in the place of this one.
@@ -365,7 +443,7 @@ class LinearBelief:
         width = len(self._penalties)
         shapes = {"a_inv": (width, width), "theta": (width,), "numbers": (5,)}
         arms: dict[int, _Arm] = {}
-        for slot in sorted({int(name.split("/")[0]) for name in arrays}):
+        for slot in sorted({int(name.split("/")[0]) for name in arrays if not is_of_judges(name)}):
             regressions = []
             for metric, noise in zip(METRICS, _NOISE_GUESS, strict=True):
                 regression = Regression(self._penalties, 0.0, noise)
@@ -379,6 +457,7 @@ class LinearBelief:
                     setattr(regression, part, array.copy())
                 regressions.append(regression)
             arms[slot] = (regressions[0], regressions[1], regressions[2])
+        self._judges.load_arrays(arrays)
         self._arms, self._last = arms, None
         self._changed.clear()
 

@@ -8,6 +8,9 @@ from banditd_client.admin_types import (
     Budget,
     BudgetStatus,
     DecisionBooks,
+    Estimate,
+    JudgeStanding,
+    Leaderboard,
     Model,
     ModelBelief,
     OutcomeBooks,
@@ -16,6 +19,7 @@ from banditd_client.admin_types import (
     Price,
     Router,
     Snapshot,
+    Standing,
 )
 from banditd_client.aio import AsyncClient
 from banditd_client.batch import RouteBatch
@@ -30,6 +34,7 @@ from banditd_client.enums import (
     OutcomeStatus,
     Resolution,
     Unchanged,
+    Winner,
 )
 from banditd_client.errors import (
     AlreadyExists,
@@ -50,7 +55,7 @@ from banditd_client.errors import (
 )
 from banditd_client.measure import MeasuredCall
 from banditd_client.retry import RetryPolicy
-from banditd_client.types import Candidate, Decision, Limits, Objective, Outcome, OutcomeResult, Route
+from banditd_client.types import Candidate, Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 
 __all__ = [
     "UNCHANGED",
@@ -63,16 +68,20 @@ __all__ = [
     "Cancelled",
     "Candidate",
     "Client",
+    "Comparison",
     "DataLoss",
     "DeadlineExceeded",
     "Decision",
     "DecisionBooks",
     "DecisionSource",
+    "Estimate",
     "ExclusionReason",
     "FailedPrecondition",
     "Failure",
     "Internal",
     "InvalidArgument",
+    "JudgeStanding",
+    "Leaderboard",
     "Limits",
     "MeasuredCall",
     "Model",
@@ -96,9 +105,11 @@ __all__ = [
     "RouteBatch",
     "Router",
     "Snapshot",
+    "Standing",
     "Unauthenticated",
     "Unavailable",
     "Unchanged",
     "Unimplemented",
+    "Winner",
     "__version__",
 ]

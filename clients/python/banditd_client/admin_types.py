@@ -39,6 +39,58 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """An estimate with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One model on a leaderboard."""
+
+    model: str
+    rating: Estimate | None
+    """From comparisons, on Elo's scale around 1000. None without one."""
+    won_count: float
+    lost_count: float
+    tied_count: float
+    both_bad_count: int
+    score: Estimate | None
+    """Mean score of the prompts that were sent to it. None without one."""
+    score_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeStanding:
+    """One judge, and the probability that he says what he sees rather than its opposite."""
+
+    judge: str
+    vote_count: int
+    honest_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """Models by how well they did, best first."""
+
+    router: str
+    category: str
+    standings: tuple[Standing, ...]
+    judges: tuple[JudgeStanding, ...]
+    """Least honest first."""
+    comparison_count: int
+    position_bias: float
+    """What being shown first is worth, in points."""
+    categories: tuple[str, ...]
+    confidence: float
+    truncated: bool
+    """Whether there is older evidence that was not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """How a router decides and learns: a preset's name and what differs from its defaults."""
 

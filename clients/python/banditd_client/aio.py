@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from banditd_client import calls, convert
-from banditd_client.admin_types import Budget, Model, Policy, PolicyStatus, Price, Router, Snapshot
+from banditd_client.admin_types import Budget, Leaderboard, Model, Policy, PolicyStatus, Price, Router, Snapshot
 from banditd_client.batch import RouteBatch
 from banditd_client.calls import Call, Method, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
@@ -22,7 +22,7 @@ from banditd_client.errors import from_rpc_error
 from banditd_client.measure import MeasuredCall, measure_async
 from banditd_client.retry import Attempts, RetryPolicy
 from banditd_client.settings import Settings, checked_timeout
-from banditd_client.types import Decision, Limits, Objective, Outcome, OutcomeResult, Route
+from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 from banditd_client.vectors import Embedding, Embeddings
 
 T = TypeVar("T")
@@ -83,6 +83,7 @@ class AsyncClient:
         candidates: Iterable[str] = (),
         limits: Limits | None = None,
         objective: Objective | None = None,
+        compare: bool = False,
         timeout: float | None = None,
     ) -> Route:
         """As `Client.route`."""
@@ -97,6 +98,7 @@ class AsyncClient:
             candidates=candidates,
             limits=limits,
             objective=objective,
+            compare=compare,
         )
         return await self._perform(call, self._settings.route_timeout if timeout is None else timeout)
 
@@ -169,6 +171,30 @@ class AsyncClient:
         everything, known = calls.sendable(outcomes)
         results = await self._perform(calls.record_outcomes(known), timeout) if known else []
         return calls.merged(everything, results)
+
+    async def record_comparison(
+        self,
+        comparison: Comparison,
+        *,
+        decision_id: str = "",
+        embedding: Embedding | None = None,
+        router: str = "",
+        input_tokens: int | None = None,
+        category: str = "",
+        embedding_model: str = "",
+        timeout: float | None = None,
+    ) -> OutcomeStatus:
+        """As `Client.record_comparison`."""
+        call = calls.record_comparison(
+            comparison,
+            decision_id=decision_id,
+            embedding=embedding,
+            router=router,
+            input_tokens=input_tokens,
+            category=category,
+            embedding_model=embedding_model,
+        )
+        return await self._perform(call, timeout)
 
     def measure(self, route: Route, *, timeout: float | None = None) -> AbstractAsyncContextManager[MeasuredCall]:
         """As `Client.measure`, for `async with`. A cancelled body reports nothing: that is not the model's fault."""
@@ -323,6 +349,12 @@ class AsyncClient:
     async def policy_status(self, router: str = "", *, timeout: float | None = None) -> PolicyStatus:
         """As `Client.policy_status`."""
         return await self._perform(calls.policy_status(router), timeout)
+
+    async def leaderboard(
+        self, router: str = "", *, category: str = "", confidence: float | None = None, timeout: float | None = None
+    ) -> Leaderboard:
+        """As `Client.leaderboard`."""
+        return await self._perform(calls.leaderboard(router, category, confidence), timeout)
 
     def list_snapshots(
         self, router: str = "", *, page_size: int = 0, timeout: float | None = None

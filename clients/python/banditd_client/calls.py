@@ -15,12 +15,12 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from banditd_client import convert, convert_admin
-from banditd_client.admin_types import Model, PolicyStatus, Router, Snapshot
+from banditd_client.admin_types import Leaderboard, Model, PolicyStatus, Router, Snapshot
 from banditd_client.batch import RouteBatch
 from banditd_client.enums import OutcomeStatus, Unchanged
 from banditd_client.errors import BanditdError, DeadlineExceeded, NotFound, Unavailable
 from banditd_client.fallback import fallback_batch, fallback_route
-from banditd_client.types import Decision, Limits, Objective, Outcome, OutcomeResult, Route
+from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 from banditd_client.vectors import Embedding, Embeddings, float32_bytes, float32_rows
 from banditd_proto.v1 import (
     catalog_service_pb2,
@@ -101,6 +101,7 @@ def route(
     candidates: Iterable[str],
     limits: Limits | None,
     objective: Objective | None,
+    compare: bool,
 ) -> Call[Route]:
     """Return the call of Route."""
     usable = convert.names(candidates, "candidates")
@@ -118,6 +119,7 @@ def route(
         candidate_model_ids=usable,
         limits=convert.limits_to_wire(limits),
         objective=convert.objective_to_wire(objective),
+        compare=compare,
     )
 
     def stand_in(model: str) -> Route | None:
@@ -174,6 +176,34 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> Call[list[OutcomeResult]]:
     request = routing_service_pb2.RecordOutcomesRequest(outcomes=messages)
     read = partial(convert.outcome_results_from_wire, outcome_count=len(messages))
     return Call(METHODS["RecordOutcomes"], request, read)
+
+
+def record_comparison(
+    comparison: Comparison,
+    *,
+    decision_id: str,
+    embedding: Embedding | None,
+    router: str,
+    input_tokens: int | None,
+    category: str,
+    embedding_model: str,
+) -> Call[OutcomeStatus]:
+    """Return the call of RecordComparison."""
+    context = None
+    if not decision_id:
+        context = context_pb2.Context(
+            embedding_float32=None if embedding is None else float32_bytes(embedding),
+            embedding_model=embedding_model,
+            input_token_count=input_tokens,
+            category=category,
+        )
+    elif embedding is not None:
+        raise ValueError("embedding: expected none beside a decision id")
+    # Before the first try, so that a retry counts once.
+    named = comparison if comparison.comparison_id else replace(comparison, comparison_id=new_id())
+    message = convert.comparison_to_wire(named, decision_id=decision_id, context=context, router=router)
+    request = routing_service_pb2.RecordComparisonRequest(comparison=message)
+    return Call(METHODS["RecordComparison"], request, convert.outcome_status_from_wire)
 
 
 def get_decision(decision_id: str) -> Call[Decision]:
@@ -248,6 +278,16 @@ def policy_status(router: str) -> Call[PolicyStatus]:
     """Return the call of GetPolicyStatus."""
     request = router_admin_service_pb2.GetPolicyStatusRequest(router_id=router)
     return Call(METHODS["GetPolicyStatus"], request, _read_status)
+
+
+def leaderboard(router: str, category: str, confidence: float | None) -> Call[Leaderboard]:
+    """Return the call of GetLeaderboard."""
+    request = router_admin_service_pb2.GetLeaderboardRequest(router_id=router, category=category, confidence=confidence)
+    return Call(
+        METHODS["GetLeaderboard"],
+        request,
+        lambda response: convert_admin.leaderboard_from_wire(response.leaderboard),
+    )
 
 
 def list_snapshots(router: str, page_size: int, page_token: str) -> Call[Page[Snapshot]]:

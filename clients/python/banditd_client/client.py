@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import grpc
 
 from banditd_client import calls, convert
-from banditd_client.admin_types import Budget, Model, Policy, PolicyStatus, Price, Router, Snapshot
+from banditd_client.admin_types import Budget, Leaderboard, Model, Policy, PolicyStatus, Price, Router, Snapshot
 from banditd_client.batch import RouteBatch
 from banditd_client.calls import METHODS, Call, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
@@ -20,7 +20,7 @@ from banditd_client.errors import from_rpc_error
 from banditd_client.measure import MeasuredCall, measure
 from banditd_client.retry import Attempts, RetryPolicy
 from banditd_client.settings import Settings, checked_timeout
-from banditd_client.types import Decision, Limits, Objective, Outcome, OutcomeResult, Route
+from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 from banditd_client.vectors import Embedding, Embeddings
 
 T = TypeVar("T")
@@ -97,6 +97,7 @@ class Client:
         candidates: Iterable[str] = (),
         limits: Limits | None = None,
         objective: Objective | None = None,
+        compare: bool = False,
         timeout: float | None = None,
     ) -> Route:
         """Choose the model for one prompt.
@@ -116,6 +117,7 @@ class Client:
             candidates: Models that the caller can use. Empty means every model that the router offers.
             limits: Hard limits of this request.
             objective: Trade-off of this request where it differs from the router's.
+            compare: Asks for a second model, `rival`, whose comparison with the first would teach the most.
             timeout: Seconds, retries included.
         """
         call = calls.route(
@@ -129,6 +131,7 @@ class Client:
             candidates=candidates,
             limits=limits,
             objective=objective,
+            compare=compare,
         )
         return self._perform(call, self._settings.route_timeout if timeout is None else timeout)
 
@@ -233,6 +236,41 @@ class Client:
         everything, known = calls.sendable(outcomes)
         results = self._perform(calls.record_outcomes(known), timeout) if known else []
         return calls.merged(everything, results)
+
+    def record_comparison(
+        self,
+        comparison: Comparison,
+        *,
+        decision_id: str = "",
+        embedding: Embedding | None = None,
+        router: str = "",
+        input_tokens: int | None = None,
+        category: str = "",
+        embedding_model: str = "",
+        timeout: float | None = None,
+    ) -> OutcomeStatus:
+        """Record which of two models did better; when it returns, that is on the server's disk.
+
+        Args:
+            comparison: Who did better.
+            decision_id: The decision whose prompt it is about, from `route`; else give the embedding.
+            embedding: The prompt's vector, where no decision was made.
+            router: Empty means that of the decision, or `default`.
+            input_tokens: Length of the prompt, where no decision was made. None means unknown.
+            category: The caller's category of the prompt, where no decision was made.
+            embedding_model: Name of the model that made the vector. Empty means: as the router expects.
+            timeout: Seconds, retries included.
+        """
+        call = calls.record_comparison(
+            comparison,
+            decision_id=decision_id,
+            embedding=embedding,
+            router=router,
+            input_tokens=input_tokens,
+            category=category,
+            embedding_model=embedding_model,
+        )
+        return self._perform(call, timeout)
 
     def measure(self, route: Route, *, timeout: float | None = None) -> AbstractContextManager[MeasuredCall]:
         """Time the body of a `with` and report its outcome on leaving.
@@ -401,6 +439,12 @@ class Client:
     def policy_status(self, router: str = "", *, timeout: float | None = None) -> PolicyStatus:
         """Return a router's policy, what it believes of each model, and its books; empty means `default`."""
         return self._perform(calls.policy_status(router), timeout)
+
+    def leaderboard(
+        self, router: str = "", *, category: str = "", confidence: float | None = None, timeout: float | None = None
+    ) -> Leaderboard:
+        """Return the models by ratings from comparisons and by mean scores, with intervals; empty means every one."""
+        return self._perform(calls.leaderboard(router, category, confidence), timeout)
 
     def list_snapshots(
         self, router: str = "", *, page_size: int = 0, timeout: float | None = None

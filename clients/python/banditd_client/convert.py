@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from banditd_client.batch import RouteBatch
-from banditd_client.enums import DecisionSource, ExclusionReason, Failure, OutcomeStatus, Resolution
+from banditd_client.enums import DecisionSource, ExclusionReason, Failure, OutcomeStatus, Resolution, Winner
 from banditd_client.errors import Internal, from_code
 from banditd_client.types import (
     Candidate,
+    Comparison,
     Decision,
     Limits,
     Objective,
@@ -21,7 +22,7 @@ from banditd_client.types import (
     OutcomeResult,
     Route,
 )
-from banditd_proto.v1 import decision_pb2, outcome_pb2, router_pb2, routing_service_pb2
+from banditd_proto.v1 import comparison_pb2, context_pb2, decision_pb2, outcome_pb2, router_pb2, routing_service_pb2
 
 E_ = TypeVar("E_", bound=StrEnum)
 
@@ -111,6 +112,30 @@ def outcome_to_wire(outcome: Outcome) -> outcome_pb2.Outcome:
     )
 
 
+def comparison_to_wire(
+    comparison: Comparison, *, decision_id: str, context: context_pb2.Context | None, router: str
+) -> comparison_pb2.Comparison:
+    """Return a comparison. ValueError if the one shown first is neither of the two."""
+    models = {"": 0, comparison.model_a: 1, comparison.model_b: 2}
+    if comparison.first not in models:
+        raise ValueError(f"first: expected one of the two models, got {comparison.first!r}")
+    message = comparison_pb2.Comparison(
+        decision_id=decision_id,
+        context=context,
+        router_id=router,
+        comparison_id=comparison.comparison_id,
+        model_a_id=comparison.model_a,
+        model_b_id=comparison.model_b,
+        winner=label(comparison.winner, Winner, "WINNER_"),
+        judge=comparison.judge,
+        strength=comparison.strength,
+    )
+    if comparison.first:
+        a = comparison.first == comparison.model_a
+        message.shown_first = comparison_pb2.SHOWN_FIRST_A if a else comparison_pb2.SHOWN_FIRST_B
+    return message
+
+
 def outcome_from_wire(message: outcome_pb2.Outcome) -> Outcome:
     """Return an outcome."""
     return Outcome(
@@ -128,7 +153,9 @@ def outcome_from_wire(message: outcome_pb2.Outcome) -> Outcome:
     )
 
 
-def outcome_status_from_wire(message: routing_service_pb2.RecordOutcomeResponse) -> OutcomeStatus:
+def outcome_status_from_wire(
+    message: routing_service_pb2.RecordOutcomeResponse | routing_service_pb2.RecordComparisonResponse,
+) -> OutcomeStatus:
     """Return what became of an outcome."""
     return OUTCOME_STATUSES.get(message.status, OutcomeStatus.UNKNOWN)
 
@@ -156,6 +183,7 @@ def candidate_from_wire(message: decision_pb2.Candidate) -> Candidate:
         expected_cost_usd=present(message, "expected_cost_usd"),
         expected_latency_ms=present(message, "expected_latency_ms"),
         exclusion_reason=EXCLUSION_REASONS.get(reason, ExclusionReason.UNKNOWN) if reason else None,
+        rival_probability=present(message, "rival_probability"),
     )
 
 
@@ -170,6 +198,8 @@ def route_from_wire(message: routing_service_pb2.RouteResponse) -> Route:
         source=SOURCES.get(message.source, DecisionSource.UNKNOWN),
         learnable=message.learnable,
         create_time=time_from_wire(message, "create_time"),
+        rival=message.rival_model_id,
+        pair_propensity=message.pair_propensity or None,
     )
 
 
@@ -190,6 +220,8 @@ def decision_from_wire(message: decision_pb2.Decision) -> Decision:
         resolution=RESOLUTIONS.get(message.resolution, Resolution.UNKNOWN),
         outcomes=tuple(outcome_from_wire(outcome) for outcome in message.outcomes),
         previous_model=message.previous_model_id,
+        rival=message.rival_model_id,
+        pair_propensity=message.pair_propensity or None,
     )
 
 

@@ -6,6 +6,9 @@ from banditd_client.admin_types import (
     Budget,
     BudgetStatus,
     DecisionBooks,
+    Estimate,
+    JudgeStanding,
+    Leaderboard,
     Model,
     ModelBelief,
     OutcomeBooks,
@@ -14,11 +17,12 @@ from banditd_client.admin_types import (
     Price,
     Router,
     Snapshot,
+    Standing,
 )
 from banditd_client.convert import label, members, names, objective_to_wire, present, time_from_wire
 from banditd_client.enums import BudgetWindow, ModelState
 from banditd_client.types import Objective
-from banditd_proto.v1 import model_pb2, policy_pb2, router_pb2
+from banditd_proto.v1 import leaderboard_pb2, model_pb2, policy_pb2, router_pb2
 
 BUDGET_WINDOWS = {0: BudgetWindow.REQUEST, **members(BudgetWindow, router_pb2.BudgetWindow, "BUDGET_WINDOW_")}
 MODEL_STATES = members(ModelState, model_pb2.ModelState, "MODEL_STATE_")
@@ -177,6 +181,35 @@ def _belief_from_wire(message: policy_pb2.ModelBelief) -> ModelBelief:
         latency_ms=message.latency_ms,
         quality_deviation=message.quality_deviation,
         unpriced=message.unpriced,
+    )
+
+
+def leaderboard_from_wire(message: leaderboard_pb2.Leaderboard) -> Leaderboard:
+    """Return a leaderboard."""
+    return Leaderboard(
+        router=message.router_id,
+        category=message.category,
+        standings=tuple(_standing_from_wire(standing) for standing in message.standings),
+        judges=tuple(JudgeStanding(j.judge, j.vote_count, j.honest_probability) for j in message.judges),
+        comparison_count=message.comparison_count,
+        position_bias=message.position_bias,
+        categories=tuple(message.categories),
+        confidence=message.confidence,
+        truncated=message.truncated,
+    )
+
+
+def _standing_from_wire(message: leaderboard_pb2.Standing) -> Standing:
+    rating, score = present(message, "rating"), present(message, "score")
+    return Standing(
+        model=message.model_id,
+        rating=rating and Estimate(rating.value, rating.low, rating.high),
+        won_count=message.won_count,
+        lost_count=message.lost_count,
+        tied_count=message.tied_count,
+        both_bad_count=message.both_bad_count,
+        score=score and Estimate(score.value, score.low, score.high),
+        score_count=message.score_count,
     )
 
 

@@ -80,6 +80,17 @@ class OutcomeStatus(StrEnum):
     """A newer server sent a value that this client does not know."""
 
 
+class Winner(StrEnum):
+    """Which of two models did better."""
+
+    A = "A"
+    B = "B"
+    TIE = "TIE"
+    """Neither: they are about as good."""
+    BOTH_BAD = "BOTH_BAD"
+    """Neither: each did worse than what would have been good enough."""
+
+
 class Resolution(StrEnum):
     """How a decision ended. Each is resolved once."""
 

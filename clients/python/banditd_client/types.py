@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from banditd_client.enums import DecisionSource, ExclusionReason, Failure, OutcomeStatus, Resolution
+from banditd_client.enums import DecisionSource, ExclusionReason, Failure, OutcomeStatus, Resolution, Winner
 from banditd_client.errors import BanditdError
 
 
@@ -40,6 +40,8 @@ class Candidate:
     expected_latency_ms: float | None = None
     exclusion_reason: ExclusionReason | None = None
     """None means that it was eligible."""
+    rival_probability: float | None = None
+    """Of being drawn beside the chosen one. None where no pair was asked for."""
 
     @property
     def eligible(self) -> bool:
@@ -65,6 +67,10 @@ class Route:
     """Whether outcomes of it can teach the policy."""
     create_time: datetime | None = None
     """By the server's clock. None for a client-side fallback."""
+    rival: str = ""
+    """The model to compare it with, if a pair was asked for."""
+    pair_propensity: float | None = None
+    """The exact probability with which this pair was drawn. None without a rival."""
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
@@ -93,6 +99,23 @@ class Outcome:
     """With a time zone. None means now."""
     cached_input_tokens: int | None = None
     """Those of the input tokens that were billed as read from the prompt cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Which of two models did better on a prompt: that of a decision, or any other, given by its embedding."""
+
+    model_a: str
+    model_b: str
+    winner: Winner
+    judge: str = ""
+    """Who says so; its reliability is estimated."""
+    strength: float | None = None
+    """How strong the preference is: 0 counts as a tie, 1 as a clear win. None means 1."""
+    first: str = ""
+    """The model whose answer was shown first. Empty means not known."""
+    comparison_id: str = ""
+    """Makes retries safe. Empty means that the client makes one up when it sends the comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +148,6 @@ class Decision:
     """In order of arrival."""
     previous_model: str = ""
     """The one chosen last in the session. Empty without a session, or at its first decision."""
+    rival: str = ""
+    """The model to compare it with, if a pair was asked for."""
+    pair_propensity: float | None = None

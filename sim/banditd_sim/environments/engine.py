@@ -14,6 +14,7 @@ from banditd.domain.ids import KEY_BYTES, issue_decision_id
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson, Outcome, OutcomeStatus, Ruling
 from banditd.domain.records import (
+    ComparisonRecord,
     Example,
     Expiry,
     FeatureFit,
@@ -45,7 +46,7 @@ class MemoryLog:
         if kind is Decision:
             assert isinstance(record, Decision)
             self._decisions[entry.position] = record
-        elif kind is OutcomeRecord or kind is Expiry:
+        elif kind is OutcomeRecord or kind is ComparisonRecord or kind is Expiry:
             self._outcomes.append(entry)
         elif kind is Example:
             assert isinstance(record, Example)
@@ -81,7 +82,7 @@ class MemoryLog:
         """Return the newest outcomes and expiries of a router before a position, oldest first."""
         found = []
         for entry in reversed(self._outcomes):
-            assert isinstance(entry.record, OutcomeRecord | Expiry | Example)
+            assert isinstance(entry.record, OutcomeRecord | ComparisonRecord | Expiry | Example)
             if entry.position < before and entry.record.router_id == router_id:
                 found.append(entry)
                 if len(found) == count_max:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from banditd.domain.budget import Budget, BudgetWindow, Pacing
+from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
 from banditd.domain.health import Health
@@ -17,6 +18,7 @@ from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.domain.records import (
     ChangeAlarm,
+    ComparisonRecord,
     Example,
     Expiry,
     FeatureFit,
@@ -62,6 +64,22 @@ def _decision(**changes):
 
 # Name to position, time and record.
 RECORDS = {
+    "comparison": (
+        49,
+        _TIME_MS,
+        ComparisonRecord(
+            "default",
+            0,
+            Context(np.array([1.0, -0.5], np.float16), 40, "code", "s-7"),
+            Comparison(3, 1, Winner.B, "ann", 0.5, ShownFirst.A, "c-1"),
+            OutcomeStatus.APPLIED,
+        ),
+    ),
+    "comparison_of_a_decision": (
+        50,
+        _TIME_MS,
+        ComparisonRecord("default", 42, None, Comparison(0, 3, Winner.TIE, decision_id=_ID), OutcomeStatus.LATE),
+    ),
     "decision": (42, _TIME_MS, _decision()),
     "decision_of_a_batch": (
         2**40,

@@ -20,8 +20,10 @@ from google.protobuf.message_factory import GetMessageClass
 FOLDER = Path(__file__).resolve().parent
 FILES = (
     "catalog_service",
+    "comparison",
     "context",
     "decision",
+    "leaderboard",
     "model",
     "outcome",
     "policy",

@@ -63,23 +63,25 @@ RESOLUTION_EXPIRED: Resolution
 RESOLUTION_CENSORED: Resolution
 
 class Candidate(_message.Message):
-    __slots__ = ("model_id", "probability", "expected_quality", "expected_cost_usd", "expected_latency_ms", "exclusion_reason")
+    __slots__ = ("model_id", "probability", "expected_quality", "expected_cost_usd", "expected_latency_ms", "exclusion_reason", "rival_probability")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_QUALITY_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_COST_USD_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     EXCLUSION_REASON_FIELD_NUMBER: _ClassVar[int]
+    RIVAL_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     probability: float
     expected_quality: float
     expected_cost_usd: float
     expected_latency_ms: float
     exclusion_reason: ExclusionReason
-    def __init__(self, model_id: _Optional[str] = ..., probability: _Optional[float] = ..., expected_quality: _Optional[float] = ..., expected_cost_usd: _Optional[float] = ..., expected_latency_ms: _Optional[float] = ..., exclusion_reason: _Optional[_Union[ExclusionReason, str]] = ...) -> None: ...
+    rival_probability: float
+    def __init__(self, model_id: _Optional[str] = ..., probability: _Optional[float] = ..., expected_quality: _Optional[float] = ..., expected_cost_usd: _Optional[float] = ..., expected_latency_ms: _Optional[float] = ..., exclusion_reason: _Optional[_Union[ExclusionReason, str]] = ..., rival_probability: _Optional[float] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("decision_id", "router_id", "request_id", "create_time", "model_id", "propensity", "candidates", "previous_model_id", "policy_version", "policy", "source", "learnable", "resolution", "outcomes", "usd_weight", "second_weight")
+    __slots__ = ("decision_id", "router_id", "request_id", "create_time", "model_id", "propensity", "candidates", "previous_model_id", "policy_version", "policy", "source", "learnable", "resolution", "outcomes", "usd_weight", "second_weight", "rival_model_id", "pair_propensity")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +98,8 @@ class Decision(_message.Message):
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     USD_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     SECOND_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    RIVAL_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PAIR_PROPENSITY_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     router_id: str
     request_id: str
@@ -112,4 +116,6 @@ class Decision(_message.Message):
     outcomes: _containers.RepeatedCompositeFieldContainer[_outcome_pb2.Outcome]
     usd_weight: float
     second_weight: float
-    def __init__(self, decision_id: _Optional[str] = ..., router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., previous_model_id: _Optional[str] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[_Union[DecisionSource, str]] = ..., learnable: bool = ..., resolution: _Optional[_Union[Resolution, str]] = ..., outcomes: _Optional[_Iterable[_Union[_outcome_pb2.Outcome, _Mapping]]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ...) -> None: ...
+    rival_model_id: str
+    pair_propensity: float
+    def __init__(self, decision_id: _Optional[str] = ..., router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., previous_model_id: _Optional[str] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[_Union[DecisionSource, str]] = ..., learnable: bool = ..., resolution: _Optional[_Union[Resolution, str]] = ..., outcomes: _Optional[_Iterable[_Union[_outcome_pb2.Outcome, _Mapping]]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., rival_model_id: _Optional[str] = ..., pair_propensity: _Optional[float] = ...) -> None: ...

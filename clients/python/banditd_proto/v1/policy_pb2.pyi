@@ -106,7 +106,7 @@ class BudgetStatus(_message.Message):
     def __init__(self, shadow_usd_weight: _Optional[float] = ..., target_usd: _Optional[float] = ..., spent_usd: _Optional[float] = ..., request_count: _Optional[int] = ..., window_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PolicyStatus(_message.Message):
-    __slots__ = ("router_id", "policy", "policy_version", "state_digest", "feature_fingerprint", "embedding_dimension", "feature_fit_position", "models", "outcomes", "decisions", "budget")
+    __slots__ = ("router_id", "policy", "policy_version", "state_digest", "feature_fingerprint", "embedding_dimension", "feature_fit_position", "models", "outcomes", "decisions", "budget", "comparison_count")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -118,6 +118,7 @@ class PolicyStatus(_message.Message):
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_COUNT_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     policy: _router_pb2.Policy
     policy_version: int
@@ -129,7 +130,8 @@ class PolicyStatus(_message.Message):
     outcomes: OutcomeBooks
     decisions: DecisionBooks
     budget: BudgetStatus
-    def __init__(self, router_id: _Optional[str] = ..., policy: _Optional[_Union[_router_pb2.Policy, _Mapping]] = ..., policy_version: _Optional[int] = ..., state_digest: _Optional[str] = ..., feature_fingerprint: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., feature_fit_position: _Optional[int] = ..., models: _Optional[_Iterable[_Union[ModelBelief, _Mapping]]] = ..., outcomes: _Optional[_Union[OutcomeBooks, _Mapping]] = ..., decisions: _Optional[_Union[DecisionBooks, _Mapping]] = ..., budget: _Optional[_Union[BudgetStatus, _Mapping]] = ...) -> None: ...
+    comparison_count: int
+    def __init__(self, router_id: _Optional[str] = ..., policy: _Optional[_Union[_router_pb2.Policy, _Mapping]] = ..., policy_version: _Optional[int] = ..., state_digest: _Optional[str] = ..., feature_fingerprint: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., feature_fit_position: _Optional[int] = ..., models: _Optional[_Iterable[_Union[ModelBelief, _Mapping]]] = ..., outcomes: _Optional[_Union[OutcomeBooks, _Mapping]] = ..., decisions: _Optional[_Union[DecisionBooks, _Mapping]] = ..., budget: _Optional[_Union[BudgetStatus, _Mapping]] = ..., comparison_count: _Optional[int] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("router_id", "policy_version", "create_time", "size_bytes", "policy")

@@ -1,3 +1,4 @@
+from banditd_proto.v1 import leaderboard_pb2 as _leaderboard_pb2
 from banditd_proto.v1 import policy_pb2 as _policy_pb2
 from banditd_proto.v1 import router_pb2 as _router_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
@@ -84,6 +85,22 @@ class GetPolicyStatusResponse(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     status: _policy_pb2.PolicyStatus
     def __init__(self, status: _Optional[_Union[_policy_pb2.PolicyStatus, _Mapping]] = ...) -> None: ...
+
+class GetLeaderboardRequest(_message.Message):
+    __slots__ = ("router_id", "category", "confidence")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    category: str
+    confidence: float
+    def __init__(self, router_id: _Optional[str] = ..., category: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
+
+class GetLeaderboardResponse(_message.Message):
+    __slots__ = ("leaderboard",)
+    LEADERBOARD_FIELD_NUMBER: _ClassVar[int]
+    leaderboard: _leaderboard_pb2.Leaderboard
+    def __init__(self, leaderboard: _Optional[_Union[_leaderboard_pb2.Leaderboard, _Mapping]] = ...) -> None: ...
 
 class ListSnapshotsRequest(_message.Message):
     __slots__ = ("router_id", "page_size", "page_token")

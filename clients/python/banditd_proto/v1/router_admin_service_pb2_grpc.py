@@ -65,6 +65,11 @@ class RouterAdminServiceStub(object):
                 request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.GetPolicyStatusRequest.SerializeToString,
                 response_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.GetPolicyStatusResponse.FromString,
                 _registered_method=True)
+        self.GetLeaderboard = channel.unary_unary(
+                '/banditd.v1.RouterAdminService/GetLeaderboard',
+                request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.GetLeaderboardRequest.SerializeToString,
+                response_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.GetLeaderboardResponse.FromString,
+                _registered_method=True)
         self.ListSnapshots = channel.unary_unary(
                 '/banditd.v1.RouterAdminService/ListSnapshots',
                 request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.ListSnapshotsRequest.SerializeToString,
@@ -124,6 +129,14 @@ class RouterAdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLeaderboard(self, request, context):
+        """Shows the models by ratings from comparisons and by mean scores, with intervals, per category. Judges who contradict
+        what the others say count as far as they are held to be honest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSnapshots(self, request, context):
         """Lists the stored snapshots of a router, newest first, in pages.
         """
@@ -172,6 +185,11 @@ def add_RouterAdminServiceServicer_to_server(servicer, server):
                     servicer.GetPolicyStatus,
                     request_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.GetPolicyStatusRequest.FromString,
                     response_serializer=banditd_dot_v1_dot_router__admin__service__pb2.GetPolicyStatusResponse.SerializeToString,
+            ),
+            'GetLeaderboard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLeaderboard,
+                    request_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.GetLeaderboardRequest.FromString,
+                    response_serializer=banditd_dot_v1_dot_router__admin__service__pb2.GetLeaderboardResponse.SerializeToString,
             ),
             'ListSnapshots': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSnapshots,
@@ -347,6 +365,33 @@ class RouterAdminService(object):
             '/banditd.v1.RouterAdminService/GetPolicyStatus',
             banditd_dot_v1_dot_router__admin__service__pb2.GetPolicyStatusRequest.SerializeToString,
             banditd_dot_v1_dot_router__admin__service__pb2.GetPolicyStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLeaderboard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/banditd.v1.RouterAdminService/GetLeaderboard',
+            banditd_dot_v1_dot_router__admin__service__pb2.GetLeaderboardRequest.SerializeToString,
+            banditd_dot_v1_dot_router__admin__service__pb2.GetLeaderboardResponse.FromString,
             options,
             channel_credentials,
             insecure,

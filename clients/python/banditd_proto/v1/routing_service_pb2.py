@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from banditd_proto.v1 import comparison_pb2 as banditd_dot_v1_dot_comparison__pb2
 from banditd_proto.v1 import context_pb2 as banditd_dot_v1_dot_context__pb2
 from banditd_proto.v1 import decision_pb2 as banditd_dot_v1_dot_decision__pb2
 from banditd_proto.v1 import outcome_pb2 as banditd_dot_v1_dot_outcome__pb2
@@ -29,37 +30,41 @@ from banditd_proto.v1 import router_pb2 as banditd_dot_v1_dot_router__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n banditd/v1/routing_service.proto\x12\nbanditd.v1\x1a\x18\x62\x61nditd/v1/context.proto\x1a\x19\x62\x61nditd/v1/decision.proto\x1a\x18\x62\x61nditd/v1/outcome.proto\x1a\x17\x62\x61nditd/v1/router.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n\x06Limits\x12\x19\n\x0c\x63ost_usd_max\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0elatency_ms_max\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\x12latency_percentile\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0bquality_min\x18\x03 \x01(\x01H\x03\x88\x01\x01\x12\x15\n\rrequired_tags\x18\x04 \x03(\tB\x0f\n\r_cost_usd_maxB\x11\n\x0f_latency_ms_maxB\x15\n\x13_latency_percentileB\x0e\n\x0c_quality_min\"\xcc\x01\n\x0cRouteRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12$\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x13.banditd.v1.Context\x12\x1b\n\x13\x63\x61ndidate_model_ids\x18\x04 \x03(\t\x12\"\n\x06limits\x18\x05 \x01(\x0b\x32\x12.banditd.v1.Limits\x12(\n\tobjective\x18\x06 \x01(\x0b\x32\x15.banditd.v1.ObjectiveJ\x04\x08\x07\x10\x0b\"\xfd\x01\n\rRouteResponse\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x12\n\npropensity\x18\x03 \x01(\x01\x12)\n\ncandidates\x18\x04 \x03(\x0b\x32\x15.banditd.v1.Candidate\x12\x16\n\x0epolicy_version\x18\x05 \x01(\x03\x12*\n\x06source\x18\x06 \x01(\x0e\x32\x1a.banditd.v1.DecisionSource\x12\x11\n\tlearnable\x18\x07 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb2\x02\n\x11RouteBatchRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\x12\x65mbeddings_float32\x18\x03 \x01(\x0c\x12\x11\n\trow_count\x18\x04 \x01(\x05\x12\x17\n\x0f\x65mbedding_model\x18\x05 \x01(\t\x12\x1a\n\x12input_token_counts\x18\x06 \x03(\x03\x12\x12\n\ncategories\x18\x07 \x03(\t\x12\x13\n\x0bsession_ids\x18\x0b \x03(\t\x12\x1b\n\x13\x63\x61ndidate_model_ids\x18\x08 \x03(\t\x12\"\n\x06limits\x18\t \x01(\x0b\x32\x12.banditd.v1.Limits\x12(\n\tobjective\x18\n \x01(\x0b\x32\x15.banditd.v1.Objective\"\x86\x03\n\x12RouteBatchResponse\x12\x11\n\tmodel_ids\x18\x01 \x03(\t\x12\x14\n\x0c\x64\x65\x63ision_ids\x18\x02 \x01(\x0c\x12\x15\n\rmodel_indices\x18\x03 \x03(\x05\x12\x14\n\x0cpropensities\x18\x04 \x03(\x01\x12\x15\n\rprobabilities\x18\x05 \x03(\x01\x12\x1a\n\x12\x65xpected_qualities\x18\x06 \x03(\x02\x12\x1a\n\x12\x65xpected_costs_usd\x18\x07 \x03(\x02\x12\x1d\n\x15\x65xpected_latencies_ms\x18\x08 \x03(\x02\x12\x36\n\x11\x65xclusion_reasons\x18\t \x03(\x0e\x32\x1b.banditd.v1.ExclusionReason\x12\x16\n\x0epolicy_version\x18\n \x01(\x03\x12+\n\x07sources\x18\x0b \x03(\x0e\x32\x1a.banditd.v1.DecisionSource\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x14RecordOutcomeRequest\x12$\n\x07outcome\x18\x01 \x01(\x0b\x32\x13.banditd.v1.Outcome\"B\n\x15RecordOutcomeResponse\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.banditd.v1.OutcomeStatus\">\n\x15RecordOutcomesRequest\x12%\n\x08outcomes\x18\x01 \x03(\x0b\x32\x13.banditd.v1.Outcome\"{\n\rOutcomeResult\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.banditd.v1.OutcomeStatus\x12\x12\n\nerror_code\x18\x02 \x01(\x05\x12\x14\n\x0c\x65rror_reason\x18\x03 \x01(\t\x12\x15\n\rerror_message\x18\x04 \x01(\t\"D\n\x16RecordOutcomesResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.banditd.v1.OutcomeResult\")\n\x12GetDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\"=\n\x13GetDecisionResponse\x12&\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x14.banditd.v1.Decision2\x9a\x03\n\x0eRoutingService\x12<\n\x05Route\x12\x18.banditd.v1.RouteRequest\x1a\x19.banditd.v1.RouteResponse\x12K\n\nRouteBatch\x12\x1d.banditd.v1.RouteBatchRequest\x1a\x1e.banditd.v1.RouteBatchResponse\x12T\n\rRecordOutcome\x12 .banditd.v1.RecordOutcomeRequest\x1a!.banditd.v1.RecordOutcomeResponse\x12W\n\x0eRecordOutcomes\x12!.banditd.v1.RecordOutcomesRequest\x1a\".banditd.v1.RecordOutcomesResponse\x12N\n\x0bGetDecision\x12\x1e.banditd.v1.GetDecisionRequest\x1a\x1f.banditd.v1.GetDecisionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n banditd/v1/routing_service.proto\x12\nbanditd.v1\x1a\x1b\x62\x61nditd/v1/comparison.proto\x1a\x18\x62\x61nditd/v1/context.proto\x1a\x19\x62\x61nditd/v1/decision.proto\x1a\x18\x62\x61nditd/v1/outcome.proto\x1a\x17\x62\x61nditd/v1/router.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n\x06Limits\x12\x19\n\x0c\x63ost_usd_max\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0elatency_ms_max\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\x12latency_percentile\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0bquality_min\x18\x03 \x01(\x01H\x03\x88\x01\x01\x12\x15\n\rrequired_tags\x18\x04 \x03(\tB\x0f\n\r_cost_usd_maxB\x11\n\x0f_latency_ms_maxB\x15\n\x13_latency_percentileB\x0e\n\x0c_quality_min\"\xdd\x01\n\x0cRouteRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12$\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x13.banditd.v1.Context\x12\x1b\n\x13\x63\x61ndidate_model_ids\x18\x04 \x03(\t\x12\"\n\x06limits\x18\x05 \x01(\x0b\x32\x12.banditd.v1.Limits\x12(\n\tobjective\x18\x06 \x01(\x0b\x32\x15.banditd.v1.Objective\x12\x0f\n\x07\x63ompare\x18\x0b \x01(\x08J\x04\x08\x07\x10\x0b\"\xae\x02\n\rRouteResponse\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x12\n\npropensity\x18\x03 \x01(\x01\x12)\n\ncandidates\x18\x04 \x03(\x0b\x32\x15.banditd.v1.Candidate\x12\x16\n\x0epolicy_version\x18\x05 \x01(\x03\x12*\n\x06source\x18\x06 \x01(\x0e\x32\x1a.banditd.v1.DecisionSource\x12\x11\n\tlearnable\x18\x07 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0erival_model_id\x18\x14 \x01(\t\x12\x17\n\x0fpair_propensity\x18\x15 \x01(\x01\"\xb2\x02\n\x11RouteBatchRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\x12\x65mbeddings_float32\x18\x03 \x01(\x0c\x12\x11\n\trow_count\x18\x04 \x01(\x05\x12\x17\n\x0f\x65mbedding_model\x18\x05 \x01(\t\x12\x1a\n\x12input_token_counts\x18\x06 \x03(\x03\x12\x12\n\ncategories\x18\x07 \x03(\t\x12\x13\n\x0bsession_ids\x18\x0b \x03(\t\x12\x1b\n\x13\x63\x61ndidate_model_ids\x18\x08 \x03(\t\x12\"\n\x06limits\x18\t \x01(\x0b\x32\x12.banditd.v1.Limits\x12(\n\tobjective\x18\n \x01(\x0b\x32\x15.banditd.v1.Objective\"\x86\x03\n\x12RouteBatchResponse\x12\x11\n\tmodel_ids\x18\x01 \x03(\t\x12\x14\n\x0c\x64\x65\x63ision_ids\x18\x02 \x01(\x0c\x12\x15\n\rmodel_indices\x18\x03 \x03(\x05\x12\x14\n\x0cpropensities\x18\x04 \x03(\x01\x12\x15\n\rprobabilities\x18\x05 \x03(\x01\x12\x1a\n\x12\x65xpected_qualities\x18\x06 \x03(\x02\x12\x1a\n\x12\x65xpected_costs_usd\x18\x07 \x03(\x02\x12\x1d\n\x15\x65xpected_latencies_ms\x18\x08 \x03(\x02\x12\x36\n\x11\x65xclusion_reasons\x18\t \x03(\x0e\x32\x1b.banditd.v1.ExclusionReason\x12\x16\n\x0epolicy_version\x18\n \x01(\x03\x12+\n\x07sources\x18\x0b \x03(\x0e\x32\x1a.banditd.v1.DecisionSource\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x14RecordOutcomeRequest\x12$\n\x07outcome\x18\x01 \x01(\x0b\x32\x13.banditd.v1.Outcome\"B\n\x15RecordOutcomeResponse\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.banditd.v1.OutcomeStatus\">\n\x15RecordOutcomesRequest\x12%\n\x08outcomes\x18\x01 \x03(\x0b\x32\x13.banditd.v1.Outcome\"{\n\rOutcomeResult\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.banditd.v1.OutcomeStatus\x12\x12\n\nerror_code\x18\x02 \x01(\x05\x12\x14\n\x0c\x65rror_reason\x18\x03 \x01(\t\x12\x15\n\rerror_message\x18\x04 \x01(\t\"D\n\x16RecordOutcomesResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.banditd.v1.OutcomeResult\"E\n\x17RecordComparisonRequest\x12*\n\ncomparison\x18\x01 \x01(\x0b\x32\x16.banditd.v1.Comparison\"E\n\x18RecordComparisonResponse\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.banditd.v1.OutcomeStatus\")\n\x12GetDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\"=\n\x13GetDecisionResponse\x12&\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x14.banditd.v1.Decision2\xf9\x03\n\x0eRoutingService\x12<\n\x05Route\x12\x18.banditd.v1.RouteRequest\x1a\x19.banditd.v1.RouteResponse\x12K\n\nRouteBatch\x12\x1d.banditd.v1.RouteBatchRequest\x1a\x1e.banditd.v1.RouteBatchResponse\x12T\n\rRecordOutcome\x12 .banditd.v1.RecordOutcomeRequest\x1a!.banditd.v1.RecordOutcomeResponse\x12W\n\x0eRecordOutcomes\x12!.banditd.v1.RecordOutcomesRequest\x1a\".banditd.v1.RecordOutcomesResponse\x12]\n\x10RecordComparison\x12#.banditd.v1.RecordComparisonRequest\x1a$.banditd.v1.RecordComparisonResponse\x12N\n\x0bGetDecision\x12\x1e.banditd.v1.GetDecisionRequest\x1a\x1f.banditd.v1.GetDecisionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'banditd.v1.routing_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LIMITS']._serialized_start=186
-  _globals['_LIMITS']._serialized_end=407
-  _globals['_ROUTEREQUEST']._serialized_start=410
-  _globals['_ROUTEREQUEST']._serialized_end=614
-  _globals['_ROUTERESPONSE']._serialized_start=617
-  _globals['_ROUTERESPONSE']._serialized_end=870
-  _globals['_ROUTEBATCHREQUEST']._serialized_start=873
-  _globals['_ROUTEBATCHREQUEST']._serialized_end=1179
-  _globals['_ROUTEBATCHRESPONSE']._serialized_start=1182
-  _globals['_ROUTEBATCHRESPONSE']._serialized_end=1572
-  _globals['_RECORDOUTCOMEREQUEST']._serialized_start=1574
-  _globals['_RECORDOUTCOMEREQUEST']._serialized_end=1634
-  _globals['_RECORDOUTCOMERESPONSE']._serialized_start=1636
-  _globals['_RECORDOUTCOMERESPONSE']._serialized_end=1702
-  _globals['_RECORDOUTCOMESREQUEST']._serialized_start=1704
-  _globals['_RECORDOUTCOMESREQUEST']._serialized_end=1766
-  _globals['_OUTCOMERESULT']._serialized_start=1768
-  _globals['_OUTCOMERESULT']._serialized_end=1891
-  _globals['_RECORDOUTCOMESRESPONSE']._serialized_start=1893
-  _globals['_RECORDOUTCOMESRESPONSE']._serialized_end=1961
-  _globals['_GETDECISIONREQUEST']._serialized_start=1963
-  _globals['_GETDECISIONREQUEST']._serialized_end=2004
-  _globals['_GETDECISIONRESPONSE']._serialized_start=2006
-  _globals['_GETDECISIONRESPONSE']._serialized_end=2067
-  _globals['_ROUTINGSERVICE']._serialized_start=2070
-  _globals['_ROUTINGSERVICE']._serialized_end=2480
+  _globals['_LIMITS']._serialized_start=215
+  _globals['_LIMITS']._serialized_end=436
+  _globals['_ROUTEREQUEST']._serialized_start=439
+  _globals['_ROUTEREQUEST']._serialized_end=660
+  _globals['_ROUTERESPONSE']._serialized_start=663
+  _globals['_ROUTERESPONSE']._serialized_end=965
+  _globals['_ROUTEBATCHREQUEST']._serialized_start=968
+  _globals['_ROUTEBATCHREQUEST']._serialized_end=1274
+  _globals['_ROUTEBATCHRESPONSE']._serialized_start=1277
+  _globals['_ROUTEBATCHRESPONSE']._serialized_end=1667
+  _globals['_RECORDOUTCOMEREQUEST']._serialized_start=1669
+  _globals['_RECORDOUTCOMEREQUEST']._serialized_end=1729
+  _globals['_RECORDOUTCOMERESPONSE']._serialized_start=1731
+  _globals['_RECORDOUTCOMERESPONSE']._serialized_end=1797
+  _globals['_RECORDOUTCOMESREQUEST']._serialized_start=1799
+  _globals['_RECORDOUTCOMESREQUEST']._serialized_end=1861
+  _globals['_OUTCOMERESULT']._serialized_start=1863
+  _globals['_OUTCOMERESULT']._serialized_end=1986
+  _globals['_RECORDOUTCOMESRESPONSE']._serialized_start=1988
+  _globals['_RECORDOUTCOMESRESPONSE']._serialized_end=2056
+  _globals['_RECORDCOMPARISONREQUEST']._serialized_start=2058
+  _globals['_RECORDCOMPARISONREQUEST']._serialized_end=2127
+  _globals['_RECORDCOMPARISONRESPONSE']._serialized_start=2129
+  _globals['_RECORDCOMPARISONRESPONSE']._serialized_end=2198
+  _globals['_GETDECISIONREQUEST']._serialized_start=2200
+  _globals['_GETDECISIONREQUEST']._serialized_end=2241
+  _globals['_GETDECISIONRESPONSE']._serialized_start=2243
+  _globals['_GETDECISIONRESPONSE']._serialized_end=2304
+  _globals['_ROUTINGSERVICE']._serialized_start=2307
+  _globals['_ROUTINGSERVICE']._serialized_end=2812
 # @@protoc_insertion_point(module_scope)

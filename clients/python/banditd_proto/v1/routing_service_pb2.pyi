@@ -1,5 +1,6 @@
 import datetime
 
+from banditd_proto.v1 import comparison_pb2 as _comparison_pb2
 from banditd_proto.v1 import context_pb2 as _context_pb2
 from banditd_proto.v1 import decision_pb2 as _decision_pb2
 from banditd_proto.v1 import outcome_pb2 as _outcome_pb2
@@ -28,23 +29,25 @@ class Limits(_message.Message):
     def __init__(self, cost_usd_max: _Optional[float] = ..., latency_ms_max: _Optional[float] = ..., latency_percentile: _Optional[float] = ..., quality_min: _Optional[float] = ..., required_tags: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RouteRequest(_message.Message):
-    __slots__ = ("router_id", "request_id", "context", "candidate_model_ids", "limits", "objective")
+    __slots__ = ("router_id", "request_id", "context", "candidate_model_ids", "limits", "objective", "compare")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     CANDIDATE_MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    COMPARE_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     request_id: str
     context: _context_pb2.Context
     candidate_model_ids: _containers.RepeatedScalarFieldContainer[str]
     limits: Limits
     objective: _router_pb2.Objective
-    def __init__(self, router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., context: _Optional[_Union[_context_pb2.Context, _Mapping]] = ..., candidate_model_ids: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., objective: _Optional[_Union[_router_pb2.Objective, _Mapping]] = ...) -> None: ...
+    compare: bool
+    def __init__(self, router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., context: _Optional[_Union[_context_pb2.Context, _Mapping]] = ..., candidate_model_ids: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., objective: _Optional[_Union[_router_pb2.Objective, _Mapping]] = ..., compare: bool = ...) -> None: ...
 
 class RouteResponse(_message.Message):
-    __slots__ = ("decision_id", "model_id", "propensity", "candidates", "policy_version", "source", "learnable", "create_time")
+    __slots__ = ("decision_id", "model_id", "propensity", "candidates", "policy_version", "source", "learnable", "create_time", "rival_model_id", "pair_propensity")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     PROPENSITY_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +56,8 @@ class RouteResponse(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LEARNABLE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RIVAL_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PAIR_PROPENSITY_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     model_id: str
     propensity: float
@@ -61,7 +66,9 @@ class RouteResponse(_message.Message):
     source: _decision_pb2.DecisionSource
     learnable: bool
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[_decision_pb2.Candidate, _Mapping]]] = ..., policy_version: _Optional[int] = ..., source: _Optional[_Union[_decision_pb2.DecisionSource, str]] = ..., learnable: bool = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    rival_model_id: str
+    pair_propensity: float
+    def __init__(self, decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[_decision_pb2.Candidate, _Mapping]]] = ..., policy_version: _Optional[int] = ..., source: _Optional[_Union[_decision_pb2.DecisionSource, str]] = ..., learnable: bool = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rival_model_id: _Optional[str] = ..., pair_propensity: _Optional[float] = ...) -> None: ...
 
 class RouteBatchRequest(_message.Message):
     __slots__ = ("router_id", "request_id", "embeddings_float32", "row_count", "embedding_model", "input_token_counts", "categories", "session_ids", "candidate_model_ids", "limits", "objective")
@@ -152,6 +159,18 @@ class RecordOutcomesResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[OutcomeResult]
     def __init__(self, results: _Optional[_Iterable[_Union[OutcomeResult, _Mapping]]] = ...) -> None: ...
+
+class RecordComparisonRequest(_message.Message):
+    __slots__ = ("comparison",)
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    comparison: _comparison_pb2.Comparison
+    def __init__(self, comparison: _Optional[_Union[_comparison_pb2.Comparison, _Mapping]] = ...) -> None: ...
+
+class RecordComparisonResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: _outcome_pb2.OutcomeStatus
+    def __init__(self, status: _Optional[_Union[_outcome_pb2.OutcomeStatus, str]] = ...) -> None: ...
 
 class GetDecisionRequest(_message.Message):
     __slots__ = ("decision_id",)

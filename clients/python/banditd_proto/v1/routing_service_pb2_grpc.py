@@ -27,9 +27,6 @@ if _version_not_supported:
 
 class RoutingServiceStub(object):
     """Chooses the model that answers a prompt, and learns from what came of it.
-
-    RecordComparison (which of two models did better) will join this service; its messages will live in
-    comparison.proto and its record on disk has its number reserved.
     """
 
     def __init__(self, channel):
@@ -58,6 +55,11 @@ class RoutingServiceStub(object):
                 request_serializer=banditd_dot_v1_dot_routing__service__pb2.RecordOutcomesRequest.SerializeToString,
                 response_deserializer=banditd_dot_v1_dot_routing__service__pb2.RecordOutcomesResponse.FromString,
                 _registered_method=True)
+        self.RecordComparison = channel.unary_unary(
+                '/banditd.v1.RoutingService/RecordComparison',
+                request_serializer=banditd_dot_v1_dot_routing__service__pb2.RecordComparisonRequest.SerializeToString,
+                response_deserializer=banditd_dot_v1_dot_routing__service__pb2.RecordComparisonResponse.FromString,
+                _registered_method=True)
         self.GetDecision = channel.unary_unary(
                 '/banditd.v1.RoutingService/GetDecision',
                 request_serializer=banditd_dot_v1_dot_routing__service__pb2.GetDecisionRequest.SerializeToString,
@@ -67,9 +69,6 @@ class RoutingServiceStub(object):
 
 class RoutingServiceServicer(object):
     """Chooses the model that answers a prompt, and learns from what came of it.
-
-    RecordComparison (which of two models did better) will join this service; its messages will live in
-    comparison.proto and its record on disk has its number reserved.
     """
 
     def Route(self, request, context):
@@ -98,6 +97,13 @@ class RoutingServiceServicer(object):
 
     def RecordOutcomes(self, request, context):
         """Records up to 1000 outcomes. Each stands for itself: a bad one is answered in its place, the others are applied.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordComparison(self, request, context):
+        """Records which of two models did better on a prompt. Answers when it is on disk.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,6 +140,11 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     request_deserializer=banditd_dot_v1_dot_routing__service__pb2.RecordOutcomesRequest.FromString,
                     response_serializer=banditd_dot_v1_dot_routing__service__pb2.RecordOutcomesResponse.SerializeToString,
             ),
+            'RecordComparison': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordComparison,
+                    request_deserializer=banditd_dot_v1_dot_routing__service__pb2.RecordComparisonRequest.FromString,
+                    response_serializer=banditd_dot_v1_dot_routing__service__pb2.RecordComparisonResponse.SerializeToString,
+            ),
             'GetDecision': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDecision,
                     request_deserializer=banditd_dot_v1_dot_routing__service__pb2.GetDecisionRequest.FromString,
@@ -149,9 +160,6 @@ def add_RoutingServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class RoutingService(object):
     """Chooses the model that answers a prompt, and learns from what came of it.
-
-    RecordComparison (which of two models did better) will join this service; its messages will live in
-    comparison.proto and its record on disk has its number reserved.
     """
 
     @staticmethod
@@ -252,6 +260,33 @@ class RoutingService(object):
             '/banditd.v1.RoutingService/RecordOutcomes',
             banditd_dot_v1_dot_routing__service__pb2.RecordOutcomesRequest.SerializeToString,
             banditd_dot_v1_dot_routing__service__pb2.RecordOutcomesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordComparison(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/banditd.v1.RoutingService/RecordComparison',
+            banditd_dot_v1_dot_routing__service__pb2.RecordComparisonRequest.SerializeToString,
+            banditd_dot_v1_dot_routing__service__pb2.RecordComparisonResponse.FromString,
             options,
             channel_credentials,
             insecure,

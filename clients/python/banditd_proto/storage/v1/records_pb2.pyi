@@ -17,9 +17,10 @@ class RecordKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECORD_KIND_ROUTER_CHANGE: _ClassVar[RecordKind]
     RECORD_KIND_FEATURE_FIT: _ClassVar[RecordKind]
     RECORD_KIND_RESTORE: _ClassVar[RecordKind]
-    RECORD_KIND_EXAMPLE: _ClassVar[RecordKind]
+    RECORD_KIND_COMPARISON: _ClassVar[RecordKind]
     RECORD_KIND_HEALTH_CHANGE: _ClassVar[RecordKind]
     RECORD_KIND_CHANGE_ALARM: _ClassVar[RecordKind]
+    RECORD_KIND_EXAMPLE: _ClassVar[RecordKind]
 RECORD_KIND_UNSPECIFIED: RecordKind
 RECORD_KIND_DECISION: RecordKind
 RECORD_KIND_OUTCOME: RecordKind
@@ -28,12 +29,13 @@ RECORD_KIND_MODEL_CHANGE: RecordKind
 RECORD_KIND_ROUTER_CHANGE: RecordKind
 RECORD_KIND_FEATURE_FIT: RecordKind
 RECORD_KIND_RESTORE: RecordKind
-RECORD_KIND_EXAMPLE: RecordKind
+RECORD_KIND_COMPARISON: RecordKind
 RECORD_KIND_HEALTH_CHANGE: RecordKind
 RECORD_KIND_CHANGE_ALARM: RecordKind
+RECORD_KIND_EXAMPLE: RecordKind
 
 class Decision(_message.Message):
-    __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "previous_slot", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high")
+    __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "previous_slot", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high", "rival_slot", "rival_pmf")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +64,8 @@ class Decision(_message.Message):
     SHADOW_PRICE_LOW_FIELD_NUMBER: _ClassVar[int]
     SHADOW_PRICE_HIGH_FIELD_NUMBER: _ClassVar[int]
     SHADOW_PRICE_SHARE_HIGH_FIELD_NUMBER: _ClassVar[int]
+    RIVAL_SLOT_FIELD_NUMBER: _ClassVar[int]
+    RIVAL_PMF_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     decision_id: bytes
     request_id: str
@@ -90,7 +94,9 @@ class Decision(_message.Message):
     shadow_price_low: float
     shadow_price_high: float
     shadow_price_share_high: float
-    def __init__(self, router_id: _Optional[str] = ..., decision_id: _Optional[bytes] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., previous_slot: _Optional[int] = ..., slots: _Optional[bytes] = ..., pmf: _Optional[bytes] = ..., exclusions: _Optional[bytes] = ..., expected: _Optional[bytes] = ..., slot: _Optional[int] = ..., propensity: _Optional[float] = ..., uniform: _Optional[float] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[int] = ..., learnable: bool = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., batch_row: _Optional[int] = ..., batch_row_count: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., shadow_price_low: _Optional[float] = ..., shadow_price_high: _Optional[float] = ..., shadow_price_share_high: _Optional[float] = ...) -> None: ...
+    rival_slot: int
+    rival_pmf: bytes
+    def __init__(self, router_id: _Optional[str] = ..., decision_id: _Optional[bytes] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., previous_slot: _Optional[int] = ..., slots: _Optional[bytes] = ..., pmf: _Optional[bytes] = ..., exclusions: _Optional[bytes] = ..., expected: _Optional[bytes] = ..., slot: _Optional[int] = ..., propensity: _Optional[float] = ..., uniform: _Optional[float] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[int] = ..., learnable: bool = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., batch_row: _Optional[int] = ..., batch_row_count: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., shadow_price_low: _Optional[float] = ..., shadow_price_high: _Optional[float] = ..., shadow_price_share_high: _Optional[float] = ..., rival_slot: _Optional[int] = ..., rival_pmf: _Optional[bytes] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("cost_usd_max", "latency_ms_max", "latency_percentile", "quality_min", "required_tags")
@@ -272,6 +278,40 @@ class ExampleLesson(_message.Message):
     price_mtok_usd: float
     latency_ms: float
     def __init__(self, slot: _Optional[int] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., price_mtok_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ...) -> None: ...
+
+class Comparison(_message.Message):
+    __slots__ = ("router_id", "decision_position", "decision_id", "embedding_float16", "input_token_count", "category", "session_id", "comparison_id", "slot_a", "slot_b", "winner", "judge", "strength", "shown_first", "status")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    DECISION_POSITION_FIELD_NUMBER: _ClassVar[int]
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FLOAT16_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_ID_FIELD_NUMBER: _ClassVar[int]
+    SLOT_A_FIELD_NUMBER: _ClassVar[int]
+    SLOT_B_FIELD_NUMBER: _ClassVar[int]
+    WINNER_FIELD_NUMBER: _ClassVar[int]
+    JUDGE_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_FIRST_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    decision_position: int
+    decision_id: bytes
+    embedding_float16: bytes
+    input_token_count: int
+    category: str
+    session_id: str
+    comparison_id: str
+    slot_a: int
+    slot_b: int
+    winner: int
+    judge: str
+    strength: float
+    shown_first: int
+    status: int
+    def __init__(self, router_id: _Optional[str] = ..., decision_position: _Optional[int] = ..., decision_id: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., comparison_id: _Optional[str] = ..., slot_a: _Optional[int] = ..., slot_b: _Optional[int] = ..., winner: _Optional[int] = ..., judge: _Optional[str] = ..., strength: _Optional[float] = ..., shown_first: _Optional[int] = ..., status: _Optional[int] = ...) -> None: ...
 
 class FeatureFit(_message.Message):
     __slots__ = ("router_id", "spec", "prompt_count")
