@@ -171,6 +171,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
                     "intercept_penalty": Parameter(
                         1.0, 1e-6, 1e6, "prior precision of the intercept of the utility, in logits"
                     ),
+                    **_CHANGE,
                 }
             ),
             "duel",
