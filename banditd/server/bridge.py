@@ -14,7 +14,6 @@ from banditd.learner.commands import (
     OutcomeAnswer,
     RecordComparison,
     RecordOutcomes,
-    positions_of,
 )
 from banditd.learner.writer import Job, Writer
 from banditd.routing.snapshot import ServingSnapshot
@@ -93,7 +92,7 @@ class Bridge:
             future = self.submit(command)
         except BanditdError:
             # The writer counts what it takes; this it never saw.
-            self.books.settle({None: positions_of(command)})
+            self.books.settle({None: len(command.outcomes) if isinstance(command, RecordOutcomes) else 1})
             raise
         answer = await future
         if isinstance(answer, BanditdError):

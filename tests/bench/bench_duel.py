@@ -143,7 +143,7 @@ def regrets(table, utility, seeds):
     found = {"uniform": [], "duel": [], "context_free": []}
     rounds = ROUNDS
     for seed in range(seeds):
-        for player in found:
+        for player, totals in found.items():
             rng = np.random.default_rng([seed, 7])
             left: dict[tuple[int, int], list[int]] = {}
             for row in rng.permutation(len(c)):
@@ -168,7 +168,7 @@ def regrets(table, utility, seeds):
                 tell(
                     engine, context, c.model_a[row], c.model_b[row], WINNERS[c.winner[row]], c.judge[row], ShownFirst.A
                 )
-            found[player].append(total)
+            totals.append(total)
     base = np.array(found["uniform"])
     return {f"regret_{name}": shown(totals) for name, totals in found.items()} | {
         f"regret_below_uniform_{name}": shown(1.0 - np.array(totals) / base) for name, totals in found.items()

@@ -122,8 +122,8 @@ async def test_commands_beyond_the_queue_are_refused_and_counted(tmp_path, block
         ids = [(await server.route(seed)).decision_id for seed in range(4)]
         release = await blocked_writer(server)
         waiting = [asyncio.ensure_future(server.route(seed)) for seed in range(16)]
-        while server.bridge.writer.queued < 16:
-            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        assert server.bridge.writer.queued == 16
         for call in (server.route(), server.routing.RouteBatch(batch_request(2)), server.record(ids[0], quality=1.0)):
             refusal = await refused(call)
             assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
