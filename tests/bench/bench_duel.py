@@ -275,7 +275,26 @@ def liars(seeds):
             shift.append(float(np.max(np.abs(fitted.utility - clean.utility))))
             if weighs:
                 caught.append(float(np.mean(fitted.honest[flip] < 0.5)))
+    # A world of sixty equal judges, whose intervals are far narrower.
+    known = {True: [], False: []}
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, 13])
+        truth, count = np.linspace(1.0, -1.0, 6), 10_000
+        a = rng.integers(0, 6, count)
+        b = (a + rng.integers(1, 6, count)) % 6
+        judge = rng.integers(0, 60, count)
+        u, gap = rng.random(count), truth[a] - truth[b]
+        for_a = 1.0 / (1.0 + np.exp(0.3 - gap))
+        said = np.where(u < for_a, 0, np.where(u < for_a + 1.0 / (1.0 + np.exp(0.3 + gap)), 1, 2))
+        lied = np.where((judge < 3) & (said < 2), 1 - said, said)
+        honest = fit_ratings(Votes(a, b, np.eye(3)[said], np.zeros(count), judge), 6)
+        for weighs, missed in known.items():
+            fitted = fit_ratings(Votes(a, b, np.eye(3)[lied], np.zeros(count), judge), 6, weighs_judges=weighs)
+            reach = z * fitted.quantile_scale * fitted.deviation
+            missed.append(int(np.sum(np.abs(fitted.utility - honest.utility) > reach)))
     return {
+        "known_world_intervals_off": int(np.sum(known[True])),
+        "known_world_intervals_off_unweighed": int(np.sum(known[False])),
         "liars": share,
         "judges": len(names),
         "intervals_off": int(np.sum(off)),
