@@ -2,8 +2,8 @@
 
 ranking    Votes of people (mtbench_human), replayed one by one: the order after half of them, coverage of its intervals
            by the ratings of all, and dueling regret when the learner chooses the pairs.
-routing    Prompts of alpaca_eval_v1 and _v2, cold, comparisons only: share of the best model among the last 100 choices,
-           and regret beside a dueling bandit without context and beside uniform choice.
+routing    Prompts of alpaca_eval_v1 and _v2, cold, comparisons only: share of the best model among the last 100
+           choices, and regret beside a dueling bandit without context and beside uniform choice.
 speed      Microseconds per update.
 liars      One judge in twenty lies: whether the intervals still hold the ratings without liars.
 
@@ -117,7 +117,7 @@ def ranking(seeds):
         reach = z * early.quantile_scale * early.deviation
         covered_early.append(np.mean(np.abs(early.utility - everything.utility) <= reach))
         taus_early.append(kendall(early.utility, everything.utility))
-        # What is in the half is in the whole too: the interval of the difference is narrower by the root of what is out.
+        # What is in the half is in the whole too: the interval of the difference is narrower.
         sampled = fit_ratings(votes_of(c, order[:half]), len(table.models), clusters_judges=False)
         reach = z * sampled.deviation * np.sqrt(1.0 - half / len(c))
         covered_sampled.append(np.mean(np.abs(sampled.utility - everything.utility) <= reach))
@@ -138,19 +138,18 @@ def ranking(seeds):
 
 
 def regrets(table, utility, seeds):
-    """Replay the votes: each is asked for once, by whoever chooses the pair; a prompt offers what is left of its pairs."""
+    """Draw a vote for each pair that is chosen; its prompt and judge come with it."""
     c = table.comparisons
     found = {"uniform": [], "duel": [], "context_free": []}
-    rounds = ROUNDS
     for seed in range(seeds):
-        for player in found:
+        for player, totals in found.items():
             rng = np.random.default_rng([seed, 7])
             left: dict[tuple[int, int], list[int]] = {}
             for row in rng.permutation(len(c)):
                 left.setdefault(tuple(sorted((c.model_a[row], c.model_b[row]))), []).append(int(row))
             engine = None if player == "uniform" else engine_for(table, seed, "duel", **_free(player))
             total = 0.0
-            for _ in range(rounds):
+            for _ in range(ROUNDS):
                 # A pair is asked of the votes; its prompt comes with the vote, as judges come with their questions.
                 if engine is None:
                     a, b = (int(k) for k in rng.choice(len(table.models), 2, replace=False))
@@ -168,7 +167,7 @@ def regrets(table, utility, seeds):
                 tell(
                     engine, context, c.model_a[row], c.model_b[row], WINNERS[c.winner[row]], c.judge[row], ShownFirst.A
                 )
-            found[player].append(total)
+            totals.append(total)
     base = np.array(found["uniform"])
     return {f"regret_{name}": shown(totals) for name, totals in found.items()} | {
         f"regret_below_uniform_{name}": shown(1.0 - np.array(totals) / base) for name, totals in found.items()
@@ -320,7 +319,7 @@ def main():
     found = json.loads(out.read_text()) if out.exists() else {}
     for name in options.figures or FIGURES:
         found[name] = FIGURES[name](options.seeds)
-        print(name, json.dumps(found[name], indent=2))  # noqa: T201 - a report
+        print(name, json.dumps(found[name], indent=2))
     out.write_text(json.dumps(found, indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Beliefs that learn from comparisons: who wins rises, judges and places are told apart, scores move the same belief."""
+"""Beliefs that learn from comparisons: who wins rises, judges and places are told apart, scores count too."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_votes_teach_the_order_and_what_it_depends_on(preset):
 
 
 def test_a_linear_belief_learns_the_difference_of_qualities_in_their_unit():
-    """Votes are unbiased observations of it: within four standard errors on fresh prompts."""
+    """Votes are unbiased observations of it, on fresh prompts."""
     belief = belief_of("linucb")
     teach(belief, 12_000)
     snapshot = belief.freeze(MODELS)
@@ -70,8 +70,8 @@ def test_a_linear_belief_learns_the_difference_of_qualities_in_their_unit():
     for x in rows(300, 9):
         quality = snapshot.predict(x).quality
         errors.append(quality[0] - quality[1] - (0.1 + 0.3 * x[2]))
-    assert abs(np.mean(errors)) < 0.06
-    assert np.sqrt(np.mean(np.square(errors))) < 0.1
+    assert abs(np.mean(errors)) < 0.03
+    assert np.sqrt(np.mean(np.square(errors))) < 0.06
 
 
 @pytest.mark.parametrize("preset", ["linucb", "duel"])
@@ -140,7 +140,7 @@ def test_a_stored_belief_goes_on_bit_for_bit(preset):
 
 
 def test_an_endless_cycle_keeps_everything_finite():
-    """a beats b, b beats c, c beats a, ten thousand times."""
+    """One beats two, two beats three, three beats one, ten thousand times."""
     belief = belief_of("duel")
     x = rows(1, 6)[0]
     for i in range(10_000):

@@ -425,7 +425,7 @@ class Client:
     def leaderboard(
         self, router: str = "", *, category: str = "", confidence: float | None = None, timeout: float | None = None
     ) -> Leaderboard:
-        """Return the models by ratings from comparisons and by mean scores, with intervals; empty means all categories."""
+        """Return the models by ratings from comparisons and by mean scores; an empty category means all prompts."""
         return self._perform(calls.leaderboard(router, category, confidence), timeout)
 
     def list_snapshots(
