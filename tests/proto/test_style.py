@@ -42,7 +42,8 @@ NUMBERS = {
 UNITS = re.compile(r".*_(counts?|ms|bytes|usd|size|dimension|weight|version|position|deviation|code|indices|ms_guess)$")
 LIMITS = re.compile(r"(cost_usd|latency_ms|quality)_(max|min)$")
 UNITLESS = re.compile(
-    r"((.*_)?(quality|qualities)(_guess)?|probability|probabilities|propensity|propensities|embedding)$"
+    r"(rival_probability|pair_propensity|confidence|"
+    r"(.*_)?(quality|qualities)(_guess)?|probability|probabilities|propensity|propensities|embedding)$"
 )
 # Messages that stand in requests: their fields say whether they are required.
 ASKED = re.compile(r".*Request$|^(Context|Limits|Outcome|Model|Price|Router|Policy|Objective)$")
@@ -186,4 +187,4 @@ def test_no_message_of_the_wire_contains_itself():
 def test_numbers_that_are_reserved_are_not_used():
     """The descriptors would not load otherwise; what was promised to later messages is still free."""
     request = MESSAGES["banditd.v1.RouteRequest"]
-    assert max(f.number for f in request.fields) < 7
+    assert not {f.number for f in request.fields} & set(range(7, 11))
