@@ -167,7 +167,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
                 {
                     "floor": _FLOOR,
                     "alpha": _ALPHA,
-                    "slope_penalty": Parameter(4.0, 1e-6, 1e6, "prior precision of a slope of the utility, in logits"),
+                    "slope_penalty": Parameter(16.0, 1e-6, 1e6, "prior precision of a slope of the utility, in logits"),
                     "intercept_penalty": Parameter(
                         1.0, 1e-6, 1e6, "prior precision of the intercept of the utility, in logits"
                     ),

@@ -141,7 +141,6 @@ def regrets(table, utility, seeds):
     """Replay the votes, each asked for once by whoever chooses the pair; a prompt offers what is left of its pairs."""
     c = table.comparisons
     found = {"uniform": [], "duel": [], "context_free": []}
-    rounds = ROUNDS
     for seed in range(seeds):
         for player, totals in found.items():
             rng = np.random.default_rng([seed, 7])
@@ -150,7 +149,7 @@ def regrets(table, utility, seeds):
                 left.setdefault(tuple(sorted((c.model_a[row], c.model_b[row]))), []).append(int(row))
             engine = None if player == "uniform" else engine_for(table, seed, "duel", **_free(player))
             total = 0.0
-            for _ in range(rounds):
+            for _ in range(ROUNDS):
                 # A pair is asked of the votes; its prompt comes with the vote, as judges come with their questions.
                 if engine is None:
                     a, b = (int(k) for k in rng.choice(len(table.models), 2, replace=False))
@@ -275,7 +274,26 @@ def liars(seeds):
             shift.append(float(np.max(np.abs(fitted.utility - clean.utility))))
             if weighs:
                 caught.append(float(np.mean(fitted.honest[flip] < 0.5)))
+    # A world of sixty equal judges, whose intervals are far narrower.
+    known = {True: [], False: []}
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, 13])
+        truth, count = np.linspace(1.0, -1.0, 6), 10_000
+        a = rng.integers(0, 6, count)
+        b = (a + rng.integers(1, 6, count)) % 6
+        judge = rng.integers(0, 60, count)
+        u, gap = rng.random(count), truth[a] - truth[b]
+        for_a = 1.0 / (1.0 + np.exp(0.3 - gap))
+        said = np.where(u < for_a, 0, np.where(u < for_a + 1.0 / (1.0 + np.exp(0.3 + gap)), 1, 2))
+        lied = np.where((judge < 3) & (said < 2), 1 - said, said)
+        honest = fit_ratings(Votes(a, b, np.eye(3)[said], np.zeros(count), judge), 6)
+        for weighs, missed in known.items():
+            fitted = fit_ratings(Votes(a, b, np.eye(3)[lied], np.zeros(count), judge), 6, weighs_judges=weighs)
+            reach = z * fitted.quantile_scale * fitted.deviation
+            missed.append(int(np.sum(np.abs(fitted.utility - honest.utility) > reach)))
     return {
+        "known_world_intervals_off": int(np.sum(known[True])),
+        "known_world_intervals_off_unweighed": int(np.sum(known[False])),
         "liars": share,
         "judges": len(names),
         "intervals_off": int(np.sum(off)),

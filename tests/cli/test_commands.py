@@ -131,7 +131,7 @@ def test_export_tells_how_much(data, tmp_path):
     """The counts are the log's."""
     pytest.importorskip("pyarrow", reason="needs pyarrow, the extra banditd[parquet]")
     code, output, _ = run("export", "--data", data, "--out", tmp_path / "out")
-    assert (code, output) == (0, f"{tmp_path / 'out'}: 10 decisions, 4 outcomes\n")
+    assert (code, output) == (0, f"{tmp_path / 'out'}: 10 decisions, 4 outcomes, 0 comparisons\n")
 
 
 def test_export_into_a_file_is_one_sentence(data, tmp_path):

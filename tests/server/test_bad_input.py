@@ -817,6 +817,7 @@ EMPTY = {
     "Route": (INVALID, Reason.EMPTY_EMBEDDING),
     "RouteBatch": (INVALID, Reason.BATCH_SIZE),
     "RecordOutcome": (INVALID, Reason.INVALID_DECISION_ID),
+    "RecordComparison": (INVALID, Reason.COMPARISON_SUBJECT),
     "RecordOutcomes": (INVALID, Reason.BATCH_SIZE),
     "GetDecision": (INVALID, Reason.INVALID_DECISION_ID),
     "CreateModel": (INVALID, Reason.BAD_NAME),
@@ -828,7 +829,7 @@ EMPTY = {
     "DeleteRouter": (INVALID, Reason.BAD_NAME),
     "RestoreSnapshot": (NOT_FOUND, Reason.SNAPSHOT_NOT_FOUND),
 }
-ALL_OPTIONAL = ("ListModels", "GetRouter", "ListRouters", "GetPolicyStatus", "ListSnapshots")
+ALL_OPTIONAL = ("ListModels", "GetRouter", "ListRouters", "GetPolicyStatus", "GetLeaderboard", "ListSnapshots")
 
 
 @pytest.mark.parametrize("method", METHODS)
