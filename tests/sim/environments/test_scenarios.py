@@ -129,12 +129,13 @@ def test_a_partial_outage_fails_its_share():
 
 
 def test_a_model_that_is_added_cannot_be_chosen_before():
-    """m1 comes in round 30, is tried at once and, being better, stays."""
-    world = world_of(flat(80, [0.3, 0.9], [1.0, 1.0]), [ModelAdded("m1", at=30)])
+    """m1 comes in round 30, has a fifth of the traffic until it is known and, being better, nearly all of it then."""
+    world = world_of(flat(240, [0.3, 0.9], [1.0, 1.0]), [ModelAdded("m1", at=30)])
     rounds, router = play(world)
     assert (rounds.model[:30] == 0).all()
     assert rounds.propensity[:30].tolist() == [1.0] * 30
-    assert (rounds.model[40:] == 1).mean() > 0.9
+    assert 0.05 < (rounds.model[30:70] == 1).mean() < 0.4
+    assert (rounds.model[200:] == 1).mean() > 0.9
     assert router.model_of == [0, 1]
     assert np.isnan(world.outcomes[0][:30, 1]).all()
 
@@ -150,13 +151,14 @@ def test_a_model_that_is_removed_leaves_no_trace():
 
 def test_who_comes_while_another_goes_is_not_taken_for_it():
     """Slots are given in order of arrival: m0 of the table becomes the router's third."""
-    table = flat(90, [0.9, 0.2, 0.3], [1.0, 2.0, 3.0])
+    table = flat(260, [0.9, 0.2, 0.3], [1.0, 2.0, 3.0])
     world = world_of(table, [ModelAdded("m0", at=30), ModelRemoved("m2", at=60)])
     rounds, router = play(world)
     assert router.model_of == [1, 2, 0]
     assert rounds.quality.tolist() == [[0.9, 0.2, 0.3][k] for k in rounds.model]
     assert (rounds.model[60:] != 2).all()
-    assert (rounds.model[65:] == 0).mean() > 0.8
+    # Known after fifteen outcomes at a fifth of the traffic.
+    assert (rounds.model[220:] == 0).mean() > 0.8
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 3])
