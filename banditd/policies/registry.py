@@ -55,9 +55,10 @@ class PolicyParameters:
         explorer: The explorer.
         exploration: The explorer's own parameter.
         floor: Share of uniform exploration mixed in: each of K eligible models has at least floor / K.
-        slope_penalty: Prior precision of each slope, in units of the noise precision.
+        slope_penalty: Prior precision of each slope, in units of the noise precision; of quality, until data choose it.
         intercept_penalty: Prior precision of the intercept, in the same units.
         retention: Factor on old evidence of a model per new piece of it; 1 forgets nothing.
+        shrinkage: Whether the data choose the penalty of the slopes of quality: 0 for no.
         values: All parameters by name.
     """
 
@@ -69,6 +70,7 @@ class PolicyParameters:
     slope_penalty: float
     intercept_penalty: float
     retention: float
+    shrinkage: float
     values: Mapping[str, float]
 
 
@@ -76,6 +78,7 @@ _FLOOR = Parameter(0.005, 0.0, 1.0, "share of uniform exploration mixed in; 0 fo
 _SLOPE = Parameter(1.0, 1e-6, 1e6, "prior precision of a slope, in units of the noise precision")
 _INTERCEPT = Parameter(1.0, 1e-6, 1e6, "prior precision of the intercept, in units of the noise precision")
 _RETENTION = Parameter(1.0, 0.5, 1.0, "factor on a model's old evidence per new piece of it; 1 forgets nothing")
+_SHRINKAGE = Parameter(1.0, 0.0, 1.0, "1: the data choose the penalty of the slopes of quality; 0: it stays as given")
 _ALPHA = Parameter(2.0, 0.0, 100.0, "standard deviations of optimism")
 
 
@@ -85,6 +88,7 @@ def _preset(features: FeatureKind, explorer: str, **own: Parameter) -> Preset:
         "slope_penalty": _SLOPE,
         "intercept_penalty": _INTERCEPT,
         "retention": _RETENTION,
+        "shrinkage": _SHRINKAGE,
     }
     return Preset(features, explorer, MappingProxyType(shared | own))
 
@@ -171,5 +175,6 @@ def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
         slope_penalty=values["slope_penalty"],
         intercept_penalty=values["intercept_penalty"],
         retention=values["retention"],
+        shrinkage=values["shrinkage"],
         values=MappingProxyType(values),
     )

@@ -32,6 +32,17 @@ from banditd.kernels.linear import (
     update_ridge_forgetting,
 )
 from banditd.policies.base import ModelSummary, Prediction
+from banditd.policies.beliefs.shrinkage import (
+    FIRST_COUNT,
+    GROWTH,
+    Comparison,
+    Sample,
+    Sums,
+    common_slopes,
+    compare,
+    context_key,
+    posterior,
+)
 from banditd.policies.registry import PolicyParameters
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
@@ -60,18 +71,18 @@ class Regression:
     Attributes:
         a_inv: Shape (N, N), float64: inverse of A above.
         theta: Shape (N,), float64.
-        numbers: Shape (5,), float64: prior mean, values learnt, sum of squared errors, their weight, position of the
-            prior's top-up.
+        numbers: Shape (6,), float64: prior mean, values learnt, sum of squared errors, their weight, position of the
+            prior's top-up, log of the price (of costs).
     """
 
     __slots__ = ("a_inv", "numbers", "theta")
 
-    def __init__(self, penalties: Array64, prior_mean: float, noise_guess: float) -> None:
+    def __init__(self, penalties: Array64, prior_mean: float, noise_guess: float, slopes: Array64 | None = None) -> None:
         self.a_inv: Array64 = np.diag(1.0 / penalties)
-        self.theta: Array64 = np.zeros_like(penalties)
+        self.theta: Array64 = np.zeros_like(penalties) if slopes is None else slopes.copy()
         self.theta[INTERCEPT] = prior_mean
         self.numbers: Array64 = np.array(
-            [prior_mean, 0.0, _NOISE_GUESS_COUNT * noise_guess * noise_guess, _NOISE_GUESS_COUNT, 0.0]
+            [prior_mean, 0.0, _NOISE_GUESS_COUNT * noise_guess * noise_guess, _NOISE_GUESS_COUNT, 0.0, 0.0]
         )
 
     @property
@@ -85,29 +96,50 @@ class Regression:
         return int(self.numbers[1])
 
     @property
+    def log_price(self) -> float:
+        """Log of the blended price when something was last learnt, for a regression of costs."""
+        return float(self.numbers[5])
+
+    @log_price.setter
+    def log_price(self, value: float) -> None:
+        self.numbers[5] = value
+
+    @property
     def noise_variance(self) -> float:
         """Estimated variance of a value around its expectation."""
         return float(self.numbers[2] / self.numbers[3])
 
-    def learn(self, row: Array32, value: float, penalties: Array64, retention: float) -> None:
-        """Learn one value."""
+    def learn(
+        self, row: Array32, value: float, penalties: Array64, retention: float, slopes: Array64 | None = None
+    ) -> bool:
+        """Learn one value; return whether it was finite, for nothing else is learnt.
+
+        Args:
+            row: Shape (N,).
+            value: What was seen.
+            penalties: Shape (N,), of the prior.
+            retention: Factor on what is known.
+            slopes: Shape (N,), centre of the prior but for its intercept; None for zeros.
+        """
         numbers = self.numbers
         if retention == 1.0:
             predicted, width_sq = update_ridge(self.a_inv, self.theta, row, value, 1.0)
         else:
             predicted, width_sq = update_ridge_forgetting(
-                self.a_inv, self.theta, row, value, 1.0, penalties, self._prior_theta(), retention, int(numbers[4])
+                self.a_inv, self.theta, row, value, 1.0, penalties, self.prior(slopes), retention, int(numbers[4])
             )
         error = value - predicted
         if not math.isfinite(error):
-            return  # the kernels change nothing where an input is not finite, and neither do we
+            return False  # the kernels change nothing where an input is not finite, and neither do we
         numbers[1] += 1.0
         numbers[4] = (numbers[4] + 1.0) % len(self.theta)
         numbers[2] = numbers[2] * retention + error * error / (1.0 + width_sq)
         numbers[3] = numbers[3] * retention + 1.0
+        return True
 
-    def _prior_theta(self) -> Array64:
-        prior = np.zeros_like(self.theta)
+    def prior(self, slopes: Array64 | None) -> Array64:
+        """Return the centre of the prior, whose slopes are given."""
+        prior = np.zeros_like(self.theta) if slopes is None else slopes.copy()
         prior[INTERCEPT] = self.numbers[0]
         return prior
 
@@ -171,8 +203,18 @@ class LinearBelief:
     def __init__(self, parameters: PolicyParameters, width: int, quality_guess: float) -> None:
         self._retention = parameters.retention
         self._quality_guess = quality_guess
-        self._penalties = np.full(width, parameters.slope_penalty)
-        self._penalties[INTERCEPT] = parameters.intercept_penalty
+        self._width = width
+        self._slope_penalty = parameters.slope_penalty
+        self._intercept_penalty = parameters.intercept_penalty
+        # Those of cost and latency; quality has its own, which the data choose.
+        self._penalties = self._penalties_of(parameters.slope_penalty)
+        self._quality_penalties = self._penalties.copy()
+        self._chooses = parameters.shrinkage > 0.0 and width > 1
+        self._slopes: Array64 = np.zeros(width)
+        self._sums: dict[int, Sums] = {}
+        self._sample = Sample(width)
+        # Qualities learnt, and where the penalty is chosen next.
+        self._learnt, self._next_choice = 0, FIRST_COUNT
         self._arms: dict[int, _Arm] = {}
         self._changed: set[int] = set()
         self._last: tuple[tuple[ModelSpec, ...], LinearSnapshot] | None = None
@@ -186,8 +228,7 @@ class LinearBelief:
             lesson: Finite values.
         """
         quality, cost, latency = self._arm(model)
-        if lesson.quality is not None:
-            quality.learn(row, lesson.quality, self._penalties, self._retention)
+        cost.log_price = _log_price(model)
         if lesson.cost_usd is not None and not _is_free(model):
             told = lesson.price_mtok_usd or 0.0
             unit = told if model.price is not None and told >= _PRICE_MTOK_USD_MIN else _unit_price(model)
@@ -195,12 +236,15 @@ class LinearBelief:
         if lesson.latency_ms is not None:
             latency.learn(row, math.log(max(lesson.latency_ms, _LATENCY_MS_MIN)), self._penalties, self._retention)
         self._changed.add(model.slot)
+        if lesson.quality is not None:
+            self._learn_quality(model.slot, quality, row, lesson.quality)
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
         """Take note of a model that came, changed or went."""
         if new is None:
             if old is not None:
                 self._arms.pop(old.slot, None)
+                self._sums.pop(old.slot, None)
             return
         arm = self._arms.get(new.slot)
         if arm is None or old is None:
@@ -210,7 +254,8 @@ class LinearBelief:
         if (old.price is None) != (new.price is None):
             # Costs were learnt in dollars and are now ratios to the price, or the other way round.
             cost.shift_values(math.log(_unit_price(old)) - math.log(_unit_price(new)))
-        penalty = float(self._penalties[INTERCEPT])
+        cost.log_price = _log_price(new)
+        penalty = self._intercept_penalty
         quality.move_prior(self._prior_means(new)[_QUALITY], penalty)
         latency.move_prior(self._prior_means(new)[_LATENCY], penalty)
 
@@ -224,7 +269,7 @@ class LinearBelief:
             theta, a_inv = self._last[1].theta.copy(), self._last[1].a_inv.copy()
             stale = [k for k, model in enumerate(models) if model.slot in self._changed]
         else:
-            width = len(self._penalties)
+            width = self._width
             theta, a_inv = (
                 np.empty((width, 3, len(models)), np.float32),
                 np.empty((width, width, len(models)), np.float32),
@@ -267,6 +312,14 @@ class LinearBelief:
             for metric, regression in zip(METRICS, self._arms[slot], strict=True):
                 for part in Regression.__slots__:
                     arrays[f"{slot}/{metric.name}/{part}"] = getattr(regression, part)
+            if slot in self._sums:
+                arrays[f"{slot}/sums/gram"] = self._sums[slot].gram
+                arrays[f"{slot}/sums/moment"] = self._sums[slot].moment
+        if self._chooses:
+            arrays["shrinkage/slopes"] = self._slopes
+            arrays["shrinkage/numbers"] = np.array([self.slope_penalty, self._learnt, self._next_choice])
+            arrays["shrinkage/keys"] = self._sample.keys
+            arrays["shrinkage/rows"] = self._sample.rows.astype(np.float64)
         return arrays
 
     def load_arrays(self, arrays: Mapping[str, Array64]) -> None:
@@ -275,24 +328,32 @@ class LinearBelief:
         Raises:
             DataLossError: The arrays do not fit.
         """
-        width = len(self._penalties)
-        shapes = {"a_inv": (width, width), "theta": (width,), "numbers": (5,)}
+        width = self._width
+        shapes = {"a_inv": (width, width), "theta": (width,), "numbers": (6,)}
         arms: dict[int, _Arm] = {}
-        for slot in sorted({int(name.split("/")[0]) for name in arrays}):
+        sums: dict[int, Sums] = {}
+        slots = {int(name.split("/")[0]) for name in arrays if not name.startswith("shrinkage/")}
+        for slot in sorted(slots):
             regressions = []
             for metric, noise in zip(METRICS, _NOISE_GUESS, strict=True):
                 regression = Regression(self._penalties, 0.0, noise)
                 for part, shape in shapes.items():
-                    array = arrays.get(f"{slot}/{metric.name}/{part}")
-                    if array is None or array.shape != shape:
-                        got = None if array is None else array.shape
-                        raise DataLossError(
-                            Reason.CORRUPT_RECORD, f"snapshot: expected {part} of shape {shape}, got {got}"
-                        )
-                    setattr(regression, part, array.copy())
+                    setattr(regression, part, _loaded(arrays, f"{slot}/{metric.name}/{part}", shape))
                 regressions.append(regression)
             arms[slot] = (regressions[0], regressions[1], regressions[2])
-        self._arms, self._last = arms, None
+            if f"{slot}/sums/gram" in arrays:
+                gram = _loaded(arrays, f"{slot}/sums/gram", (2, width, width))
+                sums[slot] = Sums(gram, _loaded(arrays, f"{slot}/sums/moment", (2, width)))
+        if self._chooses:
+            slopes = _loaded(arrays, "shrinkage/slopes", (width,))
+            penalty, learnt, next_choice = _loaded(arrays, "shrinkage/numbers", (3,))
+            keys = arrays.get("shrinkage/keys", np.zeros(0))
+            rows = _loaded(arrays, "shrinkage/rows", (len(keys), width))
+            self._slopes = slopes
+            self._quality_penalties = self._penalties_of(float(penalty))
+            self._learnt, self._next_choice = int(learnt), int(next_choice)
+            self._sample.keys, self._sample.rows = keys.copy(), rows.astype(np.float32)
+        self._arms, self._sums, self._last = arms, sums, None
         self._changed.clear()
 
     def digest(self) -> bytes:
@@ -302,6 +363,84 @@ class LinearBelief:
             hasher.update(name.encode())
             hasher.update(array.tobytes())
         return hasher.digest()
+
+    @property
+    def slope_penalty(self) -> float:
+        """Prior precision of a slope of quality, in units of the noise precision: configured, then chosen."""
+        return float(self._quality_penalties[-1]) if self._width > 1 else self._slope_penalty
+
+    def comparison(self) -> Comparison | None:
+        """Return what other penalties are worth by what was seen so far; None where there is nothing to compare."""
+        slots = sorted(self._sums)
+        if len(slots) < 2 or not len(self._sample.rows):
+            return None
+        arms = [self._arms[slot] for slot in slots]
+        return compare(
+            [self._sums[slot] for slot in slots],
+            np.stack([arm[_QUALITY].prior(self._slopes) for arm in arms]),
+            np.array([arm[_QUALITY].noise_variance for arm in arms]),
+            self._sample.rows,
+            self._expected_costs(arms),
+            self.slope_penalty,
+            self._intercept_penalty,
+        )
+
+    def _learn_quality(self, slot: int, quality: Regression, row: Array32, value: float) -> None:
+        slopes = self._slopes if self._chooses else None
+        if not quality.learn(row, value, self._quality_penalties, self._retention, slopes) or not self._chooses:
+            return
+        key = context_key(row)
+        sums = self._sums.get(slot)
+        if sums is None:
+            sums = self._sums[slot] = Sums.empty(self._width)
+        sums.add(key & 1, row, value, self._retention)
+        self._sample.offer(key, row)
+        self._learnt += 1
+        if self._learnt >= self._next_choice:
+            self._next_choice *= GROWTH
+            self._choose_penalty()
+
+    def _choose_penalty(self) -> None:
+        """Choose penalty and common slopes from all that was seen, and put every model on the new prior."""
+        slots = sorted(self._sums)
+        means = np.array([self._arms[slot][_QUALITY].prior_mean for slot in slots])
+        grams = np.stack([self._sums[slot].gram.sum(axis=0) for slot in slots])
+        moments = np.stack([self._sums[slot].moment.sum(axis=0) for slot in slots])
+        self._slopes = common_slopes(grams, moments, means, self._intercept_penalty)
+        comparison = self.comparison()
+        if comparison is not None:
+            self._quality_penalties = self._penalties_of(comparison.best(self.slope_penalty))
+        for slot, gram, moment in zip(slots, grams, moments, strict=True):
+            quality = self._arms[slot][_QUALITY]
+            prior = quality.prior(self._slopes)
+            quality.a_inv, quality.theta = posterior(gram, moment, self._quality_penalties, prior)
+        self._changed.update(self._arms)
+        self._last = None
+
+    def _expected_costs(self, arms: list[_Arm]) -> Array64:
+        """Return what each model is expected to cost in each context of the sample: shape (B, K)."""
+        count = len(arms)
+        theta = np.zeros((self._width, 3, count), np.float32)
+        for k, arm in enumerate(arms):
+            theta[:, 1, k] = arm[_COST].theta
+        offsets = np.array([arm[_COST].log_price + 0.5 * arm[_COST].noise_variance for arm in arms])
+        unknown = np.array([arm[_COST].log_price == 0.0 and arm[_COST].count == 0 for arm in arms])
+        values = np.empty((len(self._sample.rows), 4, count))
+        predict_models_rows(
+            theta,
+            np.zeros((self._width, self._width, count), np.float32),
+            np.zeros(count),
+            np.where(unknown, np.nan, offsets),
+            np.zeros(count),
+            self._sample.rows,
+            values,
+        )
+        return np.ascontiguousarray(values[:, 2, :])
+
+    def _penalties_of(self, slope_penalty: float) -> Array64:
+        penalties = np.full(self._width, slope_penalty)
+        penalties[INTERCEPT] = self._intercept_penalty
+        return penalties
 
     def _arm(self, model: ModelSpec) -> _Arm:
         """Return the model's regressions, to be learnt by."""
@@ -317,7 +456,7 @@ class LinearBelief:
     def _prior(self, model: ModelSpec) -> _Arm:
         means = self._prior_means(model)
         return (
-            Regression(self._penalties, means[_QUALITY], _NOISE_GUESS[_QUALITY]),
+            Regression(self._quality_penalties, means[_QUALITY], _NOISE_GUESS[_QUALITY], self._slopes),
             Regression(self._penalties, means[_COST], _NOISE_GUESS[_COST]),
             Regression(self._penalties, means[_LATENCY], _NOISE_GUESS[_LATENCY]),
         )
@@ -344,6 +483,24 @@ def _unit_price(model: ModelSpec) -> float:
     """Return what costs are learnt as ratios to: the blended price, or a dollar where there is none."""
     blended = 0.0 if model.price is None else model.price.blended_mtok_usd
     return blended if blended >= _PRICE_MTOK_USD_MIN else 1.0
+
+
+def _log_price(model: ModelSpec) -> float:
+    """Return the log of the blended price: -inf for a free model, 0 where there is none and dollars are learnt."""
+    return -math.inf if _is_free(model) else math.log(_unit_price(model))
+
+
+def _loaded(arrays: Mapping[str, Array64], name: str, shape: tuple[int, ...]) -> Array64:
+    """Return a copy of an array of a stored state.
+
+    Raises:
+        DataLossError: It is not there, or of another shape.
+    """
+    array = arrays.get(name)
+    if array is None or array.shape != shape:
+        got = None if array is None else array.shape
+        raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected {name} of shape {shape}, got {got}")
+    return array.copy()
 
 
 def _cost_offset(model: ModelSpec, cost: Regression) -> float:

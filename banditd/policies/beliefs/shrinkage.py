@@ -1,0 +1,285 @@
+"""How far a belief may lean on the context: the penalty of the slopes, chosen from what was seen.
+
+With dozens of models and a thousand prompts the best of many estimates is mostly the luckiest (the winner's curse), and
+a penalty that predicts well still chooses badly. So penalties are compared by what they would choose, and what is
+chosen is judged by somebody else: outcomes are split in two halves by a digest of their context, all outcomes of one
+prompt into the same. The estimates of one half, under each penalty, choose a model for each of a sample of contexts;
+those of the other half, hardly penalised, say what the choice is worth; and the other way round. That is double
+estimation (van Hasselt 2010, "Double Q-learning", section 3): the judge's errors do not know what the chooser's are,
+so luck is worth nothing. Compared are choices without a price on money and at five prices, from where the dearest model
+on the fixed-mix hull pays to where only the cheapest does.
+
+The value of a fixed choice is linear in the judge's estimates, so its variance is known exactly,
+
+    value = sum_k g_k' theta_k,   variance = sum_k s2_k g_k' A_k^-1 g_k,
+
+g_k being the mean over contexts of x where k is chosen less x where the penalty in force chooses k. Another penalty
+takes over only if it is better by more than its standard error: what is in force goes as far as evidence carries.
+
+Beside its own slopes each model has a share in common ones (what makes a prompt hard for all): the prior of a model's
+slopes is centred on those, which one regression over all models within models finds (two-level shrinkage; Lindley and
+Smith 1972, "Bayes estimates for the linear model").
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from banditd.domain.arrays import Array32, Array64
+from banditd.features.spec import INTERCEPT
+from banditd.kernels.shrinkage import add_outcome, expect, factorise, invert_factorised, solve_factorised
+
+Choices = npt.NDArray[np.int64]
+
+# Qualities, over all models, at which the penalty is chosen for the first time, and the growth until the next.
+FIRST_COUNT: Final = 256
+GROWTH: Final = 2
+# Factors of four over what can make a difference: below 1 no row of length 1 is shrunk, above 4,096 every one is.
+PENALTIES: Final = tuple(4.0**power for power in range(-1, 7))
+# The judge's, and that of the common slopes: enough for directions that were never seen, and little else.
+JUDGE_PENALTY: Final = 8.0
+COMMON_PENALTY: Final = 8.0
+# Contexts of the sample. Those of the smallest digests: a sample that does not depend on the order.
+SAMPLE_COUNT: Final = 256
+# Prices of money at which choices are compared, beside none.
+_PRICES: Final = 6
+# Digests fit into the float64 of a stored state.
+_DIGEST_BITS: Final = 52
+# Standard errors by which a penalty must be better than that in force.
+MARGIN: Final = 1.0
+
+
+@dataclass(slots=True)
+class Sums:
+    """What was seen of one model, in two halves. Mutable.
+
+    Attributes:
+        gram: Shape (2, N, N): sums of x x'.
+        moment: Shape (2, N): sums of y x.
+    """
+
+    gram: Array64
+    moment: Array64
+
+    @classmethod
+    def empty(cls, width: int) -> "Sums":
+        """Return the sums over nothing."""
+        return cls(np.zeros((2, width, width)), np.zeros((2, width)))
+
+    def add(self, half: int, row: Array32, value: float, retention: float) -> None:
+        """Add an outcome to one half, and let both forget."""
+        add_outcome(self.gram[half], self.moment[half], row, value, retention)
+        if retention < 1.0:
+            self.gram[1 - half] *= retention
+            self.moment[1 - half] *= retention
+
+
+class Sample:
+    """Contexts, each once: those of the smallest digests of all that were offered. Mutable.
+
+    Attributes:
+        keys: Shape (m,), increasing.
+        rows: Shape (m, N), float32.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.keys: Array64 = np.zeros(0)
+        self.rows: Array32 = np.zeros((0, width), np.float32)
+
+    def offer(self, key: int, row: Array32) -> None:
+        """Take in a context, if it belongs to the sample."""
+        if len(self.keys) == SAMPLE_COUNT and key >= self.keys[-1]:
+            return
+        at = int(np.searchsorted(self.keys, key))
+        if at < len(self.keys) and self.keys[at] == key:
+            return
+        self.keys = np.insert(self.keys, at, key)[:SAMPLE_COUNT]
+        self.rows = np.insert(self.rows, at, row, axis=0)[:SAMPLE_COUNT]
+
+
+def context_key(row: Array32) -> int:
+    """Return 52 bits that depend on the row alone; the lowest says which half its outcomes belong to."""
+    digest = hashlib.blake2b(row.tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> (64 - _DIGEST_BITS)
+
+
+def common_slopes(gram: Array64, moment: Array64, means: Array64, intercept_penalty: float) -> Array64:
+    """Return the slopes that models have in common, with an intercept of 0.
+
+    Args:
+        gram: Shape (K, N, N).
+        moment: Shape (K, N).
+        means: Shape (K,), the prior means of the intercepts.
+        intercept_penalty: Of each model's own intercept, which is integrated out:
+            S - s s' / (n + penalty), s being its column of S, and the moment likewise.
+    """
+    width = gram.shape[1]
+    total, right = np.zeros((width, width)), np.zeros(width)
+    for s, b, mean in zip(gram, moment, means, strict=True):
+        column = s[INTERCEPT]
+        centred = b - column * mean
+        scale = 1.0 / (column[INTERCEPT] + intercept_penalty)
+        total += s - np.outer(column, column * scale)
+        right += centred - column * (centred[INTERCEPT] * scale)
+    total[INTERCEPT] = 0.0
+    total[:, INTERCEPT] = 0.0
+    right[INTERCEPT] = 0.0
+    root, slopes = np.empty((width, width)), np.empty(width)
+    factorise(total, np.full(width, COMMON_PENALTY), root)
+    solve_factorised(root, right, slopes)
+    slopes[INTERCEPT] = 0.0
+    return slopes
+
+
+def posterior(gram: Array64, moment: Array64, penalties: Array64, prior: Array64) -> tuple[Array64, Array64]:
+    """Return A^-1 and theta of one model, A = gram + diag(penalties), theta = prior + A^-1 (moment - gram prior)."""
+    width = len(penalties)
+    root, a_inv, change = np.empty((width, width)), np.empty((width, width)), np.empty(width)
+    factorise(gram, penalties, root)
+    invert_factorised(root, a_inv)
+    solve_factorised(root, moment - _times(gram, prior), change)
+    return a_inv, prior + change
+
+
+def price_ladder(quality: Array64, cost_usd: Array64) -> list[float]:
+    """Return 0 and the prices of money, per dollar, over which the fixed-mix hull of these models is walked."""
+    known = np.flatnonzero(np.isfinite(cost_usd))
+    vertices: list[int] = []
+    for k in known[np.lexsort((-quality[known], cost_usd[known]))]:
+        if vertices and quality[k] <= quality[vertices[-1]]:
+            continue
+        while len(vertices) > 1 and _slope(quality, cost_usd, vertices[-1], int(k)) >= _slope(
+            quality, cost_usd, vertices[-2], vertices[-1]
+        ):
+            vertices.pop()
+        vertices.append(int(k))
+    slopes = [_slope(quality, cost_usd, i, j) for i, j in zip(vertices, vertices[1:], strict=False)]
+    slopes = [slope for slope in slopes if math.isfinite(slope)]
+    if not slopes:
+        return [0.0]
+    low, high = 0.5 * min(slopes), max(slopes)
+    return [0.0, *(low * (high / low) ** (i / (_PRICES - 1)) for i in range(_PRICES))]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What penalties are worth beside that in force.
+
+    Attributes:
+        penalty: Shape (G,).
+        gain: Shape (G,): utility per context more than with the penalty in force.
+        error: Shape (G,): its standard error.
+    """
+
+    penalty: Array64
+    gain: Array64
+    error: Array64
+
+    def best(self, current: float) -> float:
+        """Return the penalty to use: *current*, unless another is better by more than the margin."""
+        lead = self.gain - MARGIN * self.error
+        g = int(np.argmax(lead))
+        return float(self.penalty[g]) if lead[g] > 0.0 else current
+
+
+def compare(
+    sums: list[Sums],
+    prior: Array64,
+    noise: Array64,
+    rows: Array32,
+    cost_usd: Array64,
+    current: float,
+    intercept_penalty: float,
+) -> Comparison:
+    """Compare `PENALTIES` with the *current* one by double estimation.
+
+    Args:
+        sums: Of each model.
+        prior: Shape (K, N): centres of the models' priors.
+        noise: Shape (K,): noise variances.
+        rows: Shape (B, N): contexts, B > 0.
+        cost_usd: Shape (B, K): expected cost; NaN where unknown, which money then never buys.
+        current: Penalty in force.
+        intercept_penalty: Of the intercepts.
+    """
+    count, width = prior.shape
+    candidates = [current, *(penalty for penalty in PENALTIES if penalty != current)]
+    gain, variance = np.zeros(len(candidates)), np.zeros(len(candidates))
+    overall = np.stack([_estimate(s.gram.sum(0), s.moment.sum(0), JUDGE_PENALTY, intercept_penalty, p)[1]
+                        for s, p in zip(sums, prior, strict=True)])
+    prices = price_ladder(_expect(rows, overall).mean(axis=0), cost_usd.mean(axis=0))
+    for half in range(2):
+        roots, judges = np.empty((count, width, width)), np.empty((count, width))
+        for k, (s, p) in enumerate(zip(sums, prior, strict=True)):
+            roots[k], judges[k] = _estimate(s.gram[1 - half], s.moment[1 - half], JUDGE_PENALTY, intercept_penalty, p)
+        reference: list[Choices] = []
+        for g, penalty in enumerate(candidates):
+            estimates = np.stack([
+                _estimate(s.gram[half], s.moment[half], penalty, intercept_penalty, p)[1]
+                for s, p in zip(sums, prior, strict=True)
+            ])
+            chosen = _choices(_expect(rows, estimates), cost_usd, prices)
+            if g == 0:
+                reference = chosen
+                continue
+            weight = np.zeros((count, width))
+            saved = 0.0
+            for price, ours, theirs in zip(prices, chosen, reference, strict=True):
+                for b in np.flatnonzero(ours != theirs):
+                    weight[ours[b]] += rows[b]
+                    weight[theirs[b]] -= rows[b]
+                    if price > 0.0:
+                        saved += price * float(cost_usd[b, theirs[b]] - cost_usd[b, ours[b]])
+            scale = 1.0 / (len(prices) * len(rows))
+            weight *= scale
+            gain[g] += 0.5 * (float((weight * judges).sum()) + saved * scale)
+            scratch = np.empty(width)
+            for k in np.flatnonzero(weight.any(axis=1)):
+                variance[g] += 0.25 * float(noise[k]) * solve_factorised(roots[k], weight[k], scratch)
+    return Comparison(np.array(candidates), gain, np.sqrt(variance))
+
+
+def _estimate(
+    gram: Array64, moment: Array64, penalty: float, intercept_penalty: float, prior: Array64
+) -> tuple[Array64, Array64]:
+    """Return the root of A and theta."""
+    width = len(moment)
+    penalties = np.full(width, penalty)
+    penalties[INTERCEPT] = intercept_penalty
+    root, change = np.empty((width, width)), np.empty(width)
+    factorise(gram, penalties, root)
+    solve_factorised(root, moment - _times(gram, prior), change)
+    return root, prior + change
+
+
+def _choices(quality: Array64, cost_usd: Array64, prices: list[float]) -> list[Choices]:
+    """Return what is chosen for each context at each price."""
+    found = []
+    for price in prices:
+        utility = quality - price * cost_usd if price > 0.0 else quality
+        found.append(np.argmax(np.where(np.isnan(utility), -np.inf, utility), axis=1))
+    return found
+
+
+def _expect(rows: Array32, theta: Array64) -> Array64:
+    values = np.empty((len(rows), len(theta)))
+    expect(rows, theta, values)
+    return values
+
+
+def _times(matrix: Array64, vector: Array64) -> Array64:
+    """Return the product as a sum of rows, whose order is ours and not a library's; the matrix is symmetric."""
+    total = np.zeros_like(vector)
+    for row, value in zip(matrix, vector, strict=True):
+        if value != 0.0:
+            total += row * value
+    return total
+
+
+def _slope(quality: Array64, cost_usd: Array64, i: int, j: int) -> float:
+    rise, run = float(quality[j] - quality[i]), float(cost_usd[j] - cost_usd[i])
+    return rise / run if run > 0.0 else math.inf
