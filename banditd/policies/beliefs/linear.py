@@ -41,6 +41,7 @@ from banditd.policies.beliefs.shrinkage import (
     common_slopes,
     compare,
     context_key,
+    margin_of,
     posterior,
 )
 from banditd.policies.registry import PolicyParameters
@@ -77,7 +78,9 @@ class Regression:
 
     __slots__ = ("a_inv", "numbers", "theta")
 
-    def __init__(self, penalties: Array64, prior_mean: float, noise_guess: float, slopes: Array64 | None = None) -> None:
+    def __init__(
+        self, penalties: Array64, prior_mean: float, noise_guess: float, slopes: Array64 | None = None
+    ) -> None:
         self.a_inv: Array64 = np.diag(1.0 / penalties)
         self.theta: Array64 = np.zeros_like(penalties) if slopes is None else slopes.copy()
         self.theta[INTERCEPT] = prior_mean
@@ -317,7 +320,8 @@ class LinearBelief:
                 arrays[f"{slot}/sums/moment"] = self._sums[slot].moment
         if self._chooses:
             arrays["shrinkage/slopes"] = self._slopes
-            arrays["shrinkage/numbers"] = np.array([self.slope_penalty, self._learnt, self._next_choice])
+            arrays["shrinkage/numbers"] = np.array([self._learnt, self._next_choice], np.float64)
+            arrays["shrinkage/penalties"] = self._quality_penalties
             arrays["shrinkage/keys"] = self._sample.keys
             arrays["shrinkage/rows"] = self._sample.rows.astype(np.float64)
         return arrays
@@ -346,11 +350,12 @@ class LinearBelief:
                 sums[slot] = Sums(gram, _loaded(arrays, f"{slot}/sums/moment", (2, width)))
         if self._chooses:
             slopes = _loaded(arrays, "shrinkage/slopes", (width,))
-            penalty, learnt, next_choice = _loaded(arrays, "shrinkage/numbers", (3,))
+            penalties = _loaded(arrays, "shrinkage/penalties", (width,))
+            learnt, next_choice = _loaded(arrays, "shrinkage/numbers", (2,))
             keys = arrays.get("shrinkage/keys", np.zeros(0))
             rows = _loaded(arrays, "shrinkage/rows", (len(keys), width))
             self._slopes = slopes
-            self._quality_penalties = self._penalties_of(float(penalty))
+            self._quality_penalties = penalties
             self._learnt, self._next_choice = int(learnt), int(next_choice)
             self._sample.keys, self._sample.rows = keys.copy(), rows.astype(np.float32)
         self._arms, self._sums, self._last = arms, sums, None
@@ -365,9 +370,9 @@ class LinearBelief:
         return hasher.digest()
 
     @property
-    def slope_penalty(self) -> float:
-        """Prior precision of a slope of quality, in units of the noise precision: configured, then chosen."""
-        return float(self._quality_penalties[-1]) if self._width > 1 else self._slope_penalty
+    def quality_penalties(self) -> Array64:
+        """Prior precisions of a row's values for quality, in units of the noise precision: configured, then chosen."""
+        return self._quality_penalties.copy()
 
     def comparison(self) -> Comparison | None:
         """Return what other penalties are worth by what was seen so far; None where there is nothing to compare."""
@@ -381,8 +386,7 @@ class LinearBelief:
             np.array([arm[_QUALITY].noise_variance for arm in arms]),
             self._sample.rows,
             self._expected_costs(arms),
-            self.slope_penalty,
-            self._intercept_penalty,
+            self._penalties,
         )
 
     def _learn_quality(self, slot: int, quality: Regression, row: Array32, value: float) -> None:
@@ -403,13 +407,16 @@ class LinearBelief:
     def _choose_penalty(self) -> None:
         """Choose penalty and common slopes from all that was seen, and put every model on the new prior."""
         slots = sorted(self._sums)
+        margin = margin_of([self._sums[slot] for slot in slots], self._learnt, self._sample)
+        if margin is None:
+            return
         means = np.array([self._arms[slot][_QUALITY].prior_mean for slot in slots])
         grams = np.stack([self._sums[slot].gram.sum(axis=0) for slot in slots])
         moments = np.stack([self._sums[slot].moment.sum(axis=0) for slot in slots])
         self._slopes = common_slopes(grams, moments, means, self._intercept_penalty)
         comparison = self.comparison()
         if comparison is not None:
-            self._quality_penalties = self._penalties_of(comparison.best(self.slope_penalty))
+            self._quality_penalties = self._penalties_of(comparison.best(margin))
         for slot, gram, moment in zip(slots, grams, moments, strict=True):
             quality = self._arms[slot][_QUALITY]
             prior = quality.prior(self._slopes)

@@ -24,6 +24,7 @@ Smith 1972, "Bayes estimates for the linear model").
 import hashlib
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -47,10 +48,17 @@ COMMON_PENALTY: Final = 8.0
 SAMPLE_COUNT: Final = 256
 # Prices of money at which choices are compared, beside none.
 _PRICES: Final = 6
+# Outcomes per model and value of a row that it takes to choose a penalty from outcomes of choices, so that each half
+# has two. With fewer, estimates of the halves are all noise, and caution would end the exploration that is to mend it.
+OUTCOMES_PER_VALUE: Final = 4.0
+# Outcomes per context from which they are not those of choices, but of a history that tells of several models for each
+# prompt. There is nothing to explore in it, and the best of many estimates is the luckiest from the first on.
+OUTCOMES_PER_CONTEXT: Final = 1.5
 # Digests fit into the float64 of a stored state.
 _DIGEST_BITS: Final = 52
-# Standard errors by which a penalty must be better than that in force.
-MARGIN: Final = 1.0
+# Standard errors by which a penalty must be better than the configured one before any other is taken, where outcomes
+# are those of choices: the configured one explores.
+MARGIN: Final = 3.0
 
 
 @dataclass(slots=True)
@@ -99,6 +107,26 @@ class Sample:
             return
         self.keys = np.insert(self.keys, at, key)[:SAMPLE_COUNT]
         self.rows = np.insert(self.rows, at, row, axis=0)[:SAMPLE_COUNT]
+
+    def contexts(self) -> float:
+        """Return about how many different contexts were offered (Bar-Yossef et al. 2002, algorithm 2)."""
+        if len(self.keys) < SAMPLE_COUNT:
+            return float(len(self.keys))
+        return (SAMPLE_COUNT - 1) * 2.0**_DIGEST_BITS / (float(self.keys[-1]) + 1.0)
+
+
+def margin_of(sums: list[Sums], learnt: int, sample: Sample) -> float | None:
+    """Return how many standard errors better a prior must be to be taken; None if it is too early to tell.
+
+    Args:
+        sums: Of each model, as far as not forgotten.
+        learnt: Outcomes ever.
+        sample: Of their contexts.
+    """
+    if learnt > OUTCOMES_PER_CONTEXT * sample.contexts():
+        return 0.0
+    weight = sum(float(s.gram[0, INTERCEPT, INTERCEPT] + s.gram[1, INTERCEPT, INTERCEPT]) for s in sums)
+    return MARGIN if weight >= OUTCOMES_PER_VALUE * len(sums) * sample.rows.shape[1] else None
 
 
 def context_key(row: Array32) -> int:
@@ -157,8 +185,7 @@ def price_ladder(quality: Array64, cost_usd: Array64) -> list[float]:
         ):
             vertices.pop()
         vertices.append(int(k))
-    slopes = [_slope(quality, cost_usd, i, j) for i, j in zip(vertices, vertices[1:], strict=False)]
-    slopes = [slope for slope in slopes if math.isfinite(slope)]
+    slopes = [slope for i, j in pairwise(vertices) if math.isfinite(slope := _slope(quality, cost_usd, i, j))]
     if not slopes:
         return [0.0]
     low, high = 0.5 * min(slopes), max(slopes)
@@ -167,35 +194,87 @@ def price_ladder(quality: Array64, cost_usd: Array64) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What penalties are worth beside that in force.
+    """What slope penalties are worth. The first is the configured one.
 
     Attributes:
         penalty: Shape (G,).
-        gain: Shape (G,): utility per context more than with the penalty in force.
-        error: Shape (G,): its standard error.
+        gain: Shape (G,): utility per context more than under the configured penalty.
+        gain_error: Shape (G,): its standard error.
+        shortfall: Shape (G,): utility per context less than under the best of them.
+        shortfall_error: Shape (G,): its standard error.
     """
 
     penalty: Array64
     gain: Array64
-    error: Array64
+    gain_error: Array64
+    shortfall: Array64
+    shortfall_error: Array64
 
-    def best(self, current: float) -> float:
-        """Return the penalty to use: *current*, unless another is better by more than the margin."""
-        lead = self.gain - MARGIN * self.error
-        g = int(np.argmax(lead))
-        return float(self.penalty[g]) if lead[g] > 0.0 else current
+    def best(self, margin: float) -> float:
+        """Return the penalty to use.
+
+        If none gains more than *margin* errors, it is the configured one. Else it is the geometric mean of
+        `PENALTIES`, each weighted by how well the judge's errors explain that it falls short of the best,
+        exp(-(shortfall / error)^2 / 2); to a power of two, which is all that the evidence can tell, and exact.
+        """
+        if not np.any(self.gain > margin * self.gain_error) or int(np.argmax(self.gain)) == 0:
+            return float(self.penalty[0])
+        total = weighted = 0.0
+        for penalty, shortfall, error in zip(self.penalty, self.shortfall, self.shortfall_error, strict=True):
+            if penalty not in PENALTIES:
+                continue
+            z = float(shortfall / error) if error > 0.0 else 0.0
+            weight = math.exp(-0.5 * z * z)
+            total += weight
+            weighted += weight * math.log2(penalty)
+        return float(2.0 ** round(weighted / total))
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What one half says of choices that the other half made.
+
+    Attributes:
+        theta: Shape (K, N).
+        roots: Shape (K, N, N): roots of A.
+        noise: Shape (K,): noise variances.
+        rows: Shape (B, N).
+        cost_usd: Shape (B, K).
+        prices: Of money.
+    """
+
+    theta: Array64
+    roots: Array64
+    noise: Array64
+    rows: Array32
+    cost_usd: Array64
+    prices: list[float]
+
+    def difference(self, ours: list[Choices], theirs: list[Choices]) -> tuple[float, float]:
+        """Return how much utility per context *ours* has more, mean over prices, and the variance of that."""
+        weight = np.zeros_like(self.theta)
+        saved = 0.0
+        for price, our, their in zip(self.prices, ours, theirs, strict=True):
+            differ = np.flatnonzero(our != their)
+            np.add.at(weight, our[differ], self.rows[differ])
+            np.subtract.at(weight, their[differ], self.rows[differ])
+            if price > 0.0:
+                saved += price * float(
+                    np.sum(self.cost_usd[differ, their[differ]] - self.cost_usd[differ, our[differ]])
+                )
+        scale = 1.0 / (len(self.prices) * len(self.rows))
+        weight *= scale
+        variance = 0.0
+        scratch = np.empty(weight.shape[1])
+        for k in np.flatnonzero(weight.any(axis=1)).tolist():
+            variance += float(self.noise[k]) * solve_factorised(self.roots[k], weight[k], scratch)
+        return float(np.sum(weight * self.theta)) + saved * scale, variance
 
 
 def compare(
-    sums: list[Sums],
-    prior: Array64,
-    noise: Array64,
-    rows: Array32,
-    cost_usd: Array64,
-    current: float,
-    intercept_penalty: float,
+    sums: list[Sums], prior: Array64, noise: Array64, rows: Array32, cost_usd: Array64, configured: Array64
 ) -> Comparison:
-    """Compare `PENALTIES` with the *current* one by double estimation.
+    """Compare `PENALTIES` with the configured one by double estimation.
 
     Args:
         sums: Of each model.
@@ -203,57 +282,60 @@ def compare(
         noise: Shape (K,): noise variances.
         rows: Shape (B, N): contexts, B > 0.
         cost_usd: Shape (B, K): expected cost; NaN where unknown, which money then never buys.
-        current: Penalty in force.
-        intercept_penalty: Of the intercepts.
+        configured: Shape (N,): penalties of a row's values, those of the slopes alike; the intercept's is kept.
     """
     count, width = prior.shape
-    candidates = [current, *(penalty for penalty in PENALTIES if penalty != current)]
-    gain, variance = np.zeros(len(candidates)), np.zeros(len(candidates))
-    overall = np.stack([_estimate(s.gram.sum(0), s.moment.sum(0), JUDGE_PENALTY, intercept_penalty, p)[1]
-                        for s, p in zip(sums, prior, strict=True)])
-    prices = price_ladder(_expect(rows, overall).mean(axis=0), cost_usd.mean(axis=0))
+    penalties = [float(configured[-1]), *(p for p in PENALTIES if p != configured[-1])]
+    # Of what the prior's centre leaves unexplained: shape (2, K, N).
+    moments = np.stack([[_unexplained(s, half, p) for s, p in zip(sums, prior, strict=True)] for half in range(2)])
+    theta = prior + _solutions(
+        [s.gram[0] + s.gram[1] for s in sums], moments[0] + moments[1], configured, JUDGE_PENALTY
+    )
+    prices = price_ladder(_expect(rows, theta).mean(axis=0), cost_usd.mean(axis=0))
+    judges: list[_Judge] = []
+    choices: list[list[list[Choices]]] = []
     for half in range(2):
-        roots, judges = np.empty((count, width, width)), np.empty((count, width))
-        for k, (s, p) in enumerate(zip(sums, prior, strict=True)):
-            roots[k], judges[k] = _estimate(s.gram[1 - half], s.moment[1 - half], JUDGE_PENALTY, intercept_penalty, p)
-        reference: list[Choices] = []
-        for g, penalty in enumerate(candidates):
-            estimates = np.stack([
-                _estimate(s.gram[half], s.moment[half], penalty, intercept_penalty, p)[1]
-                for s, p in zip(sums, prior, strict=True)
-            ])
-            chosen = _choices(_expect(rows, estimates), cost_usd, prices)
-            if g == 0:
-                reference = chosen
-                continue
-            weight = np.zeros((count, width))
-            saved = 0.0
-            for price, ours, theirs in zip(prices, chosen, reference, strict=True):
-                for b in np.flatnonzero(ours != theirs):
-                    weight[ours[b]] += rows[b]
-                    weight[theirs[b]] -= rows[b]
-                    if price > 0.0:
-                        saved += price * float(cost_usd[b, theirs[b]] - cost_usd[b, ours[b]])
-            scale = 1.0 / (len(prices) * len(rows))
-            weight *= scale
-            gain[g] += 0.5 * (float((weight * judges).sum()) + saved * scale)
-            scratch = np.empty(width)
-            for k in np.flatnonzero(weight.any(axis=1)):
-                variance[g] += 0.25 * float(noise[k]) * solve_factorised(roots[k], weight[k], scratch)
-    return Comparison(np.array(candidates), gain, np.sqrt(variance))
+        roots = np.empty((count, width, width))
+        theta = prior + _solutions(
+            [s.gram[1 - half] for s in sums], moments[1 - half], configured, JUDGE_PENALTY, roots
+        )
+        judges.append(_Judge(theta, roots, noise, rows, cost_usd, prices))
+        grams = [s.gram[half] for s in sums]
+        estimates = [prior + _solutions(grams, moments[half], configured, penalty) for penalty in penalties]
+        choices.append([_choices(_expect(rows, theta), cost_usd, prices) for theta in estimates])
+
+    def beside(reference: int) -> tuple[Array64, Array64]:
+        found = np.zeros((2, len(penalties)))
+        for judge, chosen in zip(judges, choices, strict=True):
+            for g, ours in enumerate(chosen):
+                difference, variance = judge.difference(ours, chosen[reference])
+                found[0, g] += 0.5 * difference
+                found[1, g] += 0.25 * variance
+        return found[0], np.sqrt(found[1])
+
+    gain, gain_error = beside(0)
+    lead, shortfall_error = beside(int(np.argmax(gain)))
+    return Comparison(np.array(penalties), gain, gain_error, -lead, shortfall_error)
 
 
-def _estimate(
-    gram: Array64, moment: Array64, penalty: float, intercept_penalty: float, prior: Array64
-) -> tuple[Array64, Array64]:
-    """Return the root of A and theta."""
-    width = len(moment)
-    penalties = np.full(width, penalty)
-    penalties[INTERCEPT] = intercept_penalty
-    root, change = np.empty((width, width)), np.empty(width)
-    factorise(gram, penalties, root)
-    solve_factorised(root, moment - _times(gram, prior), change)
-    return root, prior + change
+def _solutions(
+    grams: list[Array64], moments: Array64, configured: Array64, penalty: float, out_roots: Array64 | None = None
+) -> Array64:
+    """Return (gram + diag(penalties))^-1 moment of each model: shape (K, N)."""
+    penalties = np.full_like(configured, penalty)
+    penalties[INTERCEPT] = configured[INTERCEPT]
+    scratch = np.empty((len(penalties), len(penalties)))
+    solutions = np.empty_like(moments)
+    for k, gram in enumerate(grams):
+        root = scratch if out_roots is None else out_roots[k]
+        factorise(gram, penalties, root)
+        solve_factorised(root, moments[k], solutions[k])
+    return solutions
+
+
+def _unexplained(sums: Sums, half: int, prior: Array64) -> Array64:
+    """Return moment - gram prior of one half."""
+    return sums.moment[half] - _times(sums.gram[half], prior)
 
 
 def _choices(quality: Array64, cost_usd: Array64, prices: list[float]) -> list[Choices]:
@@ -273,7 +355,7 @@ def _expect(rows: Array32, theta: Array64) -> Array64:
 
 def _times(matrix: Array64, vector: Array64) -> Array64:
     """Return the product as a sum of rows, whose order is ours and not a library's; the matrix is symmetric."""
-    total = np.zeros_like(vector)
+    total: Array64 = np.zeros_like(vector)
     for row, value in zip(matrix, vector, strict=True):
         if value != 0.0:
             total += row * value
