@@ -10,6 +10,7 @@ from banditd.kernels.exploration import draw, greedy, inverse_gap, mix_floor, so
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
+from banditd.kernels.shrinkage import add_outcome, expect, factorise, invert_factorised, solve_factorised
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
 
@@ -22,11 +23,15 @@ __all__ = [
     "Kernel",
     "Mask",
     "Parameter",
+    "add_outcome",
     "draw",
+    "expect",
+    "factorise",
     "fourier",
     "fourier_rows",
     "greedy",
     "inverse_gap",
+    "invert_factorised",
     "mix_floor",
     "predict_models",
     "predict_models_rows",
@@ -37,6 +42,7 @@ __all__ = [
     "sample_arguments",
     "settle",
     "softmax",
+    "solve_factorised",
     "to_half",
     "ucb",
     "update_ridge",

@@ -6,15 +6,20 @@ chosen is judged by somebody else: outcomes are split in two halves by a digest 
 prompt into the same. The estimates of one half, under each penalty, choose a model for each of a sample of contexts;
 those of the other half, hardly penalised, say what the choice is worth; and the other way round. That is double
 estimation (van Hasselt 2010, "Double Q-learning", section 3): the judge's errors do not know what the chooser's are,
-so luck is worth nothing. Compared are choices without a price on money and at five prices, from where the dearest model
-on the fixed-mix hull pays to where only the cheapest does.
+so luck is worth nothing. Compared are choices without a price on money and at six prices, from half of where the
+dearest model on the fixed-mix hull pays to where only the cheapest does.
 
 The value of a fixed choice is linear in the judge's estimates, so its variance is known exactly,
 
     value = sum_k g_k' theta_k,   variance = sum_k s2_k g_k' A_k^-1 g_k,
 
-g_k being the mean over contexts of x where k is chosen less x where the penalty in force chooses k. Another penalty
-takes over only if it is better by more than its standard error: what is in force goes as far as evidence carries.
+g_k being the mean over contexts of x where k is chosen less x where the other penalty chooses k, and A_k the judge's.
+The penalty in use is the geometric mean of all, weighted by how well those errors explain that each falls short of the
+best. It is a function of the sums alone, neither of their order nor of what was in use before.
+
+Outcomes of the router's own choices are another matter: with few of them a wide prior explores, and a cautious one
+would end that. There the configured penalty stays until each half has twice as many outcomes of a model as a row has
+values, and goes only for what is better by three standard errors.
 
 Beside its own slopes each model has a share in common ones (what makes a prompt hard for all): the prior of a model's
 slopes is centred on those, which one regression over all models within models finds (two-level shrinkage; Lindley and
@@ -335,7 +340,8 @@ def _solutions(
 
 def _unexplained(sums: Sums, half: int, prior: Array64) -> Array64:
     """Return moment - gram prior of one half."""
-    return sums.moment[half] - _times(sums.gram[half], prior)
+    moment: Array64 = sums.moment[half]
+    return moment - _times(sums.gram[half], prior)
 
 
 def _choices(quality: Array64, cost_usd: Array64, prices: list[float]) -> list[Choices]:
