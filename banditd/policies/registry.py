@@ -79,7 +79,7 @@ _SLOPE = Parameter(1.0, 1e-6, 1e6, "prior precision of a slope, in units of the 
 _INTERCEPT = Parameter(1.0, 1e-6, 1e6, "prior precision of the intercept, in units of the noise precision")
 _RETENTION = Parameter(1.0, 0.5, 1.0, "factor on a model's old evidence per new piece of it; 1 forgets nothing")
 _SHRINKAGE = Parameter(1.0, 0.0, 1.0, "1: the data choose the penalty of the slopes of quality; 0: it stays as given")
-_ALPHA = Parameter(1.0, 0.0, 100.0, "standard deviations of optimism")
+_ALPHA = Parameter(1.5, 0.0, 100.0, "standard deviations of optimism")
 
 
 def _preset(features: FeatureKind, explorer: str, **own: Parameter) -> Preset:
@@ -117,7 +117,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         "adaptive": _preset(
             FeatureKind.LINEAR,
             "ucb",
-            alpha=_ALPHA,
+            alpha=Parameter(2.0, _ALPHA.low, _ALPHA.high, _ALPHA.meaning),
             retention=Parameter(0.995, 0.5, 1.0, _RETENTION.meaning),
         ),
         "nonlinear": _preset(

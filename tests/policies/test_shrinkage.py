@@ -217,14 +217,14 @@ def test_the_sample_forgets_the_order_and_counts_contexts() -> None:
 
 
 def test_choices_of_ones_own_take_more_evidence_than_a_history() -> None:
-    """One outcome per context: none until there are four per value of a row, then a margin. Two per context: none."""
+    """One outcome per context: none until there are eight per value of a row, then a margin. Two per context: none."""
     rows = rows_of(400, 22)
     sample, sums = Sample(WIDTH), [Sums.empty(WIDTH) for _ in range(2)]
     for i, row in enumerate(rows):
         key = context_key(row)
         sample.offer(key, row)
         sums[i % 2].add(key & 1, row, 0.5, 1.0)
-        if i + 1 == 8 * WIDTH - 1:
+        if i + 1 == 16 * WIDTH - 1:
             assert margin_of(sums, i + 1, sample) is None
     assert margin_of(sums, 400, sample) == shrinkage.MARGIN
     assert margin_of(sums, 800, sample) == 0.0
