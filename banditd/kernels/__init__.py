@@ -5,10 +5,12 @@ Numba only.
 """
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
+from banditd.kernels.categories import add_evidence, shrink
 from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
 from banditd.kernels.exploration import draw, greedy, inverse_gap, mix_floor, softmax, ucb
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
+from banditd.kernels.neighbours import judge_neighbours, keep_nearest
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
@@ -22,11 +24,14 @@ __all__ = [
     "Kernel",
     "Mask",
     "Parameter",
+    "add_evidence",
     "draw",
     "fourier",
     "fourier_rows",
     "greedy",
     "inverse_gap",
+    "judge_neighbours",
+    "keep_nearest",
     "mix_floor",
     "predict_models",
     "predict_models_rows",
@@ -36,6 +41,7 @@ __all__ = [
     "rank_models",
     "sample_arguments",
     "settle",
+    "shrink",
     "softmax",
     "to_half",
     "ucb",

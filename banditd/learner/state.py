@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import Array16, Array64
+from banditd.domain.arrays import AnyArray, Array16
 from banditd.domain.decision import Decision, Resolution
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson
@@ -29,7 +29,8 @@ from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode
 from banditd.features.fit import fit_spec, seed_of, seeded_spec
 from banditd.features.spec import FeatureKind, FeatureSpec, decode_spec, encode_spec
-from banditd.policies.beliefs.linear import LinearBelief
+from banditd.policies.base import Belief
+from banditd.policies.beliefs.factory import make_belief, relearns
 from banditd.policies.registry import PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot, offered_models
@@ -80,7 +81,7 @@ class RouterState:
     router: RouterSpec
     policy: PolicyParameters
     features: FeatureSpec | None = None
-    belief: LinearBelief | None = None
+    belief: Belief | None = None
     version: int = 0
     decision_counts: dict[int, int] = field(default_factory=dict)
     failure_counts: dict[int, int] = field(default_factory=dict)
@@ -123,7 +124,9 @@ class RouterState:
 
     def header(self) -> dict[str, Any]:
         """Return what is no array, as JSON values."""
-        return {
+        # Absent where there are none, so that what was stored before there were any reads the same.
+        texts = {"texts": dict(self.policy.texts)} if self.policy.texts else {}
+        return texts | {
             "router_id": self.router.router_id,
             "preset": self.policy.preset,
             "parameters": dict(self.policy.values),
@@ -140,14 +143,15 @@ class RouterState:
         """Return the learnt state; settings are no part of it."""
         return encode_state(self.header(), {} if self.belief is None else self.belief.to_arrays())
 
-    def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, Array64]) -> None:
+    def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
         """Take encoding and belief from a decoded state of the same policy.
 
         Raises:
             FailedPreconditionError: `FEATURE_SPEC_MISMATCH`: it was learnt by another policy.
             DataLossError: The arrays do not fit.
         """
-        if header["preset"] != self.policy.preset or header["parameters"] != dict(self.policy.values):
+        same = header["preset"] == self.policy.preset and header["parameters"] == dict(self.policy.values)
+        if not same or header.get("texts", {}) != dict(self.policy.texts):
             raise FailedPreconditionError(
                 Reason.FEATURE_SPEC_MISMATCH,
                 f"snapshot: expected one learnt by {self.policy.preset} with the router's parameters, "
@@ -163,7 +167,7 @@ class RouterState:
                 f"snapshot: expected embeddings of {self.router.embedding_dimension} values, "
                 f"got {features.input_dimension}",
             )
-        belief = LinearBelief(self.policy, features.row_width, self.router.quality_guess)
+        belief = make_belief(self.policy, features, self.router)
         belief.load_arrays(arrays)
         self.features, self.belief = features, belief
 
@@ -195,7 +199,7 @@ def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:
         state: A router whose `fit_is_due`.
         embeddings: Its newest prompts, oldest first.
     """
-    spec = fit_spec(state.policy.features, embeddings, seed_of(state.router.router_id))
+    spec = fit_spec(state.policy.features, embeddings, seed_of(state.router.router_id), state.features)
     return FeatureFit(state.router.router_id, encode_spec(spec), len(embeddings))
 
 
@@ -293,7 +297,7 @@ class LearnerState:
         if decision.context.embedding.shape[0] != state.features.input_dimension:
             return  # logged before the router was made anew under its name, with another embedding
         row = encode(state.features, decision.context.embedding, decision.context.input_tokens)
-        state.belief.learn(model, row, lesson)
+        state.belief.learn(model, row, lesson, decision)
 
     def _apply_model(self, position: int, record: ModelChange) -> None:
         old = self.catalog.get(record.model_id)
@@ -317,12 +321,12 @@ class LearnerState:
             # A router that is made anew under an old name has nothing to do with what came before.
             self.routers[record.router_id] = RouterState(router, policy, version=position, forgotten=((0, position),))
             return
-        relearns = state.policy != policy or state.router.quality_guess != router.quality_guess
+        changed = relearns(state.router, state.policy, router, policy)
         state.router, state.policy, state.version = router, policy, position
         if state.features is not None and state.features.kind is not policy.features:
             # A seeded start of the new kind follows as a record of its own, and a fit where enough prompts were seen.
             state.features, state.belief, state.next_fit = None, None, FIRST_FIT_PROMPTS
-        elif state.features is not None and relearns:
+        elif state.features is not None and changed:
             self._rebuild(state, position, log)
 
     def _apply_fit(self, position: int, record: FeatureFit, log: LogView) -> None:
@@ -338,7 +342,7 @@ class LearnerState:
 
     def _rebuild(self, state: RouterState, position: int, log: LogView) -> None:
         assert state.features is not None
-        state.belief = LinearBelief(state.policy, state.features.row_width, state.router.quality_guess)
+        state.belief = make_belief(state.policy, state.features, state.router, self.catalog.models)
         for entry in log.newest_outcomes(state.router.router_id, position, REBUILD_OUTCOMES_MAX):
             if any(low < entry.position <= high for low, high in state.forgotten):
                 continue
@@ -354,5 +358,8 @@ class LearnerState:
             return
         header, arrays = decode_state(record.state)
         state.load_belief(header, arrays)
+        if state.belief is not None:
+            for model in self.catalog.models:  # they may have changed since
+                state.belief.change_model(None, model)
         state.version = position
         state.forgotten = (*state.forgotten, (record.policy_version, position))

@@ -53,7 +53,7 @@ def choose(snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: fl
     assert snapshot.features is not None
     assert snapshot.belief is not None
     row = encode(snapshot.features, context.embedding, context.input_tokens)
-    return _choose(snapshot, snapshot.belief.predict(row), context.input_tokens, terms, uniform)
+    return _choose(snapshot, snapshot.belief.predict(row, context.category), context, terms, uniform)
 
 
 def choose_rows(
@@ -68,17 +68,17 @@ def choose_rows(
     assert snapshot.belief is not None
     embeddings = np.stack([context.embedding for context in contexts])
     rows = encode_rows(snapshot.features, embeddings, [context.input_tokens for context in contexts])
-    predictions = snapshot.belief.predict_rows(rows).values
+    predictions = snapshot.belief.predict_rows(rows, [context.category for context in contexts]).values
     return [
-        _choose(snapshot, Prediction(values), context.input_tokens, terms, uniform)
+        _choose(snapshot, Prediction(values), context, terms, uniform)
         for values, context, uniform in zip(predictions, contexts, uniforms, strict=True)
     ]
 
 
 def _choose(
-    snapshot: RouterSnapshot, prediction: Prediction, input_tokens: int, terms: Terms, uniform: float
+    snapshot: RouterSnapshot, prediction: Prediction, context: Context, terms: Terms, uniform: float
 ) -> Choice:
-    limits = terms.limits
+    limits, input_tokens = terms.limits, context.input_tokens
     if limits.required_tags or input_tokens > snapshot.window_tokens_min:
         exclusions = exclusions_of(snapshot.models, limits=limits, input_tokens=input_tokens)
     else:
@@ -92,8 +92,11 @@ def _choose(
     if not weigh(prediction, terms.objective, limits, exclusions, eligible, value):
         raise no_eligible_model(snapshot, terms, exclusions)
     policy, belief = snapshot.policy, snapshot.belief
-    learnt_count = 0 if belief is None else belief.learnt_count
-    policy.explorer(value, prediction.values[1], eligible, policy.exploration, learnt_count, pmf)
+    if snapshot.whole is None:
+        learnt_count = 0 if belief is None else belief.learnt_count
+        policy.explorer(value, prediction.values[1], eligible, policy.exploration, learnt_count, pmf)
+    else:
+        snapshot.whole.fill_pmf(context, terms.candidates, eligible, pmf)
     expected = np.empty((3, count), np.float32)
     index = settle(prediction.values, eligible, policy.floor, uniform, pmf, expected)
     if index < 0:

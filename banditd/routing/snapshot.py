@@ -13,7 +13,7 @@ from banditd.domain.decision import NO_LIMITS
 from banditd.domain.model import ModelSpec
 from banditd.domain.router import RouterSpec
 from banditd.features.spec import FeatureSpec
-from banditd.policies.base import BeliefSnapshot
+from banditd.policies.base import BeliefSnapshot, PolicySnapshot
 from banditd.policies.registry import PolicyParameters
 
 
@@ -32,6 +32,7 @@ class RouterSnapshot:
         exclusions: Shape (K,), uint8: who is excluded whatever the request says.
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
         fallback_index: Index of the configured fallback model; -1 for none.
+        whole: The belief, where it is a whole policy.
     """
 
     router: RouterSpec
@@ -45,6 +46,7 @@ class RouterSnapshot:
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
+    whole: PolicySnapshot | None = field(init=False)
 
     def __post_init__(self) -> None:
         windows = [model.context_window_tokens for model in self.models if model.context_window_tokens > 0]
@@ -54,6 +56,7 @@ class RouterSnapshot:
             "exclusions": frozen(exclusions_of(self.models, limits=NO_LIMITS, input_tokens=-1)),
             "window_tokens_min": min(windows, default=np.inf),
             "index_of": MappingProxyType(index_of),
+            "whole": self.belief if isinstance(self.belief, PolicySnapshot) else None,
             "fallback_index": index_of.get(self.router.fallback_model_id, -1),
         }
         for name, value in derived.items():

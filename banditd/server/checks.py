@@ -178,10 +178,16 @@ def check_terms(
     objective: router_pb2.Objective | None,
 ) -> Terms:
     """Return what a request asks for beside its context."""
+    own = snapshot.router.objective
+    asked = own if objective is None else check_objective(objective, "objective", own)
+    if asked != own and snapshot.policy.has_fixed_objective:
+        raise FailedPreconditionError(
+            Reason.FIXED_OBJECTIVE,
+            f"objective: {snapshot.policy.preset} has learnt the router's trade-off and cannot follow another one for a "
+            f"single request; leave it out, change the router's, or use a preset that weighs at each request",
+        )
     return Terms(
-        objective=snapshot.router.objective
-        if objective is None
-        else check_objective(objective, "objective", snapshot.router.objective),
+        objective=asked,
         limits=NO_LIMITS if limits is None else _limits(limits),
         candidates=_candidates(snapshot, catalog, candidate_model_ids) if candidate_model_ids else None,
     )

@@ -18,7 +18,7 @@ from banditd.errors import (
 from banditd.features.spec import decode_spec
 from banditd.learner.commands import ChangeSettings
 from banditd.learner.state import LearnerState, RouterState, missing_fit
-from banditd.policies.beliefs.linear import LinearBelief
+from banditd.policies.beliefs.factory import make_belief
 from banditd.policies.registry import resolve
 from banditd.policies.snapshot_codec import decode_state
 from banditd.routing.snapshot import RouterSnapshot
@@ -154,7 +154,7 @@ def started(snapshot: RouterSnapshot, dimension: int) -> RouterSnapshot:
     start = missing_fit(RouterState(router, snapshot.policy))
     assert start is not None
     features = decode_spec(start.spec)
-    belief = LinearBelief(snapshot.policy, features.row_width, router.quality_guess)
+    belief = make_belief(snapshot.policy, features, router, snapshot.models)
     return replace(snapshot, router=router, features=features, belief=belief.freeze(snapshot.models))
 
 

@@ -76,7 +76,7 @@ def core() -> dict[str, float]:
     frozen = snapshot.belief
 
     def choose_from_row() -> object:
-        return choosing._choose(snapshot, frozen.predict(row), 100, terms, 0.3)
+        return choosing._choose(snapshot, frozen.predict(row), context, terms, 0.3)
 
     wide = np.stack([np.eye(66) for _ in range(traffic.MODELS)])
 

@@ -24,6 +24,10 @@ SIZES = {
     "R": (1, 8),
     "T": (3,),
     "V": (4,),
+    "C": (1, 4, 17),
+    "G": (1, 7),
+    "Q": (1, 40, 1100),
+    "J": (1, 5, 48),
 }
 
 
@@ -44,6 +48,15 @@ def _utilities(rng, k):
     if kind == 1:
         return rng.integers(0, 3, k).astype(float)
     return rng.normal(size=k) * 10.0 ** rng.integers(-3, 3)
+
+
+def _half_rows(rng, width, count):
+    """Rows as the belief of neighbours keeps them: directions in float16, nothing subnormal; some stand twice."""
+    rows = rng.normal(size=(width, count)) * (rng.random((width, count)) < 0.8)
+    half = (rows / np.maximum(np.linalg.norm(rows, axis=0), 1e-9)).astype(np.float16)
+    half[np.abs(half) < 2.0**-14] = 0.0
+    half[:, count // 2] = half[:, 0]
+    return half.view(np.uint16)
 
 
 def _pmf(rng, eligible):
@@ -75,7 +88,19 @@ SPECIAL = {
     "phase": lambda rng, s: rng.uniform(0, 2 * np.pi, s["R"]),
     "y": lambda rng, _: rng.normal(),
     "weight": lambda rng, _: rng.choice([0.0, 1.0, 2.0, rng.random()]),
-    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s["N"]),
+    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s["N"] if "N" in s else None),
+    "counts": lambda rng, s: rng.choice([0, 0, 1, 2, 50], s["C"]),
+    "means": lambda rng, s: rng.normal(size=s["C"]),
+    "betweens": lambda rng, s: 10.0 ** rng.uniform(-3, 1, s["G"]),
+    "between": lambda rng, _: 10.0 ** rng.uniform(-3, 1),
+    "logs": lambda rng, _: int(rng.integers(2)),
+    "variance": lambda rng, _: 10.0 ** rng.uniform(-3, 1),
+    "share": lambda rng, _: rng.uniform(0.01, 0.9),
+    "sharpness": lambda rng, _: float(rng.choice([0.5, 1.0, 2.0, 4.0, 8.0])),
+    "bits": lambda rng, s: _half_rows(rng, s["D"], s["Q"]),
+    "count": lambda rng, s: int(rng.integers(s["Q"] + 1)),
+    "inout_similarity": lambda rng, s: -np.sort(-np.where(rng.random(s["J"]) < 0.5, -2.0, rng.normal(size=s["J"]))),
+    "similarity": lambda rng, s: -np.sort(-rng.uniform(-0.5, 1.01, s["J"])),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }
 
@@ -138,6 +163,10 @@ TOLERANCE = {
     "fourier": 5e-6,
     "fourier_rows": 5e-6,
     "probability_best": 1e-7,
+    "shrink": 1e-8,
+    "add_evidence": 1e-8,
+    "keep_nearest": 2e-5,
+    "judge_neighbours": 1e-8,
     "update_ridge": 1e-9,
     "update_ridge_forgetting": 1e-9,
 }

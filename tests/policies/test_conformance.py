@@ -10,7 +10,7 @@ from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.features.encode import encode
 from banditd.learner.state import RouterState
-from banditd.policies.beliefs.linear import LinearBelief
+from banditd.policies.beliefs.factory import make_belief
 from banditd.policies.registry import PRESETS, resolve
 from banditd.routing.choose import Terms
 from banditd_sim.environments.engine import Engine
@@ -50,6 +50,8 @@ def test_order_of_outcomes_does_not_matter_where_nothing_is_forgotten(preset: st
     """The same facts in another order give the same belief, to rounding; the noise follows the order of errors."""
     if resolve(PolicySpec(preset)).retention < 1.0:
         pytest.skip("forgets: the order is part of what it learns")
+    if resolve(PolicySpec(preset)).belief in {"knn", "vowpal"}:
+        pytest.skip("keeps its lessons in their order, or is taught by gradients")
     engine = suite.taught(preset, 0)
     features = engine.state.routers["conformance"].features
     assert features is not None
@@ -58,7 +60,7 @@ def test_order_of_outcomes_does_not_matter_where_nothing_is_forgotten(preset: st
     facts = list(zip(suite.prompts(80, 3), suite.lessons(80, 4), strict=True))
     beliefs = []
     for order in (range(80), np.random.default_rng(5).permutation(80)):
-        belief = LinearBelief(policy, features.row_width, 0.5)
+        belief = make_belief(policy, features, engine.state.routers["conformance"].router)
         for i in order:
             x, lesson = facts[int(i)]
             belief.learn(model, encode(features, x, 100), lesson)

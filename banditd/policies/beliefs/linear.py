@@ -15,13 +15,14 @@ is learnt from the errors of the predictions made before each update, e^2 / (1 +
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from banditd.domain.arrays import Array32, Array64, frozen
+from banditd.domain.arrays import AnyArray, Array32, Array64, frozen
+from banditd.domain.decision import Decision
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.errors import DataLossError, Reason
@@ -146,13 +147,17 @@ class LinearSnapshot:
     latency_offset: Array64
     learnt_count: int
 
-    def predict(self, row: Array32) -> Prediction:
+    def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - that of all beliefs
         """Return what is expected for one encoded context, shape (N,)."""
         values = np.empty((4, len(self.noise)))
         predict_models(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, row, values)
         return Prediction(values)
 
-    def predict_rows(self, rows: Array32) -> Prediction:
+    def predict_rows(
+        self,
+        rows: Array32,
+        categories: Sequence[str] | None = None,  # noqa: ARG002 - that of all beliefs
+    ) -> Prediction:
         """Return the same for rows (B, N)."""
         values = np.empty((len(rows), 4, len(self.noise)))
         predict_models_rows(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, rows, values)
@@ -177,13 +182,20 @@ class LinearBelief:
         self._changed: set[int] = set()
         self._last: tuple[tuple[ModelSpec, ...], LinearSnapshot] | None = None
 
-    def learn(self, model: ModelSpec, row: Array32, lesson: Lesson) -> None:
+    def learn(
+        self,
+        model: ModelSpec,
+        row: Array32,
+        lesson: Lesson,
+        decision: Decision | None = None,  # noqa: ARG002 - that of all beliefs
+    ) -> None:
         """Learn what was seen of one model.
 
         Args:
             model: The model.
             row: Shape (N,), float32, finite.
             lesson: Finite values.
+            decision: Not looked at.
         """
         quality, cost, latency = self._arm(model)
         if lesson.quality is not None:
@@ -260,16 +272,16 @@ class LinearBelief:
             latency_ms=math.exp(min(float(latency.theta[INTERCEPT]) + 0.5 * latency.noise_variance, _LOG_MAX)),
         )
 
-    def to_arrays(self) -> dict[str, Array64]:
+    def to_arrays(self) -> dict[str, AnyArray]:
         """Return the whole state as named arrays."""
-        arrays: dict[str, Array64] = {}
+        arrays: dict[str, AnyArray] = {}
         for slot in sorted(self._arms):
             for metric, regression in zip(METRICS, self._arms[slot], strict=True):
                 for part in Regression.__slots__:
                     arrays[f"{slot}/{metric.name}/{part}"] = getattr(regression, part)
         return arrays
 
-    def load_arrays(self, arrays: Mapping[str, Array64]) -> None:
+    def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
         """Put the state that `to_arrays` returned in the place of this one.
 
         Raises:

@@ -95,13 +95,15 @@ class Engine:
             self._snapshot = None
         return self._position
 
-    def route(self, embedding: Array16, terms: Terms, input_tokens: int = INPUT_TOKENS_UNKNOWN) -> tuple[int, Decision]:
+    def route(
+        self, embedding: Array16, terms: Terms, input_tokens: int = INPUT_TOKENS_UNKNOWN, category: str = ""
+    ) -> tuple[int, Decision]:
         """Decide for one prompt; returns position and decision."""
         state = self.state.routers[self._router_id]
         if state.fit_is_due:
             self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
         snapshot = self.snapshot.routers[self._router_id]
-        context = Context(embedding, input_tokens)
+        context = Context(embedding, input_tokens, category)
         decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
         choice = choose(snapshot, context, terms, uniform)
         decision = Decision(

@@ -167,7 +167,7 @@ class ModelChange(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., model_id: _Optional[str] = ..., deleted: bool = ..., input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ..., context_window_token_count: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., state: _Optional[int] = ..., quality_guess: _Optional[float] = ..., latency_ms_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ...) -> None: ...
 
 class RouterChange(_message.Message):
-    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms")
+    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms", "texts")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +175,13 @@ class RouterChange(_message.Message):
         key: str
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class TextsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_DIMENSION_FIELD_NUMBER: _ClassVar[int]
@@ -190,6 +197,7 @@ class RouterChange(_message.Message):
     QUALITY_GUESS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_MS_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     deleted: bool
     embedding_dimension: int
@@ -205,7 +213,8 @@ class RouterChange(_message.Message):
     quality_guess: float
     create_time_ms: int
     update_time_ms: int
-    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ...) -> None: ...
+    texts: _containers.ScalarMap[str, str]
+    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., texts: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class FeatureFit(_message.Message):
     __slots__ = ("router_id", "spec", "prompt_count")

@@ -1,0 +1,116 @@
+"""The nearest rows of a store of float16 rows, exactly; and what their outcomes say."""
+
+import math
+
+import numpy as np
+
+from banditd.kernels._jit import Array32, Array64, Bits16, array, f32, f64, i64, kernel, u16
+from banditd.kernels.decision import exp_bounded
+
+# Products that are summed before the sums are compared: two arrays of this length stay in the first cache.
+_BLOCK = 512
+# float16's exponent bias is 112 less than float32's: bits moved to float32's places are the value times 2^-112.
+_REBIAS = np.float32(2.0**112)
+# Of a sign-extended float16 that is moved left by 13: its sign, exponent and mantissa. The three bits between are copies
+# of the sign.
+_PLACES = np.int32(-0x70002000)
+
+
+@kernel(
+    array(u16, "DQ"), array(f32, "TQ"), array(f32, "D"), i64, array(f32, "J", inout=True), array(f32, "TJ", inout=True)
+)
+def keep_nearest(
+    bits: Bits16,  # (D, Q) float16 rows of a chunk, one per column: none is nan, infinite or subnormal
+    values: Array32,  # (3, Q) what was seen at each
+    x: Array32,  # (D,) the row that is compared, |x| < 1e4
+    count: int,  # columns in use, 0..Q
+    inout_similarity: Array32,  # (J,) largest products so far, falling; -2 where there are fewer
+    inout_values: Array32,  # (3, J) what was seen there
+) -> None:
+    """Keep the J rows with the largest products with x. Among equals the one that was there first stays.
+
+    The rows stand in columns, so that the sums run beside each other and become vector code without being reordered.
+    """
+    rows = bits.view(np.int16)
+    last = inout_similarity.shape[0] - 1
+    n = x.shape[0]
+    n_by_four = n - n % 4
+    sums = np.empty(_BLOCK, np.float32)
+    for start in range(0, count, _BLOCK):
+        stop = min(start + _BLOCK, count)
+        part = sums[: stop - start]
+        for j in range(part.shape[0]):
+            part[j] = np.float32(0.0)
+        for i in range(0, n_by_four, 4):
+            x_0 = x[i] * _REBIAS
+            x_1 = x[i + 1] * _REBIAS
+            x_2 = x[i + 2] * _REBIAS
+            x_3 = x[i + 3] * _REBIAS
+            row_0 = rows[i, start:stop]
+            row_1 = rows[i + 1, start:stop]
+            row_2 = rows[i + 2, start:stop]
+            row_3 = rows[i + 3, start:stop]
+            for j in range(part.shape[0]):
+                # Every step is cast back to 32 bits, which Numba would leave, and with them half of a vector.
+                y_0 = np.int32(np.int32(np.int32(row_0[j]) << np.int32(13)) & _PLACES).view(np.float32)
+                y_1 = np.int32(np.int32(np.int32(row_1[j]) << np.int32(13)) & _PLACES).view(np.float32)
+                y_2 = np.int32(np.int32(np.int32(row_2[j]) << np.int32(13)) & _PLACES).view(np.float32)
+                y_3 = np.int32(np.int32(np.int32(row_3[j]) << np.int32(13)) & _PLACES).view(np.float32)
+                part[j] = (((part[j] + x_0 * y_0) + x_1 * y_1) + x_2 * y_2) + x_3 * y_3
+        for i in range(n_by_four, n):
+            x_0 = x[i] * _REBIAS
+            row_0 = rows[i, start:stop]
+            for j in range(part.shape[0]):
+                part[j] += x_0 * np.int32(np.int32(np.int32(row_0[j]) << np.int32(13)) & _PLACES).view(np.float32)
+        for j in range(part.shape[0]):
+            if part[j] > inout_similarity[last]:
+                at = last
+                while at > 0 and part[j] > inout_similarity[at - 1]:
+                    inout_similarity[at] = inout_similarity[at - 1]
+                    for t in range(3):
+                        inout_values[t, at] = inout_values[t, at - 1]
+                    at -= 1
+                inout_similarity[at] = part[j]
+                for t in range(3):
+                    inout_values[t, at] = values[t, start + j]
+
+
+@kernel(array(f32, "J"), array(f32, "J"), f64, f64, f64, f64, i64, f64, returns=(f64, f64))
+def judge_neighbours(
+    similarity: Array32,  # (J,) of the neighbours; those at or below 0 are not looked at
+    values: Array32,  # (J,) what was seen there; nan where nothing was
+    mean: float,  # expected value anywhere
+    variance: float,  # of a value anywhere, > 0
+    share: float,  # of that variance that depends on the prompt, in (0, 1)
+    sharpness: float,  # exponent that makes a correlation of a similarity: 1/2, or a power of two
+    logs: int,  # 1 where the values are logs: then the expectation of what they are logs of is returned, else 0
+    offset: float,  # added to that log first
+) -> tuple[float, float]:
+    """Return the expected value, given the neighbours, and the variance of that expectation.
+
+    The value at the prompt is mean + d with d ~ N(0, share * variance); at a neighbour with correlation r it is
+    mean + r d + e, with the variance of e what is left of it plus the noise. The e are taken as independent, so that
+    the posterior of d is a sum: similarity-weighted outcomes. A Gaussian process (Rasmussen and Williams 2006,
+    equations 2.25 and 2.26) with a diagonal covariance of the neighbours given d. Without near ones the spread is that
+    of the prior: it grows with distance.
+    """
+    signal = share * variance
+    noise = variance - signal
+    precision = 1.0 / signal
+    total = 0.0
+    for j in range(similarity.shape[0]):
+        s = min(np.float64(similarity[j]), 1.0)
+        if s > 0.0 and not math.isnan(values[j]):
+            # s^sharpness for the exponents in use, by square roots and products alone.
+            r = s
+            if sharpness < 1.0:
+                r = math.sqrt(s)
+            power = 2.0
+            while power <= sharpness:
+                r *= r
+                power += power
+            weight = r / (noise + signal * (1.0 - r * r))
+            precision += r * weight
+            total += weight * (np.float64(values[j]) - mean)
+    expectation = mean + total / precision
+    return exp_bounded(expectation + offset) if logs else expectation, 1.0 / precision

@@ -1,0 +1,24 @@
+"""Twins of the kernels in ``neighbours.py``: a matrix product and a stable sort; a Gaussian process by hand."""
+
+import numpy as np
+
+
+def keep_nearest(bits, values, x, count, inout_similarity, inout_values):
+    """Sort what is there and what comes; the sort is stable, so that the earlier of equals stays."""
+    rows = bits[:, :count].view(np.float16).astype(float)
+    similarity = np.concatenate([inout_similarity, (x.astype(float) @ rows).astype(np.float32)])
+    seen = np.concatenate([inout_values, values[:, :count]], axis=1)
+    order = np.argsort(-similarity, kind="stable")[: len(inout_similarity)]
+    inout_similarity[:], inout_values[:] = similarity[order], seen[:, order]
+
+
+def judge_neighbours(similarity, values, mean, variance, share, sharpness, logs, offset):
+    """Condition the prompt's deviation on the neighbours', whose covariance given it is diagonal."""
+    used = (similarity > 0.0) & ~np.isnan(values)
+    r = np.minimum(similarity[used].astype(float), 1.0) ** sharpness
+    signal = share * variance
+    left = np.diag(signal * (1.0 - r**2) + (1.0 - share) * variance)
+    covariance = signal * np.outer(r, r) + left
+    gain = np.linalg.solve(covariance, signal * r) if used.any() else r
+    expected = mean + gain @ (values[used].astype(float) - mean)
+    return np.exp(min(expected + offset, 60.0)) if logs else expected, signal - gain @ (signal * r)
