@@ -10,7 +10,7 @@ from banditd.kernels.decision import predict_models, predict_models_rows, rank_m
 from banditd.kernels.exploration import draw, greedy, inverse_gap, mix_floor, softmax, ucb
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
-from banditd.kernels.neighbours import judge_neighbours, keep_nearest
+from banditd.kernels.neighbours import judge_neighbours, keep_nearest, take_values
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
@@ -43,6 +43,7 @@ __all__ = [
     "settle",
     "shrink",
     "softmax",
+    "take_values",
     "to_half",
     "ucb",
     "update_ridge",

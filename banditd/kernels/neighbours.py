@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Array64, Bits16, array, f32, f64, i64, kernel, u16
+from banditd.kernels._jit import Array32, Bits16, Index, array, f32, f64, i64, kernel, u16
 from banditd.kernels.decision import exp_bounded
 
 # Products that are summed before the sums are compared: two arrays of this length stay in the first cache.
@@ -16,16 +16,14 @@ _REBIAS = np.float32(2.0**112)
 _PLACES = np.int32(-0x70002000)
 
 
-@kernel(
-    array(u16, "DQ"), array(f32, "TQ"), array(f32, "D"), i64, array(f32, "J", inout=True), array(f32, "TJ", inout=True)
-)
+@kernel(array(u16, "DQ"), array(f32, "D"), i64, i64, array(f32, "J", inout=True), array(i64, "J", inout=True))
 def keep_nearest(
     bits: Bits16,  # (D, Q) float16 rows of a chunk, one per column: none is nan, infinite or subnormal
-    values: Array32,  # (3, Q) what was seen at each
     x: Array32,  # (D,) the row that is compared, |x| < 1e4
     count: int,  # columns in use, 0..Q
+    first: int,  # number of the first of them among all rows
     inout_similarity: Array32,  # (J,) largest products so far, falling; -2 where there are fewer
-    inout_values: Array32,  # (3, J) what was seen there
+    inout_index: Index,  # (J,) their numbers; -1 where there are fewer
 ) -> None:
     """Keep the J rows with the largest products with x. Among equals the one that was there first stays.
 
@@ -67,12 +65,26 @@ def keep_nearest(
                 at = last
                 while at > 0 and part[j] > inout_similarity[at - 1]:
                     inout_similarity[at] = inout_similarity[at - 1]
-                    for t in range(3):
-                        inout_values[t, at] = inout_values[t, at - 1]
+                    inout_index[at] = inout_index[at - 1]
                     at -= 1
                 inout_similarity[at] = part[j]
-                for t in range(3):
-                    inout_values[t, at] = values[t, start + j]
+                inout_index[at] = first + start + j
+
+
+@kernel(array(f32, "TQ"), array(i64, "J"), i64, i64, array(f32, "TJ", inout=True))
+def take_values(
+    values: Array32,  # (3, Q) what was seen at the rows of a chunk
+    index: Index,  # (J,) numbers of rows
+    count: int,  # columns in use, 0..Q
+    first: int,  # number of the first of them among all rows
+    inout_values: Array32,  # (3, J) written where the row is in this chunk
+) -> None:
+    """Copy what was seen at those of the rows that are in a chunk."""
+    for j in range(index.shape[0]):
+        column = index[j] - first
+        if 0 <= column < count:
+            for t in range(3):
+                inout_values[t, j] = values[t, column]
 
 
 @kernel(array(f32, "J"), array(f32, "J"), f64, f64, f64, f64, i64, f64, returns=(f64, f64))

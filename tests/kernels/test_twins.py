@@ -70,7 +70,7 @@ SPECIAL = {
     "a_inv": lambda rng, s: (
         np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2) if "K" in s else _precisions(rng, s["N"], 1)[0]
     ),
-    "noise": lambda rng, s: rng.random(s["K"]),
+    "noise": lambda rng, s: rng.random(s["K"]) if "K" in s else 0.01 + rng.random(),
     "theta": lambda rng, s: rng.normal(size=(s["N"], 3, s["K"]) if "T" in s else s["N"]) * 0.1,
     "inout_codes": lambda rng, s: rng.choice([0, 0, 1, 3], s["K"]),
     "codes": lambda rng, s: rng.choice([0, 0, 0, 5], s["K"]),
@@ -88,7 +88,7 @@ SPECIAL = {
     "phase": lambda rng, s: rng.uniform(0, 2 * np.pi, s["R"]),
     "y": lambda rng, _: rng.normal(),
     "weight": lambda rng, _: rng.choice([0.0, 1.0, 2.0, rng.random()]),
-    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s["N"] if "N" in s else None),
+    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s.get("N")),
     "counts": lambda rng, s: rng.choice([0, 0, 1, 2, 50], s["C"]),
     "means": lambda rng, s: rng.normal(size=s["C"]),
     "betweens": lambda rng, s: 10.0 ** rng.uniform(-3, 1, s["G"]),
@@ -100,6 +100,9 @@ SPECIAL = {
     "bits": lambda rng, s: _half_rows(rng, s["D"], s["Q"]),
     "count": lambda rng, s: int(rng.integers(s["Q"] + 1)),
     "inout_similarity": lambda rng, s: -np.sort(-np.where(rng.random(s["J"]) < 0.5, -2.0, rng.normal(size=s["J"]))),
+    "first": lambda rng, _: int(rng.integers(0, 1000)),
+    "inout_index": lambda rng, s: rng.integers(0, 900, s["J"]),
+    "index": lambda rng, s: rng.integers(-1, 2000, s["J"]),
     "similarity": lambda rng, s: -np.sort(-rng.uniform(-0.5, 1.01, s["J"])),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }

@@ -3,13 +3,19 @@
 import numpy as np
 
 
-def keep_nearest(bits, values, x, count, inout_similarity, inout_values):
+def keep_nearest(bits, x, count, first, inout_similarity, inout_index):
     """Sort what is there and what comes; the sort is stable, so that the earlier of equals stays."""
     rows = bits[:, :count].view(np.float16).astype(float)
     similarity = np.concatenate([inout_similarity, (x.astype(float) @ rows).astype(np.float32)])
-    seen = np.concatenate([inout_values, values[:, :count]], axis=1)
+    index = np.concatenate([inout_index, first + np.arange(count)])
     order = np.argsort(-similarity, kind="stable")[: len(inout_similarity)]
-    inout_similarity[:], inout_values[:] = similarity[order], seen[:, order]
+    inout_similarity[:], inout_index[:] = similarity[order], index[order]
+
+
+def take_values(values, index, count, first, inout_values):
+    """By a mask."""
+    here = (index >= first) & (index < first + count)
+    inout_values[:, here] = values[:, index[here] - first]
 
 
 def judge_neighbours(similarity, values, mean, variance, share, sharpness, logs, offset):

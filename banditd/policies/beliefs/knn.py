@@ -23,7 +23,7 @@ from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 from banditd.errors import DataLossError, Reason
 from banditd.features.spec import LENGTH, FeatureSpec
-from banditd.kernels.neighbours import judge_neighbours, keep_nearest
+from banditd.kernels.neighbours import judge_neighbours, keep_nearest, take_values
 from banditd.policies.base import ModelSummary, Prediction
 from banditd.policies.beliefs.measures import (
     COST,
@@ -244,9 +244,16 @@ def direction(row: Array32) -> AnyArray:
 def nearest(parts: tuple[tuple[AnyArray, Array32, int], ...], x: Array32, count: int) -> tuple[Array32, Array32]:
     """Return similarities (J,), falling, and values (3, J) of the nearest rows."""
     similarity = np.full(count, _NOTHING, np.float32)
+    index = np.full(count, -1, np.int64)
+    first = 0
+    for bits, _, used in parts:
+        keep_nearest(bits, x, used, first, similarity, index)
+        first += used
     seen = np.full((3, count), math.nan, np.float32)
-    for bits, values, used in parts:
-        keep_nearest(bits, values, x, used, similarity, seen)
+    first = 0
+    for _, values, used in parts:
+        take_values(values, index, used, first, seen)
+        first += used
     return similarity, seen
 
 
