@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Bits16, Index, array, f32, f64, i64, kernel, u16
+from banditd.kernels._jit import Array32, Bits16, Index, array, f32, f64, helper, i64, kernel, u16
 from banditd.kernels.decision import exp_bounded
 
 # Products that are summed before the sums are compared: two arrays of this length stay in the first cache.
@@ -16,21 +16,67 @@ _REBIAS = np.float32(2.0**112)
 _PLACES = np.int32(-0x70002000)
 
 
+@helper
+def _sift(
+    similarity: Array32,  # (J,) changed
+    index: Index,  # (J,) changed
+    size: int,  # of the heap
+    new_similarity: float,
+    new_index: int,
+) -> None:
+    """Put a new row in the place of the root of a heap whose root is the least similar; of equals, the latest."""
+    at = 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        if child + 1 < size and (
+            similarity[child + 1] < similarity[child]
+            or (similarity[child + 1] == similarity[child] and index[child + 1] > index[child])
+        ):
+            child += 1
+        if similarity[child] > new_similarity or (similarity[child] == new_similarity and index[child] < new_index):
+            break
+        similarity[at] = similarity[child]
+        index[at] = index[child]
+        at = child
+    similarity[at] = new_similarity
+    index[at] = new_index
+
+
+@helper
+def _sort(
+    similarity: Array32,  # (J,) changed
+    index: Index,  # (J,) changed
+) -> None:
+    """Put a heap in order, the least similar first, which is a heap again."""
+    size = index.shape[0]
+    sorted_similarity = np.empty(size, np.float32)
+    sorted_index = np.empty(size, np.int64)
+    for j in range(size):
+        sorted_similarity[j] = similarity[0]
+        sorted_index[j] = index[0]
+        left = size - 1 - j
+        _sift(similarity, index, left, similarity[left], index[left])
+    similarity[:] = sorted_similarity
+    index[:] = sorted_index
+
+
 @kernel(array(u16, "DQ"), array(f32, "D"), i64, i64, array(f32, "J", inout=True), array(i64, "J", inout=True))
 def keep_nearest(
     bits: Bits16,  # (D, Q) float16 rows of a chunk, one per column: none is nan, infinite or subnormal
     x: Array32,  # (D,) the row that is compared, |x| < 1e4
     count: int,  # columns in use, 0..Q
     first: int,  # number of the first of them among all rows
-    inout_similarity: Array32,  # (J,) largest products so far, falling; -2 where there are fewer
+    inout_similarity: Array32,  # (J,) largest products so far, rising: a heap; -2 where there are fewer
     inout_index: Index,  # (J,) their numbers; -1 where there are fewer
 ) -> None:
-    """Keep the J rows with the largest products with x. Among equals the one that was there first stays.
+    """Keep the J rows with the largest products with x. Among equals those with the smaller numbers stay.
 
     The rows stand in columns, so that the sums run beside each other and become vector code without being reordered.
     """
     rows = bits.view(np.int16)
-    last = inout_similarity.shape[0] - 1
+    changed = False
     n = x.shape[0]
     n_by_four = n - n % 4
     sums = np.empty(_BLOCK, np.float32)
@@ -61,14 +107,11 @@ def keep_nearest(
             for j in range(part.shape[0]):
                 part[j] += x_0 * np.int32(np.int32(np.int32(row_0[j]) << np.int32(13)) & _PLACES).view(np.float32)
         for j in range(part.shape[0]):
-            if part[j] > inout_similarity[last]:
-                at = last
-                while at > 0 and part[j] > inout_similarity[at - 1]:
-                    inout_similarity[at] = inout_similarity[at - 1]
-                    inout_index[at] = inout_index[at - 1]
-                    at -= 1
-                inout_similarity[at] = part[j]
-                inout_index[at] = first + start + j
+            if part[j] > inout_similarity[0]:
+                _sift(inout_similarity, inout_index, inout_index.shape[0], part[j], first + start + j)
+                changed = True
+    if changed:
+        _sort(inout_similarity, inout_index)
 
 
 @kernel(array(f32, "TQ"), array(i64, "J"), i64, i64, array(f32, "TJ", inout=True))

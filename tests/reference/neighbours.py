@@ -8,7 +8,7 @@ def keep_nearest(bits, x, count, first, inout_similarity, inout_index):
     rows = bits[:, :count].view(np.float16).astype(float)
     similarity = np.concatenate([inout_similarity, (x.astype(float) @ rows).astype(np.float32)])
     index = np.concatenate([inout_index, first + np.arange(count)])
-    order = np.argsort(-similarity, kind="stable")[: len(inout_similarity)]
+    order = np.argsort(-similarity, kind="stable")[: len(inout_similarity)][::-1]
     inout_similarity[:], inout_index[:] = similarity[order], index[order]
 
 

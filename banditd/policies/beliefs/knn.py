@@ -242,7 +242,7 @@ def direction(row: Array32) -> AnyArray:
 
 
 def nearest(parts: tuple[tuple[AnyArray, Array32, int], ...], x: Array32, count: int) -> tuple[Array32, Array32]:
-    """Return similarities (J,), falling, and values (3, J) of the nearest rows."""
+    """Return similarities (J,), rising, and values (3, J) of the nearest rows."""
     similarity = np.full(count, _NOTHING, np.float32)
     index = np.full(count, -1, np.int64)
     first = 0
