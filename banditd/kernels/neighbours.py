@@ -7,13 +7,36 @@ import numpy as np
 from banditd.kernels._jit import Array32, Bits16, Index, array, f32, f64, helper, i64, kernel, u16
 from banditd.kernels.decision import exp_bounded
 
-# Products that are summed before the sums are compared: two arrays of this length stay in the first cache.
+# Products that are summed at once: an array of this length and its rows stay in the first cache.
 _BLOCK = 512
+# Between -1 and 1, to find out which sums can be among the largest.
+_BINS = 512
 # float16's exponent bias is 112 less than float32's: bits moved to float32's places are the value times 2^-112.
 _REBIAS = np.float32(2.0**112)
 # Of a sign-extended float16 that is moved left by 13: its sign, exponent and mantissa. The three bits between are copies
 # of the sign.
 _PLACES = np.int32(-0x70002000)
+
+
+@helper
+def _least_of_the_largest(
+    sums: Array32,  # (count,)
+    size: int,
+) -> float:
+    """Return a number that at least *size* of the sums reach, and few more: without it a heap is built ten times over."""
+    if sums.shape[0] <= size:
+        return -math.inf
+    counts = np.zeros(_BINS, np.int64)
+    half = np.float32(_BINS // 2)
+    for j in range(sums.shape[0]):
+        counts[min(max(np.int64((sums[j] + np.float32(1.0)) * half), 0), _BINS - 1)] += 1
+    at = _BINS
+    above = 0
+    while above < size:
+        at -= 1
+        above += counts[at]
+    # Less a little: the edge of a bin is rounded.
+    return at / np.float64(half) - 1.0 - 1e-5 if at > 0 else -math.inf
 
 
 @helper
@@ -76,13 +99,12 @@ def keep_nearest(
     The rows stand in columns, so that the sums run beside each other and become vector code without being reordered.
     """
     rows = bits.view(np.int16)
-    changed = False
     n = x.shape[0]
     n_by_four = n - n % 4
-    sums = np.empty(_BLOCK, np.float32)
+    sums = np.empty(count, np.float32)
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
-        part = sums[: stop - start]
+        part = sums[start:stop]
         for j in range(part.shape[0]):
             part[j] = np.float32(0.0)
         for i in range(0, n_by_four, 4):
@@ -106,10 +128,12 @@ def keep_nearest(
             row_0 = rows[i, start:stop]
             for j in range(part.shape[0]):
                 part[j] += x_0 * np.int32(np.int32(np.int32(row_0[j]) << np.int32(13)) & _PLACES).view(np.float32)
-        for j in range(part.shape[0]):
-            if part[j] > inout_similarity[0]:
-                _sift(inout_similarity, inout_index, inout_index.shape[0], part[j], first + start + j)
-                changed = True
+    least = _least_of_the_largest(sums, inout_index.shape[0])
+    changed = False
+    for j in range(count):
+        if sums[j] > inout_similarity[0] and sums[j] >= least:
+            _sift(inout_similarity, inout_index, inout_index.shape[0], sums[j], first + j)
+            changed = True
     if changed:
         _sort(inout_similarity, inout_index)
 
