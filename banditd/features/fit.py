@@ -61,9 +61,7 @@ def seeded_spec(kind: FeatureKind, input_dimension: int, seed: int) -> FeatureSp
     return _with_fourier(kind, np.zeros(input_dimension), basis, 1.0, rng)
 
 
-def fit_spec(
-    kind: FeatureKind, embeddings: Array16, seed: int, previous: FeatureSpec | None = None
-) -> FeatureSpec:
+def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: FeatureSpec | None = None) -> FeatureSpec:
     """Return an encoding by the principal components of *embeddings*, centred, with rows of length 1 on average.
 
     Clusters are fitted by spherical k-means instead, and keep their numbers: see `_fit_clusters`.
@@ -127,7 +125,7 @@ def _fit_clusters(x: Array64, rng: np.random.Generator, previous: FeatureSpec | 
 
 def _unit(x: Array64) -> Array64:
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0.0)
+    return x / np.where(lengths > 0.0, lengths, 1.0)
 
 
 def _spread_out(x: Array64, count: int, rng: np.random.Generator) -> Array64:

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from banditd.kernels._jit import Array64, array, f64, i64, kernel
 from banditd.kernels.decision import exp_bounded
 from banditd.kernels.elementary import logarithm
@@ -57,9 +55,7 @@ def shrink(
     return common, 1.0 / precision
 
 
-@kernel(
-    array(f64, "C"), array(f64, "C"), f64, array(f64, "G"), f64, f64, array(f64, "G", inout=True)
-)
+@kernel(array(f64, "C"), array(f64, "C"), f64, array(f64, "G"), f64, f64, array(f64, "G", inout=True))
 def add_evidence(
     counts: Array64,  # (C,) values per group, >= 0
     means: Array64,  # (C,) their means; anything where there are none

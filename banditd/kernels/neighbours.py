@@ -13,8 +13,8 @@ _BLOCK = 512
 _BINS = 512
 # float16's exponent bias is 112 less than float32's: bits moved to float32's places are the value times 2^-112.
 _REBIAS = np.float32(2.0**112)
-# Of a sign-extended float16 that is moved left by 13: its sign, exponent and mantissa. The three bits between are copies
-# of the sign.
+# Of a sign-extended float16 that is moved left by 13: its sign, exponent and mantissa. The three bits between are
+# copies of the sign.
 _PLACES = np.int32(-0x70002000)
 
 
@@ -23,13 +23,14 @@ def _least_of_the_largest(
     sums: Array32,  # (count,)
     size: int,
 ) -> float:
-    """Return a number that at least *size* of the sums reach, and few more: without it a heap is built ten times over."""
+    """Return a number that at least *size* of the sums reach, and few more: it spares the heap most of its work."""
     if sums.shape[0] <= size:
         return -math.inf
     counts = np.zeros(_BINS, np.int64)
     half = np.float32(_BINS // 2)
     for j in range(sums.shape[0]):
-        counts[min(max(np.int64((sums[j] + np.float32(1.0)) * half), 0), _BINS - 1)] += 1
+        bin_of = int((sums[j] + np.float32(1.0)) * half)
+        counts[min(max(bin_of, 0), _BINS - 1)] += 1
     at = _BINS
     above = 0
     while above < size:

@@ -179,7 +179,9 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         ),
         "category": _tabled("category", FeatureKind.CLUSTERS),
         "knn": _tabled(
-            "knn", FeatureKind.LINEAR, neighbours=Parameter(192.0, 1.0, 256.0, "nearest prompts per model; whole number")
+            "knn",
+            FeatureKind.LINEAR,
+            neighbours=Parameter(192.0, 1.0, 256.0, "nearest prompts per model; whole number"),
         ),
         "vowpal_squarecb": _vowpal("--squarecb --gamma_scale 100"),
         "vowpal_cover": _vowpal("--cover 5 --cb_type mtr --clip_p 0.1"),

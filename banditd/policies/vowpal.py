@@ -2,9 +2,10 @@
 
 Vowpal Wabbit learns one number per decision: its cost, by how much the utility at the router's trade-off, cut to
 [-1, 1], fell short of 1. (What it has not seen it expects to cost nothing: the best there is, so that it is tried. With
-the negative utility, which starts as the worst, regret on the linear stream is half as much again.) So the trade-off is part of what it learns. When the router's changes, the model is learnt anew from the log; a trade-off
-of a single request it cannot follow, and a request that asks for one is refused. Limits, and what a reply says of
-quality, cost and latency, come from a linear belief that learns the same outcomes beside it.
+the negative utility, which starts as the worst, regret on the linear stream is half as much again.) So the trade-off is
+part of what it learns. When the router's changes, the model is learnt anew from the log; a trade-off of a single
+request it cannot follow, and a request that asks for one is refused. Limits, and what a reply says of quality, cost and
+latency, come from a linear belief that learns the same outcomes beside it.
 
 An example is a shared one, with the embedding as a dense namespace `s` (its length behind it) and the caller's category
 in `c`, and one per eligible model, with its name in `a` and its price, provider and tags in `m`.
@@ -376,10 +377,10 @@ class VowpalBelief:
             "vowpal/model": np.frombuffer(model, np.uint8),
             "vowpal/check": np.frombuffer(check, np.uint8),
             "vowpal/about": np.frombuffer(json.dumps(about).encode(), np.uint8),
-            "vowpal/embeddings": np.array([e.embedding for e in examples], np.float16).reshape(-1, width),
-            "vowpal/counts": np.array(
-                [(e.input_tokens, e.chosen, len(e.actions)) for e in examples], np.int64
-            ).reshape(-1, 3),
+            "vowpal/embeddings": np.array([e.embedding for e in examples], np.float16).reshape(len(examples), width),
+            "vowpal/counts": np.array([(e.input_tokens, e.chosen, len(e.actions)) for e in examples], np.int64).reshape(
+                -1, 3
+            ),
             "vowpal/labels": np.array([(e.cost, e.probability) for e in examples]).reshape(-1, 2),
             "vowpal/offered": np.array([i for e in examples for i in e.actions], np.int64),
         }

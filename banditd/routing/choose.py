@@ -75,9 +75,7 @@ def choose_rows(
     ]
 
 
-def _choose(
-    snapshot: RouterSnapshot, prediction: Prediction, context: Context, terms: Terms, uniform: float
-) -> Choice:
+def _choose(snapshot: RouterSnapshot, prediction: Prediction, context: Context, terms: Terms, uniform: float) -> Choice:
     limits, input_tokens = terms.limits, context.input_tokens
     if limits.required_tags or input_tokens > snapshot.window_tokens_min:
         exclusions = exclusions_of(snapshot.models, limits=limits, input_tokens=input_tokens)

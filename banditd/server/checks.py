@@ -183,8 +183,8 @@ def check_terms(
     if asked != own and snapshot.policy.has_fixed_objective:
         raise FailedPreconditionError(
             Reason.FIXED_OBJECTIVE,
-            f"objective: {snapshot.policy.preset} has learnt the router's trade-off and cannot follow another one for a "
-            f"single request; leave it out, change the router's, or use a preset that weighs at each request",
+            f"objective: {snapshot.policy.preset} has learnt the router's trade-off and cannot follow another one for "
+            "a single request; leave it out, change the router's, or use a preset that weighs at each request",
         )
     return Terms(
         objective=asked,

@@ -211,9 +211,7 @@ def policy_status(state: RouterState, catalog: Catalog, books: dict[str, int]) -
     resolved = (state.observed, state.expired, state.censored)
     return policy_pb2.PolicyStatus(
         router_id=state.router.router_id,
-        policy=router_pb2.Policy(
-            preset=state.policy.preset, parameters=state.policy.values, texts=state.policy.texts
-        ),
+        policy=router_pb2.Policy(preset=state.policy.preset, parameters=state.policy.values, texts=state.policy.texts),
         policy_version=state.version,
         state_digest=state.digest(),
         feature_fingerprint="" if state.features is None else state.features.fingerprint,

@@ -127,7 +127,9 @@ def test_without_names_the_router_finds_clusters_by_itself():
             position, decision = engine.route(prompt, NO_TERMS)
             quality = 0.8 if decision.choice.index == kind else 0.4
             got.append(quality)
-            engine.learn(position, decision, Lesson(quality=float(np.clip(quality + 0.1 * rng.standard_normal(), 0, 1))))
+            engine.learn(
+                position, decision, Lesson(quality=float(np.clip(quality + 0.1 * rng.standard_normal(), 0, 1)))
+            )
         last[preset] = np.mean(got[-300:])
     assert last["category"] > 0.75 > last["constant"]
 
@@ -143,7 +145,9 @@ def test_clusters_keep_their_numbers_when_they_are_fitted_again():
     assert (moved > 0.5).all()
     np.testing.assert_array_equal(one.centre, two.centre)
     fresh = fit_spec(FeatureKind.CLUSTERS, later, 1)
-    assert (np.sum(one.basis.astype(float) * fresh.basis, axis=0) < 0.5).any()  # the control: from the start, they do not
+    assert (
+        np.sum(one.basis.astype(float) * fresh.basis, axis=0) < 0.5
+    ).any()  # the control: from the start, they do not
     assert decode_spec(encode_spec(two)).fingerprint == two.fingerprint
     kinds, x = prompts(200, 5)
     found = [cluster_of(encode(two, prompt, -1)) for prompt in x]

@@ -36,7 +36,7 @@ def stream(rounds, seed=0):
     return x, np.clip(means + 0.1 * rng.standard_normal(means.shape), 0.0, 1.0)
 
 
-def engine_of(preset="vowpal_squarecb", objective=Objective(), texts=None, **parameters):
+def engine_of(preset="vowpal_squarecb", objective=NO_TERMS.objective, texts=None, **parameters):
     """Return an engine of unpriced models."""
     policy = PolicySpec(preset, parameters, texts or {})
     router = RouterSpec("r", policy, embedding_dimension=DIMENSION, objective=objective)
@@ -193,7 +193,7 @@ def test_the_library_alone_does_load_half_a_model():
     ],
 )
 def test_a_bad_command_line_is_refused_by_the_name_of_the_option(line, named):
-    """Options that read, write, listen or switch learning off are not taken, and neither is what the library refuses."""
+    """Options that read, write, listen or stop learning are not taken, and neither is what the library refuses."""
     with pytest.raises(InvalidArgumentError) as caught:
         resolve(PolicySpec("vowpal_squarecb", {}, {"command_line": line}), "router.policy")
     assert caught.value.field == "router.policy.texts['command_line']"

@@ -237,7 +237,8 @@ class CategoryBelief:
         if cells is None:
             return noise
         freedom = np.maximum(cells[:, _COUNT] - 1.0, 0.0).sum(axis=1)
-        return (NOISE_GUESS_COUNT * noise + cells[:, _SQUARES].sum(axis=1)) / (NOISE_GUESS_COUNT + freedom)
+        pooled: Array64 = (NOISE_GUESS_COUNT * noise + cells[:, _SQUARES].sum(axis=1)) / (NOISE_GUESS_COUNT + freedom)
+        return pooled
 
     def _shrunk(
         self, model: ModelSpec, metric: int, offset: float, *, logs: bool

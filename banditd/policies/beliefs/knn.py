@@ -402,7 +402,7 @@ class KnnBelief:
                 shelf.totals = arrays[f"{slot}/totals"].copy()
                 shapes = (bits.shape, values.shape, positions.shape, shelf.totals.shape, shelf.prior.shape)
                 if shapes != ((len(bits), self._width), (3, len(bits)), (len(bits),), (3, 3), (3,)):
-                    raise _unfit(f"rows of {self._width} values", f"{shapes}")  # noqa: TRY301
+                    raise _unfit(f"rows of {self._width} values", f"{shapes}")
                 for row, position in enumerate(positions.tolist()):
                     if position >= 0:
                         places[position] = (slot, row)
