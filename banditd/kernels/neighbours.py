@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Bits16, Index, array, f32, f64, helper, i64, kernel, u16
+from banditd.kernels._jit import Array32, Array64, Bits16, Index, array, f32, f64, helper, i64, kernel, u16
 from banditd.kernels.decision import exp_bounded
 
 # Products that are summed at once: an array of this length and its rows stay in the first cache.
@@ -155,42 +155,52 @@ def take_values(
                 inout_values[t, j] = values[t, column]
 
 
-@kernel(array(f32, "J"), array(f32, "J"), f64, f64, f64, f64, i64, f64, returns=(f64, f64))
+@kernel(
+    array(f32, "J"),
+    array(f32, "TJ"),
+    array(f64, "T"),
+    array(f64, "T"),
+    array(f64, "T"),
+    f64,
+    f64,
+    array(f64, "V", out=True),
+)
 def judge_neighbours(
     similarity: Array32,  # (J,) of the neighbours; those at or below 0 are not looked at
-    values: Array32,  # (J,) what was seen there; nan where nothing was
-    mean: float,  # expected value anywhere
-    variance: float,  # of a value anywhere, > 0
-    share: float,  # of that variance that depends on the prompt, in (0, 1)
+    values: Array32,  # (3, J) what was seen there: quality, log cost, log latency; nan where nothing was
+    mean: Array64,  # (3,) expected values anywhere
+    variance: Array64,  # (3,) of values anywhere, > 0
+    offset: Array64,  # (3,) added to the logs of cost and latency; the first is not looked at
+    share: float,  # of the variances that depends on the prompt, in (0, 1)
     sharpness: float,  # exponent that makes a correlation of a similarity: 1/2, or a power of two
-    logs: int,  # 1 where the values are logs: then the expectation of what they are logs of is returned, else 0
-    offset: float,  # added to that log first
-) -> tuple[float, float]:
-    """Return the expected value, given the neighbours, and the variance of that expectation.
+    out_values: Array64,  # (4,) written: expected quality, its standard deviation, expected cost, expected latency
+) -> None:
+    """Write what is expected, given the neighbours.
 
     The value at the prompt is mean + d with d ~ N(0, share * variance); at a neighbour with correlation r it is
     mean + r d + e, with the variance of e what is left of it plus the noise. The e are taken as independent, so that
     the posterior of d is a sum: similarity-weighted outcomes. A Gaussian process (Rasmussen and Williams 2006,
     equations 2.25 and 2.26) with a diagonal covariance of the neighbours given d. Without near ones the spread is that
-    of the prior: it grows with distance.
+    of the prior: it grows with distance. In units of the variance all three values have the same weights.
     """
-    signal = share * variance
-    noise = variance - signal
-    precision = 1.0 / signal
-    total = 0.0
+    total = np.zeros(3, np.float64)
+    precision = np.full(3, 1.0 / share)
     for j in range(similarity.shape[0]):
         s = min(np.float64(similarity[j]), 1.0)
-        if s > 0.0 and not math.isnan(values[j]):
+        if s > 0.0:
             # s^sharpness for the exponents in use, by square roots and products alone.
-            r = s
-            if sharpness < 1.0:
-                r = math.sqrt(s)
+            r = math.sqrt(s) if sharpness < 1.0 else s
             power = 2.0
             while power <= sharpness:
                 r *= r
                 power += power
-            weight = r / (noise + signal * (1.0 - r * r))
-            precision += r * weight
-            total += weight * (np.float64(values[j]) - mean)
-    expectation = mean + total / precision
-    return exp_bounded(expectation + offset) if logs else expectation, 1.0 / precision
+            weight = r / (1.0 - share * r * r)
+            for t in range(3):
+                value = np.float64(values[t, j])
+                if not math.isnan(value):
+                    precision[t] += r * weight
+                    total[t] += weight * (value - mean[t])
+    out_values[0] = mean[0] + total[0] / precision[0]
+    out_values[1] = math.sqrt(variance[0] / precision[0])
+    out_values[2] = exp_bounded(mean[1] + total[1] / precision[1] + offset[1])
+    out_values[3] = exp_bounded(mean[2] + total[2] / precision[2] + offset[2])

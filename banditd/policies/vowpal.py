@@ -138,7 +138,9 @@ class Workspace:
         else:
             self._workspace = self._vw.Workspace(list(FIXED_OPTIONS), model_data=base)
         self._actions: dict[Action, Any] = {}
-        self._categories: dict[str, AnyArray] = {}
+        # Examples of the models of the snapshot that it served last: looking them up takes as long as predicting.
+        self._offered: tuple[Action, ...] = ()
+        self._examples: list[Any] = []
         self._indices: AnyArray = np.zeros(0, np.uint64)
         self._values: Array32 = np.zeros(0, np.float32)
         self._unlabelled = self._vw.CBLabel()
@@ -161,10 +163,18 @@ class Workspace:
         chosen.set_label(self._unlabelled)
         self.generation += 1
 
-    def predict(self, context: Context, actions: Sequence[Action]) -> list[tuple[int, float]]:
-        """Return pairs of an index into *actions* and a probability, in the library's order."""
+    def predict(self, context: Context, actions: tuple[Action, ...], named: list[int]) -> list[tuple[int, float]]:
+        """Return pairs of an index into *named* and a probability, in the library's order.
+
+        Args:
+            context: What is known.
+            actions: All models of a snapshot.
+            named: Indices of those that are eligible.
+        """
+        if self._offered is not actions:
+            self._offered, self._examples = actions, [self._action(action) for action in actions]
         shared = self._shared(context.embedding, context.input_tokens, context.category)
-        found: list[tuple[int, float]] = self._workspace.predict_one([shared, *map(self._action, actions)])
+        found: list[tuple[int, float]] = self._workspace.predict_one([shared, *[self._examples[k] for k in named]])
         return found
 
     def _shared(self, embedding: Array16, input_tokens: int, category: str) -> Any:
@@ -269,25 +279,24 @@ class VowpalSnapshot:
 
     def fill_pmf(self, context: Context, candidates: Index | None, eligible: Mask, out_pmf: Array64) -> None:
         """Write Vowpal Wabbit's probabilities over the eligible models."""
-        picked = np.flatnonzero(eligible)
-        named = picked if candidates is None else candidates[picked]
-        actions = [self._actions[k] for k in named.tolist()]
-        found = self._predict(context, actions)
-        out_pmf[:] = 0.0
+        picked = [i for i, left in enumerate(eligible.tolist()) if left]
+        named = picked if candidates is None else candidates[picked].tolist()
+        values = [0.0] * len(out_pmf)
         # They come sorted by probability, in float32: scattered back by index, and summed to 1 again.
-        for index, probability in found:
-            out_pmf[picked[index]] = probability
+        for index, probability in self._predict(context, named):
+            values[picked[index]] = probability
+        out_pmf[:] = values
         out_pmf /= out_pmf.sum()
 
-    def _predict(self, context: Context, actions: list[Action]) -> list[tuple[int, float]]:
+    def _predict(self, context: Context, named: list[int]) -> list[tuple[int, float]]:
         workspace = self._workspace
         with workspace.lock:
             if workspace.generation == self._generation:
-                return workspace.predict(context, actions)
+                return workspace.predict(context, self._actions, named)
         # A reader that is two publications late, or a replay: the workspace now serves a newer snapshot.
         self._workspace = workspace = self._course.workspace(self._generation)
         with workspace.lock:
-            return workspace.predict(context, actions)
+            return workspace.predict(context, self._actions, named)
 
 
 class VowpalBelief:
@@ -312,6 +321,7 @@ class VowpalBelief:
         self._course = Course(self._arguments, None, 0)
         self._numbers: dict[Action, int] = {}
         self._workspaces: list[Workspace] = []
+        self._last_offered: tuple[Action, ...] = ()
 
     def learn(self, model: ModelSpec, row: Array32, lesson: Lesson, decision: Decision | None = None) -> None:
         """Learn what was seen of one model; Vowpal Wabbit learns where a decision has got its quality."""
@@ -352,7 +362,7 @@ class VowpalBelief:
             self._course,
             self._generation,
             self._current(),
-            tuple(self._actions.get(model.slot) or action_of(model) for model in models),
+            self._offered(models),
         )
 
     def summary(self, model: ModelSpec) -> ModelSummary:
@@ -431,6 +441,13 @@ class VowpalBelief:
         if math.isnan(utility):
             return None
         return min(max(utility, -UTILITY_MAX), UTILITY_MAX)
+
+    def _offered(self, models: tuple[ModelSpec, ...]) -> tuple[Action, ...]:
+        """Return what is seen of the models: the same tuple as long as it holds the same."""
+        actions = tuple(self._actions.get(model.slot) or action_of(model) for model in models)
+        if actions != self._last_offered:
+            self._last_offered = actions
+        return self._last_offered
 
     def _number(self, action: Action) -> int:
         number = self._numbers.get(action)

@@ -94,7 +94,7 @@ SPECIAL = {
     "betweens": lambda rng, s: 10.0 ** rng.uniform(-3, 1, s["G"]),
     "between": lambda rng, _: 10.0 ** rng.uniform(-3, 1),
     "logs": lambda rng, _: int(rng.integers(2)),
-    "variance": lambda rng, _: 10.0 ** rng.uniform(-3, 1),
+    "variance": lambda rng, _: 10.0 ** rng.uniform(-3, 1, 3),
     "share": lambda rng, _: rng.uniform(0.01, 0.9),
     "sharpness": lambda rng, _: float(rng.choice([0.5, 1.0, 2.0, 4.0, 8.0])),
     "bits": lambda rng, s: _half_rows(rng, s["D"], s["Q"]),

@@ -18,13 +18,17 @@ def take_values(values, index, count, first, inout_values):
     inout_values[:, here] = values[:, index[here] - first]
 
 
-def judge_neighbours(similarity, values, mean, variance, share, sharpness, logs, offset):
-    """Condition the prompt's deviation on the neighbours', whose covariance given it is diagonal."""
-    used = (similarity > 0.0) & ~np.isnan(values)
-    r = np.minimum(similarity[used].astype(float), 1.0) ** sharpness
-    signal = share * variance
-    left = np.diag(signal * (1.0 - r**2) + (1.0 - share) * variance)
-    covariance = signal * np.outer(r, r) + left
-    gain = np.linalg.solve(covariance, signal * r) if used.any() else r
-    expected = mean + gain @ (values[used].astype(float) - mean)
-    return np.exp(min(expected + offset, 60.0)) if logs else expected, signal - gain @ (signal * r)
+def judge_neighbours(similarity, values, mean, variance, offset, share, sharpness, out_values):
+    """Condition the prompt's deviation on the neighbours', whose covariance given it is diagonal, value by value."""
+    for t in range(3):
+        used = (similarity > 0.0) & ~np.isnan(values[t])
+        r = np.minimum(similarity[used].astype(float), 1.0) ** sharpness
+        signal = share * variance[t]
+        left = np.diag(signal * (1.0 - r**2) + (1.0 - share) * variance[t])
+        covariance = signal * np.outer(r, r) + left
+        gain = np.linalg.solve(covariance, signal * r) if used.any() else r
+        expected = mean[t] + gain @ (values[t, used].astype(float) - mean[t])
+        if t == 0:
+            out_values[:2] = expected, np.sqrt(signal - gain @ (signal * r))
+        else:
+            out_values[1 + t] = np.exp(min(expected + offset[t], 60.0))

@@ -186,10 +186,10 @@ class KnnSnapshot:
     Attributes:
         parts: Per model the chunks: bits, values, rows in use.
         neighbours: Rows that are looked at per model.
-        means: Shape (3, K): expected quality, log cost ratio and log latency anywhere.
-        variances: Shape (3, K): of values around them.
+        means: Shape (K, 3): expected quality, log cost ratio and log latency anywhere.
+        variances: Shape (K, 3): of values around them.
         mean_variances: Shape (K,): of the expected quality itself.
-        offsets: Shape (3, K): added to the logs of cost and latency; 0 for the quality.
+        offsets: Shape (K, 3): added to the logs of cost and latency; 0 for the quality.
         sharpness: Exponent of the similarity.
         share: Of the variance that depends on the prompt.
         learnt_count: Qualities learnt so far, over all models.
@@ -207,24 +207,25 @@ class KnnSnapshot:
 
     def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - that of all beliefs
         """Return what is expected for one encoded context, shape (N,)."""
-        values = np.empty((4, len(self.parts)))
+        values = np.empty((len(self.parts), 4))
         if not np.isfinite(row).all():
             values.fill(math.nan)
-            return Prediction(values)
+            return Prediction(values.T)
         x = direction(row).astype(np.float32)
         for k, parts in enumerate(self.parts):
             similarity, seen = nearest(parts, x, self.neighbours)
-            judged = [
-                judge_neighbours(
-                    similarity, seen[metric], self.means[metric, k], self.variances[metric, k], self.share,
-                    self.sharpness, int(metric != QUALITY), self.offsets[metric, k],
-                )
-                for metric in range(3)
-            ]  # fmt: skip
-            values[0, k] = judged[QUALITY][0]
-            values[1, k] = math.sqrt(judged[QUALITY][1] + self.mean_variances[k])
-            values[2, k] = judged[COST][0]
-            values[3, k] = judged[LATENCY][0]
+            judge_neighbours(
+                similarity,
+                seen,
+                self.means[k],
+                self.variances[k],
+                self.offsets[k],
+                self.share,
+                self.sharpness,
+                values[k],
+            )
+            values[k, 1] = math.sqrt(values[k, 1] * values[k, 1] + self.mean_variances[k])
+        values = np.ascontiguousarray(values.T)
         return Prediction(values)
 
     def predict_rows(self, rows: Array32, categories: Sequence[str] | None = None) -> Prediction:  # noqa: ARG002
@@ -333,24 +334,19 @@ class KnnBelief:
         """Return a frozen copy that speaks of *models*, in their order; the rows are not copied."""
         shelves = [self._shelf(model) for model in models]
         beliefs = [_anywhere(shelf) for shelf in shelves]
-        variances = np.array([[b[1] for b in belief] for belief in beliefs]).reshape(-1, 3).T
+        variances = np.array([[b[1] for b in belief] for belief in beliefs]).reshape(-1, 3)
+        shifts = [
+            (0.0, *offsets(model, variances[k], int(shelf.totals[COST, _COUNT])))
+            for k, (model, shelf) in enumerate(zip(models, shelves, strict=True))
+        ]
         best = int(self._evidence.argmax()) if self._evidence.any() else _START
         return KnnSnapshot(
             parts=tuple(shelf.freeze() for shelf in shelves),
             neighbours=self._neighbours,
-            means=frozen(np.array([[b[0] for b in belief] for belief in beliefs]).reshape(-1, 3).T.copy()),
-            variances=frozen(variances.copy()),
+            means=frozen(np.array([[b[0] for b in belief] for belief in beliefs]).reshape(-1, 3)),
+            variances=frozen(variances),
             mean_variances=frozen(np.array([belief[QUALITY][2] for belief in beliefs])),
-            offsets=frozen(
-                np.array(
-                    [
-                        (0.0, *offsets(model, variances[:, k], int(shelf.totals[COST, _COUNT])))
-                        for k, (model, shelf) in enumerate(zip(models, shelves, strict=True))
-                    ]
-                )
-                .reshape(-1, 3)
-                .T.copy()
-            ),
+            offsets=frozen(np.array(shifts).reshape(-1, 3)),
             sharpness=_GRID[best][0],
             share=_GRID[best][1],
             learnt_count=sum(int(shelf.totals[QUALITY, _COUNT]) for shelf in self._shelves.values()),
@@ -432,11 +428,13 @@ class KnnBelief:
     def _weigh_evidence(self, shelf: Shelf, x: Array32, quality: float) -> None:
         """Predict a quality under each pair of the grid, before it is learnt, and add up how likely it was."""
         similarity, seen = nearest(shelf.parts(), x, self._neighbours)
-        mean, variance, _ = _anywhere(shelf)[QUALITY]
+        anywhere = _anywhere(shelf)
+        means, variances = np.array([b[0] for b in anywhere]), np.array([b[1] for b in anywhere])
+        found, nothing = np.empty(4), np.zeros(3)
         for i, (sharpness, share) in enumerate(_GRID):
-            at, spread = judge_neighbours(similarity, seen[QUALITY], mean, variance, share, sharpness, 0, 0.0)
-            total = spread + (1.0 - share) * variance
-            self._evidence[i] -= 0.5 * ((quality - at) ** 2 / total + math.log(total))
+            judge_neighbours(similarity, seen, means, variances, nothing, share, sharpness, found)
+            total = found[1] * found[1] + (1.0 - share) * variances[QUALITY]
+            self._evidence[i] -= 0.5 * ((quality - found[0]) ** 2 / total + math.log(total))
 
     def _make_room(self) -> None:
         """Take out a row of the model that has most; which one is a function of how many were ever added."""
