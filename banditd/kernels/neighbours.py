@@ -7,8 +7,6 @@ import numpy as np
 from banditd.kernels._jit import Array32, Array64, Bits16, Index, array, f32, f64, helper, i64, kernel, u16
 from banditd.kernels.decision import exp_bounded
 
-# Products that are summed at once: an array of this length and its rows stay in the first cache.
-_BLOCK = 512
 # Between -1 and 1, to find out which sums can be among the largest.
 _BINS = 512
 # float16's exponent bias is 112 less than float32's: bits moved to float32's places are the value times 2^-112.
@@ -41,6 +39,34 @@ def _least_of_the_largest(
 
 
 @helper
+def _is_less(
+    similarity: float,
+    index: int,
+    other_similarity: float,
+    other_index: int,
+) -> bool:
+    """Return whether a row is less near than another; of equals the later one is."""
+    return similarity < other_similarity or (similarity == other_similarity and index > other_index)
+
+
+@helper
+def _insert(
+    similarity: Array32,  # (J,) changed
+    index: Index,  # (J,) changed
+    new_similarity: float,
+    new_index: int,
+) -> None:
+    """Put a new row in its place in the order; the first one, which is less near, goes."""
+    at = 0
+    while at + 1 < index.shape[0] and _is_less(similarity[at + 1], index[at + 1], new_similarity, new_index):
+        similarity[at] = similarity[at + 1]
+        index[at] = index[at + 1]
+        at += 1
+    similarity[at] = new_similarity
+    index[at] = new_index
+
+
+@helper
 def _sift(
     similarity: Array32,  # (J,) changed
     index: Index,  # (J,) changed
@@ -48,22 +74,18 @@ def _sift(
     new_similarity: float,
     new_index: int,
 ) -> None:
-    """Put a new row in the place of the root of a heap whose root is the least similar; of equals, the latest."""
+    """Put a new row in the place of the root of a heap whose root is the least near."""
     at = 0
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            break
-        if child + 1 < size and (
-            similarity[child + 1] < similarity[child]
-            or (similarity[child + 1] == similarity[child] and index[child + 1] > index[child])
-        ):
+    child = 1
+    while child < size:
+        if child + 1 < size and _is_less(similarity[child + 1], index[child + 1], similarity[child], index[child]):
             child += 1
-        if similarity[child] > new_similarity or (similarity[child] == new_similarity and index[child] < new_index):
+        if not _is_less(similarity[child], index[child], new_similarity, new_index):
             break
         similarity[at] = similarity[child]
         index[at] = index[child]
         at = child
+        child = 2 * at + 1
     similarity[at] = new_similarity
     index[at] = new_index
 
@@ -86,25 +108,28 @@ def _sort(
     index[:] = sorted_index
 
 
-@kernel(array(u16, "DQ"), array(f32, "D"), i64, i64, array(f32, "J", inout=True), array(i64, "J", inout=True))
+@kernel(array(u16, "BDQ"), array(f32, "D"), i64, i64, array(f32, "J", inout=True), array(i64, "J", inout=True))
 def keep_nearest(
-    bits: Bits16,  # (D, Q) float16 rows of a chunk, one per column: none is nan, infinite or subnormal
+    bits: Bits16,  # (B, D, Q) float16 rows in blocks, one per column of a block: none is nan, infinite or subnormal
     x: Array32,  # (D,) the row that is compared, |x| < 1e4
-    count: int,  # columns in use, 0..Q
+    count: int,  # rows in use, 0..B * Q
     first: int,  # number of the first of them among all rows
     inout_similarity: Array32,  # (J,) largest products so far, rising: a heap; -2 where there are fewer
     inout_index: Index,  # (J,) their numbers; -1 where there are fewer
 ) -> None:
     """Keep the J rows with the largest products with x. Among equals those with the smaller numbers stay.
 
-    The rows stand in columns, so that the sums run beside each other and become vector code without being reordered.
+    The rows stand in columns, so that the sums run beside each other and become vector code without being reordered; in
+    blocks, so that memory is read from one end to the other.
     """
     rows = bits.view(np.int16)
     n = x.shape[0]
     n_by_four = n - n % 4
     sums = np.empty(count, np.float32)
-    for start in range(0, count, _BLOCK):
-        stop = min(start + _BLOCK, count)
+    width = rows.shape[2]
+    for block in range((count + width - 1) // width):
+        start = block * width
+        stop = min(start + width, count)
         part = sums[start:stop]
         for j in range(part.shape[0]):
             part[j] = np.float32(0.0)
@@ -113,10 +138,10 @@ def keep_nearest(
             x_1 = x[i + 1] * _REBIAS
             x_2 = x[i + 2] * _REBIAS
             x_3 = x[i + 3] * _REBIAS
-            row_0 = rows[i, start:stop]
-            row_1 = rows[i + 1, start:stop]
-            row_2 = rows[i + 2, start:stop]
-            row_3 = rows[i + 3, start:stop]
+            row_0 = rows[block, i, : stop - start]
+            row_1 = rows[block, i + 1, : stop - start]
+            row_2 = rows[block, i + 2, : stop - start]
+            row_3 = rows[block, i + 3, : stop - start]
             for j in range(part.shape[0]):
                 # Every step is cast back to 32 bits, which Numba would leave, and with them half of a vector.
                 y_0 = np.int32(np.int32(np.int32(row_0[j]) << np.int32(13)) & _PLACES).view(np.float32)
@@ -126,16 +151,23 @@ def keep_nearest(
                 part[j] = (((part[j] + x_0 * y_0) + x_1 * y_1) + x_2 * y_2) + x_3 * y_3
         for i in range(n_by_four, n):
             x_0 = x[i] * _REBIAS
-            row_0 = rows[i, start:stop]
+            row_0 = rows[block, i, : stop - start]
             for j in range(part.shape[0]):
                 part[j] += x_0 * np.int32(np.int32(np.int32(row_0[j]) << np.int32(13)) & _PLACES).view(np.float32)
     least = _least_of_the_largest(sums, inout_index.shape[0])
-    changed = False
+    least = max(least, np.float64(inout_similarity[0]))
+    candidates = 0
     for j in range(count):
-        if sums[j] > inout_similarity[0] and sums[j] >= least:
-            _sift(inout_similarity, inout_index, inout_index.shape[0], sums[j], first + j)
-            changed = True
-    if changed:
+        candidates += sums[j] >= least
+    # A few are put in their places one by one; for many a heap is built and brought in order again.
+    few = candidates <= inout_index.shape[0] // 8
+    for j in range(count):
+        if sums[j] >= least and _is_less(inout_similarity[0], inout_index[0], sums[j], first + j):
+            if few:
+                _insert(inout_similarity, inout_index, sums[j], first + j)
+            else:
+                _sift(inout_similarity, inout_index, inout_index.shape[0], sums[j], first + j)
+    if candidates > 0 and not few:
         _sort(inout_similarity, inout_index)
 
 

@@ -50,12 +50,12 @@ def _utilities(rng, k):
     return rng.normal(size=k) * 10.0 ** rng.integers(-3, 3)
 
 
-def _half_rows(rng, width, count):
+def _half_rows(rng, blocks, width, count):
     """Rows as the belief of neighbours keeps them: directions in float16, nothing subnormal; some stand twice."""
-    rows = rng.normal(size=(width, count)) * (rng.random((width, count)) < 0.8)
-    half = (rows / np.maximum(np.linalg.norm(rows, axis=0), 1e-9)).astype(np.float16)
+    rows = rng.normal(size=(blocks, width, count)) * (rng.random((blocks, width, count)) < 0.8)
+    half = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)).astype(np.float16)
     half[np.abs(half) < 2.0**-14] = 0.0
-    half[:, count // 2] = half[:, 0]
+    half[:, :, count // 2] = half[:, :, 0]
     return half.view(np.uint16)
 
 
@@ -97,8 +97,8 @@ SPECIAL = {
     "variance": lambda rng, _: 10.0 ** rng.uniform(-3, 1, 3),
     "share": lambda rng, _: rng.uniform(0.01, 0.9),
     "sharpness": lambda rng, _: float(rng.choice([0.5, 1.0, 2.0, 4.0, 8.0])),
-    "bits": lambda rng, s: _half_rows(rng, s["D"], s["Q"]),
-    "count": lambda rng, s: int(rng.integers(s["Q"] + 1)),
+    "bits": lambda rng, s: _half_rows(rng, s["B"], s["D"], s["Q"]),
+    "count": lambda rng, s: int(rng.integers(s.get("B", 1) * s["Q"] + 1)),
     "inout_similarity": lambda rng, s: np.sort(0.3 * rng.normal(size=s["J"])),
     "first": lambda rng, _: int(rng.integers(0, 1000)),
     "inout_index": lambda rng, s: -1 - rng.permutation(s["J"]),
