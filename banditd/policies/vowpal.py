@@ -18,7 +18,8 @@ size stand beside it, and both are checked.
 
 **Threads.** A workspace cannot predict while it learns. Two of them take turns: one serves the newest snapshot, the
 other is taught what both have not seen, and then becomes the one that serves. Loading a copy instead takes 7 ms for
-each publication, teaching a second workspace some 50 us for each outcome.
+each publication, teaching a second workspace some 50 us for each outcome. A third learns and never predicts, for the
+library counts predictions in what it stores, and what is stored must be a function of the log.
 """
 
 import contextlib
@@ -321,6 +322,8 @@ class VowpalBelief:
         self._course = Course(self._arguments, None, 0)
         self._numbers: dict[Action, int] = {}
         self._workspaces: list[Workspace] = []
+        # Learns and never predicts: the library counts predictions, too, and the count is part of what it stores.
+        self._teacher: Workspace | None = Workspace(self._arguments, None, 0)
         self._last_offered: tuple[Action, ...] = ()
 
     def learn(self, model: ModelSpec, row: Array32, lesson: Lesson, decision: Decision | None = None) -> None:
@@ -346,6 +349,8 @@ class VowpalBelief:
             probability=choice.propensity,
         )
         self._course.examples.append(example)
+        if self._teacher is not None:
+            self._teacher.learn(example, self._course.table)
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
         """Take note of a model that came, changed or went."""
@@ -409,7 +414,7 @@ class VowpalBelief:
         self._linear.load_arrays(
             {name.removeprefix(_LINEAR): array for name, array in arrays.items() if name.startswith(_LINEAR)}
         )
-        self._course, self._actions, self._workspaces = course, actions, []
+        self._course, self._actions, self._workspaces, self._teacher = course, actions, [], None
         self._numbers = {action: i for i, action in enumerate(course.table)}
 
     def digest(self) -> bytes:
@@ -476,8 +481,11 @@ class VowpalBelief:
 
     def _store(self) -> None:
         """Store the model and go on from what was stored."""
-        stored = self._current().serialize()
+        if self._teacher is None:
+            self._teacher = self._course.workspace(self._generation)
+        stored = self._teacher.serialize()
         self._course = Course(self._arguments, stored, self._generation)
+        self._teacher = self._course.workspace(self._generation)
         self._numbers, self._workspaces = {}, []
 
     def _read(self, arrays: Mapping[str, AnyArray]) -> tuple[Course, dict[int, Action]]:

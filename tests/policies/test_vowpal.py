@@ -111,6 +111,9 @@ def test_stored_and_loaded_it_goes_on_bit_for_bit_with_random_numbers_of_its_own
         row = np.zeros(state.features.row_width, np.float32)
         lesson = Lesson(quality=float(reward[decision.choice.index]))
         copy.belief.learn(ModelSpec(decision.slot, f"m{decision.slot}"), row, lesson, decision)
+    ours, theirs = state.belief.to_arrays(), copy.belief.to_arrays()
+    for name in ("vowpal/model", "vowpal/about", "vowpal/labels", "vowpal/embeddings"):
+        np.testing.assert_array_equal(ours[name], theirs[name])  # however much one of them has predicted
     models = tuple(ModelSpec(k, f"m{k}") for k in range(MODELS))
     for prompt in x[:20]:
         pmfs = [np.empty(MODELS), np.empty(MODELS)]
@@ -126,8 +129,36 @@ def test_equal_logs_give_equal_model_bytes():
     for _ in range(2):
         engine = engine_of("vowpal_cover")
         run(engine, x, rewards)
-        stored.append(engine.state.routers["r"].belief._current().serialize())
+        stored.append(engine.state.routers["r"].belief._teacher.serialize())
+        for prompt in x[: 40 * len(stored)]:  # predictions are no part of the log
+            choose(engine.snapshot.routers["r"], Context(prompt), NO_TERMS, 0.5)
     assert stored[0] == stored[1]
+    assert engine.state.routers["r"].belief._teacher.serialize() == stored[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["--squarecb", "--bag 3", "--cover 3 --cb_type mtr", "--rnd 2", "--first 5", "--cb_type dr --epsilon 0.1", "--regcb",
+     "--sgd", "--coin", "--ftrl", "--pistol", "--power_t 0.2 --adaptive", "--l1 1e-6", "--softmax --lambda 9",
+     "--synthcover", "--nn 3", "--decay_learning_rate 0.9", "--normalized --sgd"],
+)  # fmt: skip
+def test_predicting_changes_nothing_that_is_learnt(options):
+    """Else what a snapshot says would depend on what was asked before."""
+    x, rewards = stream(120)
+    course = vowpal.Course(("--cb_explore_adf", *options.split(), "--interactions", "sa", *FIXED_OPTIONS), None, 0)
+    table = tuple(vowpal.action_of(ModelSpec(k, f"m{k}")) for k in range(MODELS))
+    course.table.extend(table)
+    for i, prompt in enumerate(x):
+        cost = 1.0 - float(rewards[i, i % MODELS])
+        course.examples.append(vowpal.VowpalExample(prompt, 9, "", tuple(range(MODELS)), i % MODELS, cost, 0.25))
+    quiet, asked = course.workspace(0), course.workspace(0)
+    for generation in range(1, 121):
+        asked.predict(Context(x[-generation], 9), table, list(range(MODELS)))
+        course.teach(quiet, generation)
+        course.teach(asked, generation)
+    for prompt in x[:10]:
+        answers = [each.predict(Context(prompt, 9), table, list(range(MODELS))) for each in (quiet, asked)]
+        assert answers[0] == answers[1]
 
 
 def damaged(monkeypatch, change):

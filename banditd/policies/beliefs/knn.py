@@ -47,7 +47,7 @@ _CHUNK: Final = 4096
 _BLOCK: Final = 512
 # What the evidence chooses from: exponents of the similarity, and shares of the variance.
 _SHARPNESS: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-_SHARES: Final = (0.03, 0.1, 0.3, 0.6)
+_SHARES: Final = (0.03, 0.1, 0.3, 0.6, 0.9)
 _GRID: Final = tuple((sharpness, share) for sharpness in _SHARPNESS for share in _SHARES)
 _START: Final = _GRID.index((2.0, 0.1))
 _NOTHING: Final = -2.0
