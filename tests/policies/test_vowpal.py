@@ -138,9 +138,9 @@ def test_equal_logs_give_equal_model_bytes():
 
 @pytest.mark.parametrize(
     "options",
-    ["--squarecb", "--bag 3", "--cover 3 --cb_type mtr", "--rnd 2", "--first 5", "--cb_type dr --epsilon 0.1", "--regcb",
-     "--sgd", "--coin", "--ftrl", "--pistol", "--power_t 0.2 --adaptive", "--l1 1e-6", "--softmax --lambda 9",
-     "--synthcover", "--nn 3", "--decay_learning_rate 0.9", "--normalized --sgd"],
+    ["--squarecb", "--bag 3", "--cover 3 --cb_type mtr", "--rnd 2", "--first 5", "--cb_type dr --epsilon 0.1",
+     "--regcb", "--sgd", "--coin", "--ftrl", "--pistol", "--power_t 0.2 --adaptive", "--l1 1e-6",
+     "--softmax --lambda 9", "--synthcover", "--nn 3", "--decay_learning_rate 0.9", "--normalized --sgd"],
 )  # fmt: skip
 def test_predicting_changes_nothing_that_is_learnt(options):
     """Else what a snapshot says would depend on what was asked before."""
