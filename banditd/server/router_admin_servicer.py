@@ -165,7 +165,11 @@ class RouterAdminServicer:
             checks.check_range(dimension, "router.embedding_dimension", DIMENSION_MIN, DIMENSION_MAX)
         policy = self._defaults.policy
         if message.HasField("policy"):
-            policy = PolicySpec(message.policy.preset, dict(sorted(message.policy.parameters.items())))
+            policy = PolicySpec(
+                message.policy.preset,
+                dict(sorted(message.policy.parameters.items())),
+                dict(sorted(message.policy.texts.items())),
+            )
         resolve(policy, "router.policy")
         window = message.attribution_window_ms or self._defaults.attribution_window_ms
         checks.check_range(window, "router.attribution_window_ms", _WINDOW_MS_MIN, _WINDOW_MS_MAX)

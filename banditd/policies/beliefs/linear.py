@@ -15,15 +15,15 @@ is learnt from the errors of the predictions made before each update, e^2 / (1 +
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from banditd.domain.arrays import Array32, Array64, frozen
+from banditd.domain.arrays import AnyArray, Array32, Array64, frozen
 from banditd.domain.comparison import Comparison
-from banditd.domain.context import INPUT_TOKENS_GUESS
+from banditd.domain.decision import Decision
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.errors import DataLossError, Reason
@@ -35,30 +35,25 @@ from banditd.kernels.linear import (
 )
 from banditd.policies.base import ModelSummary, Prediction, Residuals
 from banditd.policies.beliefs.judges import Judges, is_of_judges
+from banditd.policies.beliefs.measures import (
+    NOISE_GUESS,
+    NOISE_GUESS_COUNT,
+    cost_offset,
+    expected,
+    measured,
+    prior_means,
+    shift_of_costs,
+)
 from banditd.policies.registry import PolicyParameters
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
 _QUALITY, _COST, _LATENCY = range(3)
 
-# What a model is taken to write before anything of it is seen, in tokens.
-_OUTPUT_TOKENS_GUESS: Final = 300
-_LATENCY_MS_GUESS: Final = 2000.0
-# Standard deviations of the noise before anything is seen: of a quality in [0, 1], and of logs.
-_NOISE_GUESS: Final = (0.25, 0.5, 0.5)
-# How many errors that guess counts for.
-_NOISE_GUESS_COUNT: Final = 10.0
 # Values that the evidence of a metric is worth at most after an alarm. What changes is most often the level, which
 # `Regression.open_up` frees by itself; how the metric goes with the context is seldom all wrong, and dear to relearn.
 # Of 8, 30, 50 and 100, the first relearns the shifted stream the soonest (regret 384; 433 with 100), but takes longest
 # to leave a model whose level fell, for optimism returns to all contexts (share at 600 prompts 12 %; 6 % with 100).
 _KEPT_BY_ALARM: Final = 100.0
-# Logs of zeros would dominate everything; less than these is a zero that was rounded.
-_COST_USD_MIN: Final = 1e-9
-_LATENCY_MS_MIN: Final = 1e-3
-# A price below this is none: over a denormal price a cost would be infinite, and nothing could be learnt after it.
-_PRICE_MTOK_USD_MIN: Final = 1e-12
-# exp() of what a log regression predicts stays finite and above zero.
-_LOG_MAX: Final = 60.0
 
 
 class Regression:
@@ -78,7 +73,7 @@ class Regression:
         self.theta: Array64 = np.zeros_like(penalties)
         self.theta[INTERCEPT] = prior_mean
         self.numbers: Array64 = np.array(
-            [prior_mean, 0.0, _NOISE_GUESS_COUNT * noise_guess * noise_guess, _NOISE_GUESS_COUNT, 0.0]
+            [prior_mean, 0.0, NOISE_GUESS_COUNT * noise_guess * noise_guess, NOISE_GUESS_COUNT, 0.0]
         )
 
     @property
@@ -128,7 +123,7 @@ class Regression:
             update_ridge(self.a_inv, self.theta, unit, float(prior[i]), (1.0 - share) * float(penalties[i]))
             unit[i] = 0.0
         # The noise is as well known as the guess of it was, at least.
-        kept = max(share, min(1.0, _NOISE_GUESS_COUNT / float(self.numbers[3])))
+        kept = max(share, min(1.0, NOISE_GUESS_COUNT / float(self.numbers[3])))
         self.numbers[2] *= kept
         self.numbers[3] *= kept
 
@@ -147,8 +142,8 @@ class Regression:
         """Guess what *sibling* has learnt, as uncertainly as any guess."""
         self.theta[:] = sibling.theta
         self.numbers[0] = sibling.theta[INTERCEPT]
-        self.numbers[2] = _NOISE_GUESS_COUNT * sibling.noise_variance
-        self.numbers[3] = _NOISE_GUESS_COUNT
+        self.numbers[2] = NOISE_GUESS_COUNT * sibling.noise_variance
+        self.numbers[3] = NOISE_GUESS_COUNT
 
     def observe(self, row: Array32, value: float, variance: float) -> None:
         """Learn a value of known variance; it says nothing of the noise, and lets no time pass."""
@@ -251,13 +246,17 @@ class LinearSnapshot:
         """Standard deviation of a log latency's noise: shape (K,)."""
         return np.sqrt(2.0 * self.latency_offset)
 
-    def predict(self, row: Array32) -> Prediction:
+    def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - as others have it
         """Return what is expected for one encoded context, shape (N,)."""
         values = np.empty((4, len(self.noise)))
         predict_models(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, row, values)
         return Prediction(values)
 
-    def predict_rows(self, rows: Array32) -> Prediction:
+    def predict_rows(
+        self,
+        rows: Array32,
+        categories: Sequence[str] | None = None,  # noqa: ARG002 - as others have it
+    ) -> Prediction:
         """Return the same for rows (B, N)."""
         values = np.empty((len(rows), 4, len(self.noise)))
         predict_models_rows(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, rows, values)
@@ -283,28 +282,29 @@ class LinearBelief:
         self._changed: set[int] = set()
         self._last: tuple[tuple[ModelSpec, ...], LinearSnapshot] | None = None
 
-    def learn(self, model: ModelSpec, row: Array32, lesson: Lesson) -> Residuals:
+    def learn(
+        self,
+        model: ModelSpec,
+        row: Array32,
+        lesson: Lesson,
+        category: str = "",  # noqa: ARG002 - as others have it
+        decision: Decision | None = None,  # noqa: ARG002 - as others have it
+    ) -> Residuals:
         """Learn what was seen of one model.
 
         Args:
             model: The model.
             row: Shape (N,), float32, finite.
             lesson: Finite values.
+            category: Not looked at.
+            decision: Not looked at.
         """
-        quality, cost, latency = self._arm(model)
-        of_quality = of_cost = of_latency = math.nan
-        if lesson.quality is not None:
-            of_quality = quality.learn(row, lesson.quality, self._penalties, self._retention)
-        if lesson.cost_usd is not None and not _is_free(model):
-            told = lesson.price_mtok_usd or 0.0
-            unit = told if model.price is not None and told >= _PRICE_MTOK_USD_MIN else _unit_price(model)
-            cost_usd = max(lesson.token_cost_usd, _COST_USD_MIN)
-            of_cost = cost.learn(row, math.log(cost_usd / unit), self._penalties, self._retention)
-        if lesson.latency_ms is not None:
-            value = math.log(max(lesson.latency_ms, _LATENCY_MS_MIN))
-            of_latency = latency.learn(row, value, self._penalties, self._retention)
+        residuals = [math.nan, math.nan, math.nan]
+        for metric, (regression, value) in enumerate(zip(self._arm(model), measured(model, lesson), strict=True)):
+            if not math.isnan(value):
+                residuals[metric] = regression.learn(row, value, self._penalties, self._retention)
         self._changed.add(model.slot)
-        return of_quality, of_cost, of_latency
+        return residuals[0], residuals[1], residuals[2]
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Take what was learnt of one metric for worth little: it has changed."""
@@ -334,7 +334,7 @@ class LinearBelief:
         which are the largest there are: no less is left than one part of as many as there are values and one more.
         """
         snapshot = self.freeze(models)
-        evidence = [max(self._peek(m)[_QUALITY].numbers[3] - _NOISE_GUESS_COUNT, 0.0) for m in models]
+        evidence = [max(self._peek(m)[_QUALITY].numbers[3] - NOISE_GUESS_COUNT, 0.0) for m in models]
         kept = [max(shares.get(m.slot, 1.0), 1.0 / (1.0 + n)) for m, n in zip(models, evidence, strict=True)]
         return replace(snapshot, noise=frozen(snapshot.noise / np.sqrt(np.array(kept))))
 
@@ -368,9 +368,7 @@ class LinearBelief:
             return  # it starts from its prior when something of it is learnt
         self._changed.add(new.slot)
         quality, cost, latency = arm
-        if (old.price is None) != (new.price is None):
-            # Costs were learnt in dollars and are now ratios to the price, or the other way round.
-            cost.shift_values(math.log(_unit_price(old)) - math.log(_unit_price(new)))
+        cost.shift_values(shift_of_costs(old, new))
         penalty = float(self._penalties[INTERCEPT])
         before, after = self._prior_means(old), self._prior_means(new)
         # Only where the guess is another: what a sibling has lent stays.
@@ -414,7 +412,7 @@ class LinearBelief:
     def summary(self, model: ModelSpec) -> ModelSummary:
         """Return what is held of one model; the average prompt is the row that is 0 but for its intercept."""
         quality, cost, latency = self._peek(model)
-        cost_usd = math.exp(min(float(cost.theta[INTERCEPT]) + _cost_offset(model, cost), _LOG_MAX))
+        cost_usd = expected(float(cost.theta[INTERCEPT]), _cost_offset(model, cost))
         return ModelSummary(
             quality_count=quality.count,
             cost_count=cost.count,
@@ -422,19 +420,19 @@ class LinearBelief:
             quality=float(quality.theta[INTERCEPT]),
             deviation=math.sqrt(quality.noise_variance * max(float(quality.a_inv[INTERCEPT, INTERCEPT]), 0.0)),
             cost_usd=None if math.isnan(cost_usd) else cost_usd,
-            latency_ms=math.exp(min(float(latency.theta[INTERCEPT]) + 0.5 * latency.noise_variance, _LOG_MAX)),
+            latency_ms=expected(float(latency.theta[INTERCEPT]), 0.5 * latency.noise_variance),
         )
 
-    def to_arrays(self) -> dict[str, Array64]:
+    def to_arrays(self) -> dict[str, AnyArray]:
         """Return the whole state as named arrays."""
-        arrays: dict[str, Array64] = {}
+        arrays: dict[str, AnyArray] = {}
         for slot in sorted(self._arms):
             for metric, regression in zip(METRICS, self._arms[slot], strict=True):
                 for part in Regression.__slots__:
                     arrays[f"{slot}/{metric.name}/{part}"] = getattr(regression, part)
         return arrays | self._judges.to_arrays()
 
-    def load_arrays(self, arrays: Mapping[str, Array64]) -> None:
+    def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
         """Put the state that `to_arrays` returned in the place of this one.
 
         Raises:
@@ -445,7 +443,7 @@ class LinearBelief:
         arms: dict[int, _Arm] = {}
         for slot in sorted({int(name.split("/")[0]) for name in arrays if not is_of_judges(name)}):
             regressions = []
-            for metric, noise in zip(METRICS, _NOISE_GUESS, strict=True):
+            for metric, noise in zip(METRICS, NOISE_GUESS, strict=True):
                 regression = Regression(self._penalties, 0.0, noise)
                 for part, shape in shapes.items():
                     array = arrays.get(f"{slot}/{metric.name}/{part}")
@@ -483,39 +481,14 @@ class LinearBelief:
     def _prior(self, model: ModelSpec) -> _Arm:
         means = self._prior_means(model)
         return (
-            Regression(self._penalties, means[_QUALITY], _NOISE_GUESS[_QUALITY]),
-            Regression(self._penalties, means[_COST], _NOISE_GUESS[_COST]),
-            Regression(self._penalties, means[_LATENCY], _NOISE_GUESS[_LATENCY]),
+            Regression(self._penalties, means[_QUALITY], NOISE_GUESS[_QUALITY]),
+            Regression(self._penalties, means[_COST], NOISE_GUESS[_COST]),
+            Regression(self._penalties, means[_LATENCY], NOISE_GUESS[_LATENCY]),
         )
 
     def _prior_means(self, model: ModelSpec) -> tuple[float, float, float]:
-        quality = self._quality_guess if model.quality_guess is None else model.quality_guess
-        latency = _LATENCY_MS_GUESS if model.latency_ms_guess is None else model.latency_ms_guess
-        cost = 0.0 if model.price is None else model.price.token_cost_usd(INPUT_TOKENS_GUESS, _OUTPUT_TOKENS_GUESS)
-        # The mean of a log is below the log of the mean by half the variance.
-        half = 0.5 * _NOISE_GUESS[_COST] ** 2
-        return (
-            quality,
-            math.log(cost / _unit_price(model)) - half if cost > 0.0 else 0.0,
-            math.log(latency) - 0.5 * _NOISE_GUESS[_LATENCY] ** 2,
-        )
-
-
-def _is_free(model: ModelSpec) -> bool:
-    """Return whether the model costs nothing whatever was billed: there is no ratio to learn."""
-    return model.price is not None and model.price.blended_mtok_usd < _PRICE_MTOK_USD_MIN
-
-
-def _unit_price(model: ModelSpec) -> float:
-    """Return what costs are learnt as ratios to: the blended price, or a dollar where there is none."""
-    blended = 0.0 if model.price is None else model.price.blended_mtok_usd
-    return blended if blended >= _PRICE_MTOK_USD_MIN else 1.0
+        return prior_means(model, self._quality_guess)
 
 
 def _cost_offset(model: ModelSpec, cost: Regression) -> float:
-    """Return what turns a predicted log ratio into the log of expected dollars (mean of a log-normal)."""
-    if model.price is None:
-        # Without a price the cost is known as far as it was reported.
-        return 0.5 * cost.noise_variance if cost.count else math.nan
-    blended = model.price.blended_mtok_usd
-    return math.log(blended) + 0.5 * cost.noise_variance if blended >= _PRICE_MTOK_USD_MIN else -math.inf
+    return cost_offset(model, cost.noise_variance, cost.count)

@@ -156,14 +156,16 @@ class Engine:
         self.state.apply(entry, self.log)
         return self._position
 
-    def route(self, embedding: Array16, terms: Terms, input_tokens: int = INPUT_TOKENS_UNKNOWN) -> tuple[int, Decision]:
+    def route(
+        self, embedding: Array16, terms: Terms, input_tokens: int = INPUT_TOKENS_UNKNOWN, category: str = ""
+    ) -> tuple[int, Decision]:
         """Decide for one prompt; returns position and decision."""
         snapshot = self.ready_snapshot()
-        context = Context(embedding, input_tokens)
+        context = Context(embedding, input_tokens, category)
         decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
         assert snapshot.features is not None
         row = self.state.encoded(snapshot.features, context)
-        choice = choose_encoded(snapshot, row, input_tokens, terms, uniform)
+        choice = choose_encoded(snapshot, row, context, terms, uniform)
         decision = Decision(
             decision_id=decision_id,
             router_id=self._router_id,
