@@ -338,9 +338,15 @@ def check_routers(config: Config) -> None:
     names = [model.id for model in config.models]
     for router in config.routers:
         try:
-            resolve(_policy_spec(router), f"routers[{router.id}].policy")
+            policy = resolve(_policy_spec(router), f"routers[{router.id}].policy")
         except BanditdError as error:
             raise StartupError(Reason.CONFIG, error.message) from error
+        if router.budget_usd is not None and policy.has_fixed_objective:
+            raise StartupError(
+                Reason.CONFIG,
+                f"routers[{router.id}].budget_usd: expected none under {router.policy}, which has learnt the router's "
+                f"trade-off and cannot follow the shadow price of a budget, got {router.budget_usd:g}",
+            )
         if router.embedding_dimension == 1:
             raise StartupError(Reason.CONFIG, f"routers[{router.id}].embedding_dimension: expected 0 or 2..4096, got 1")
     for what, listed in (("models", names), ("routers", [router.id for router in config.routers])):

@@ -28,6 +28,20 @@ async def test_a_trade_off_of_one_request_is_refused(server):
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "FIXED_OBJECTIVE")
 
 
+async def test_a_budget_is_refused_and_other_presets_may_have_one(server):
+    """Its shadow price could not be followed; neither order of setting them gets past."""
+    budget, policy = router_pb2.Budget(amount_usd=1e-3), router_pb2.Policy(preset="vowpal_bag")
+    await server.add_router("paced", embedding_dimension=DIMENSION, budget=budget)
+    await server.add_router("vw", embedding_dimension=DIMENSION, policy=policy)
+    for call in (
+        server.add_router("both", embedding_dimension=DIMENSION, policy=policy, budget=budget),
+        server.change_router("paced", policy=policy),
+        server.change_router("vw", budget=budget),
+    ):
+        refusal = await refused(call)
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "FIXED_OBJECTIVE")
+
+
 async def test_texts_are_kept_learnt_by_and_changed(server):
     """They come back as they were set; after outcomes and a change the state is a fold of the log."""
     policy = router_pb2.Policy(preset="vowpal_squarecb", texts={"command_line": LINE, "interactions": "sa sm"})

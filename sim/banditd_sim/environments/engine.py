@@ -218,16 +218,16 @@ class Engine:
         )
         return self.append(decision), decision
 
-    def teach(self, prompts: Sequence[tuple[Array16, int, Sequence[tuple[int, Lesson]]]]) -> None:
+    def teach(self, prompts: Sequence[tuple[Context, Sequence[tuple[int, Lesson]]]]) -> None:
         """Learn a history with the outcomes of several models per prompt.
 
         The encoding is fitted on its prompts at the end, and the belief rebuilt under it.
 
         Args:
-            prompts: Embedding, tokens, and pairs of slot and lesson.
+            prompts: What is known of each, and pairs of slot and lesson.
         """
-        for embedding, tokens, lessons in prompts:
-            self.append(Example(self._router_id, Context(embedding, tokens), tuple(lessons)))
+        for context, lessons in prompts:
+            self.append(Example(self._router_id, context, tuple(lessons)))
         if self.router.fit_is_due:
             self.append(due_fit(self.router, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
 
