@@ -22,7 +22,9 @@ pytestmark = pytest.mark.parametrize("preset", PRESETS)
 def belief_of(preset):
     """Return a belief that has learnt nothing."""
     policy = resolve(PolicySpec(preset))
-    return make_belief(policy, seeded_spec(policy.features, DIMENSION, 1), RouterSpec("r", PolicySpec(preset)), (MODEL, OTHER))
+    return make_belief(
+        policy, seeded_spec(policy.features, DIMENSION, 1), RouterSpec("r", PolicySpec(preset)), (MODEL, OTHER)
+    )
 
 
 def row_of(belief, seed):
