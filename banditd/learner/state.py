@@ -14,7 +14,7 @@ import numpy as np
 
 from banditd.catalog.health import note, turn
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import Array16, Array32, Array64
+from banditd.domain.arrays import AnyArray, Array16, Array32
 from banditd.domain.budget import Budget
 from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Resolution
@@ -41,8 +41,8 @@ from banditd.features.fit import fit_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
 from banditd.learner.changes import Changes, Mark, do_again, fades
 from banditd.objective.pacer import Pacer, PacerView
-from banditd.policies.base import BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals
-from banditd.policies.beliefs.factory import AnyBelief, make_belief
+from banditd.policies.base import Belief, BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals
+from banditd.policies.beliefs.factory import make_belief, relearns
 from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
 from banditd.routing.sessions import Sessions
@@ -101,7 +101,7 @@ class RouterState:
     router: RouterSpec
     policy: PolicyParameters
     features: FeatureSpec | None = None
-    belief: AnyBelief | None = None
+    belief: Belief | None = None
     version: int = 0
     settings_version: int = 0
     decision_counts: dict[int, int] = field(default_factory=dict)
@@ -178,7 +178,9 @@ class RouterState:
 
     def header(self) -> dict[str, Any]:
         """Return what is no array, as JSON values."""
-        return {
+        # Absent where there are none, so that what was stored before there were any reads the same.
+        texts = {"texts": dict(self.policy.texts)} if self.policy.texts else {}
+        return texts | {
             "router_id": self.router.router_id,
             "preset": self.policy.preset,
             "parameters": dict(self.policy.values),
@@ -203,14 +205,15 @@ class RouterState:
             arrays |= {_PACER + name: array for name, array in self.pacer.to_arrays().items()}
         return encode_state(self.header(), arrays)
 
-    def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, Array64]) -> None:
+    def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
         """Take encoding and belief from a decoded state of the same policy.
 
         Raises:
             FailedPreconditionError: `FEATURE_SPEC_MISMATCH`: it was learnt by another policy.
             DataLossError: The arrays do not fit.
         """
-        if header["preset"] != self.policy.preset or _all_parameters(header) != dict(self.policy.values):
+        same = header["preset"] == self.policy.preset and _all_parameters(header) == dict(self.policy.values)
+        if not same or header.get("texts", {}) != dict(self.policy.texts):
             raise FailedPreconditionError(
                 Reason.FEATURE_SPEC_MISMATCH,
                 f"snapshot: expected one learnt by {self.policy.preset} with the router's parameters, "
@@ -297,7 +300,7 @@ def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:
         state: A router whose `fit_is_due`.
         embeddings: Its newest prompts, oldest first.
     """
-    spec = fit_spec(state.policy.features, embeddings, seed_of(state.router.router_id))
+    spec = fit_spec(state.policy.features, embeddings, seed_of(state.router.router_id), state.features)
     return FeatureFit(state.router.router_id, encode_spec(spec), len(embeddings))
 
 
@@ -464,7 +467,7 @@ class LearnerState:
                 choice = decision.choice
                 state.pacer.correct(float(choice.expected[1, choice.index]), ruling.lesson.cost_usd)
             residuals = self._learn(
-                state, decision.context, decision.slot, ruling.lesson, state.decision_count, self._time_ms
+                state, decision.context, decision.slot, ruling.lesson, state.decision_count, self._time_ms, decision
             )
             if state.policy.change.change_detection:
                 state.changes.watch(decision.slot, residuals)
@@ -480,7 +483,9 @@ class LearnerState:
             lesson = Lesson(quality=record.quality)
             for decision_position in record.decision_positions:
                 decision = log.decision(decision_position)
-                self._learn(state, decision.context, decision.slot, lesson, state.decision_count, self._time_ms)
+                self._learn(
+                    state, decision.context, decision.slot, lesson, state.decision_count, self._time_ms, decision
+                )
             self._touch(state, position)
 
     def _apply_comparison(self, position: int, record: ComparisonRecord, log: LogView) -> None:
@@ -498,14 +503,13 @@ class LearnerState:
         if context is None:
             context = log.decision(record.decision_position).context
         model_a, model_b = (self.catalog.by_slot.get(slot) for slot in (comparison.slot_a, comparison.slot_b))
-        if model_a is None or model_b is None or state.features is None:
+        if model_a is None or model_b is None or state.features is None or state.belief is None:
             return  # as with outcomes
-        if context.embedding.shape[0] != state.features.input_dimension or not isinstance(
-            state.belief, ComparingBelief
-        ):
+        if context.embedding.shape[0] != state.features.input_dimension:
             return
-        row = encode(state.features, context.embedding, context.input_tokens)
-        state.belief.compare(model_a, model_b, row, comparison)
+        if isinstance(state.belief, ComparingBelief):
+            row = encode(state.features, context.embedding, context.input_tokens)
+            state.belief.compare(model_a, model_b, row, comparison)
 
     def _apply_example(self, position: int, record: Example) -> None:
         state = self.routers.get(record.router_id)
@@ -521,9 +525,26 @@ class LearnerState:
             state.changes.count(slot, lesson)
 
     def _learn(
-        self, state: RouterState, context: Context, slot: int, lesson: Lesson, decisions: int, time_ms: int
+        self,
+        state: RouterState,
+        context: Context,
+        slot: int,
+        lesson: Lesson,
+        decisions: int,
+        time_ms: int,
+        decision: Decision | None = None,
     ) -> Residuals | None:
-        """Learn; return what the predictions missed by. *decisions* and *time_ms* tell how old evidence is."""
+        """Learn; return what the predictions missed by.
+
+        Args:
+            state: Of the router.
+            context: What the lesson is about.
+            slot: Number of the model.
+            lesson: What was seen of it.
+            decisions: Decisions of the router at that time; with *time_ms*, how old evidence is.
+            time_ms: That time.
+            decision: What chose the model; None where nothing did.
+        """
         model = self.catalog.by_slot.get(slot)
         if model is None or state.features is None or state.belief is None:
             return None  # the model was removed: what was seen of it stays in the log
@@ -533,7 +554,8 @@ class LearnerState:
             kept = state.changes.see(model.slot, state.policy.change, decisions, time_ms)
             if kept < 1.0 and isinstance(state.belief, ChangingBelief):
                 state.belief.fade(model, kept)
-        return state.belief.learn(model, self.encoded(state.features, context), lesson)
+        row = self.encoded(state.features, context)
+        return state.belief.learn(model, row, lesson, context.category, decision)
 
     def _apply_health(self, position: int, record: HealthChange) -> None:
         if record.slot not in self.catalog.by_slot:
@@ -597,7 +619,7 @@ class LearnerState:
                 router, policy, version=position, settings_version=position, forgotten=((0, position),)
             )
             return
-        relearns = state.policy != policy or state.router.quality_guess != router.quality_guess
+        changed = relearns(state.router, state.policy, router, policy)
         before = state.offered(self.catalog)
         state.router, state.policy = router, policy
         self._settle(state, position)
@@ -608,7 +630,7 @@ class LearnerState:
         if state.features is not None and state.features.kind is not policy.features:
             # A seeded start of the new kind follows as a record of its own, and a fit where enough prompts were seen.
             state.features, state.belief, state.next_fit = None, None, FIRST_FIT_PROMPTS
-        elif state.features is not None and relearns:
+        elif state.features is not None and changed:
             self._rebuild(state, position, log)
 
     def _apply_fit(self, position: int, record: FeatureFit, log: LogView) -> None:
@@ -641,7 +663,7 @@ class LearnerState:
             if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
                 decided = log.decision(entry.record.decision_position)
                 lesson = entry.record.ruling.lesson
-                self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms)
+                self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided)
             elif isinstance(entry.record, ComparisonRecord) and entry.record.status is OutcomeStatus.APPLIED:
                 self._learn_comparison(state, entry.record, log)
             elif isinstance(entry.record, Example):
@@ -650,7 +672,7 @@ class LearnerState:
                 lesson = Lesson(quality=entry.record.quality)
                 for decision_position in entry.record.decision_positions:
                     decided = log.decision(decision_position)
-                    self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms)
+                    self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided)
         for mark in marks:
             do_again(state.belief, mark, self.catalog.by_slot)
 
@@ -660,6 +682,9 @@ class LearnerState:
             return
         header, arrays = decode_state(record.state)
         state.load_belief(header, arrays)
+        if state.belief is not None:
+            for model in self.catalog.models:  # they may have changed since
+                state.belief.change_model(None, model)
         # What the detectors have summed up and when a model was last seen belongs to the belief; the rest is as it is.
         then = Changes.of_header(header["changes"]) if "changes" in header else Changes()
         state.changes.sums, state.changes.seen = then.sums, then.seen

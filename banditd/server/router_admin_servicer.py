@@ -165,8 +165,12 @@ class RouterAdminServicer:
             checks.check_range(dimension, "router.embedding_dimension", DIMENSION_MIN, DIMENSION_MAX)
         policy = self._defaults.policy
         if message.HasField("policy"):
-            policy = PolicySpec(message.policy.preset, dict(sorted(message.policy.parameters.items())))
-        resolve(policy, "router.policy")
+            policy = PolicySpec(
+                message.policy.preset,
+                dict(sorted(message.policy.parameters.items())),
+                dict(sorted(message.policy.texts.items())),
+            )
+        resolved = resolve(policy, "router.policy")
         window = message.attribution_window_ms or self._defaults.attribution_window_ms
         checks.check_range(window, "router.attribution_window_ms", _WINDOW_MS_MIN, _WINDOW_MS_MAX)
         default_quality = None
@@ -177,6 +181,9 @@ class RouterAdminServicer:
         quality_guess = self._defaults.quality_guess
         if message.HasField("quality_guess"):
             quality_guess = checks.check_range(message.quality_guess, "router.quality_guess", 0.0, 1.0)
+        budget = None
+        if message.HasField("budget"):
+            budget = checks.check_budget(message.budget, "router.budget", resolved)
         exploration_share = self._defaults.exploration_share
         if message.HasField("exploration_share"):
             exploration_share = checks.check_range(
@@ -194,7 +201,7 @@ class RouterAdminServicer:
             attribution_window_ms=window,
             default_quality=default_quality,
             quality_guess=quality_guess,
-            budget=checks.check_budget(message.budget, "router.budget") if message.HasField("budget") else None,
+            budget=budget,
             exploration_share=exploration_share,
         )
 

@@ -434,6 +434,7 @@ def _encode_router(record: RouterChange) -> tuple[int, bytes]:
         model_ids=r.model_ids,
         preset=r.policy.preset,
         parameters=dict(sorted(r.policy.parameters.items())),
+        texts=dict(sorted(r.policy.texts.items())),
         usd_weight=r.objective.usd_weight,
         second_weight=r.objective.second_weight,
         switch_usd=r.switch_usd,
@@ -458,7 +459,11 @@ def _decode_router(raw: bytes) -> RouterChange:
         m.router_id,
         RouterSpec(
             router_id=m.router_id,
-            policy=PolicySpec(m.preset, MappingProxyType(dict(sorted(m.parameters.items())))),
+            policy=PolicySpec(
+                m.preset,
+                MappingProxyType(dict(sorted(m.parameters.items()))),
+                MappingProxyType(dict(sorted(m.texts.items()))),
+            ),
             embedding_dimension=m.embedding_dimension,
             embedding_model=m.embedding_model,
             model_ids=tuple(m.model_ids),

@@ -69,7 +69,9 @@ def router_to_wire(router: Router) -> router_pb2.Router:
         embedding_dimension=router.embedding_dimension,
         embedding_model=router.embedding_model,
         model_ids=names(router.model_ids, "model_ids"),
-        policy=None if policy is None else router_pb2.Policy(preset=policy.preset, parameters=policy.parameters),
+        policy=None
+        if policy is None
+        else router_pb2.Policy(preset=policy.preset, parameters=policy.parameters, texts=policy.texts),
         objective=objective_to_wire(router.objective),
         switch_usd=router.switch_usd,
         budget=_budget_to_wire(router.budget),
@@ -131,7 +133,7 @@ def _budget_status_from_wire(message: policy_pb2.PolicyStatus) -> BudgetStatus |
 def _policy_from_wire(message: router_pb2.Router | policy_pb2.PolicyStatus) -> Policy | None:
     if not message.HasField("policy"):
         return None
-    return Policy(message.policy.preset, dict(message.policy.parameters))
+    return Policy(message.policy.preset, dict(message.policy.parameters), dict(message.policy.texts))
 
 
 def policy_status_from_wire(message: policy_pb2.PolicyStatus) -> PolicyStatus:
