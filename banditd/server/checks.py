@@ -19,7 +19,6 @@ from banditd.domain.router import RouterSpec
 from banditd.errors import FailedPreconditionError, InvalidArgumentError, Reason
 from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
 from banditd.kernels.half import to_half
-from banditd.policies.registry import PolicyParameters
 from banditd.routing.choose import Terms
 from banditd.routing.snapshot import RouterSnapshot
 from banditd_proto.v1 import comparison_pb2, context_pb2, outcome_pb2, router_pb2, routing_service_pb2
@@ -213,14 +212,8 @@ def check_objective(message: router_pb2.Objective, field: str, default: Objectiv
     return Objective(usd, second)
 
 
-def check_budget(message: router_pb2.Budget, field: str, policy: PolicyParameters) -> Budget:
-    """Return a budget for a router of that policy, which can follow one if it weighs at each request."""
-    if policy.has_fixed_objective:
-        raise FailedPreconditionError(
-            Reason.FIXED_OBJECTIVE,
-            f"{field}: {policy.preset} has learnt the router's trade-off and cannot follow the shadow price of a "
-            "budget; set the objective's usd_weight, or use a preset that weighs at each request",
-        )
+def check_budget(message: router_pb2.Budget, field: str) -> Budget:
+    """Return a budget."""
     usd = message.amount_usd
     if not (math.isfinite(usd) and _BUDGET_USD_MIN <= usd <= _BUDGET_USD_MAX):
         expected = f"{_BUDGET_USD_MIN:g}..{_BUDGET_USD_MAX:g} USD"

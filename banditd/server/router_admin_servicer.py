@@ -170,7 +170,7 @@ class RouterAdminServicer:
                 dict(sorted(message.policy.parameters.items())),
                 dict(sorted(message.policy.texts.items())),
             )
-        resolved = resolve(policy, "router.policy")
+        resolve(policy, "router.policy")
         window = message.attribution_window_ms or self._defaults.attribution_window_ms
         checks.check_range(window, "router.attribution_window_ms", _WINDOW_MS_MIN, _WINDOW_MS_MAX)
         default_quality = None
@@ -181,9 +181,6 @@ class RouterAdminServicer:
         quality_guess = self._defaults.quality_guess
         if message.HasField("quality_guess"):
             quality_guess = checks.check_range(message.quality_guess, "router.quality_guess", 0.0, 1.0)
-        budget = None
-        if message.HasField("budget"):
-            budget = checks.check_budget(message.budget, "router.budget", resolved)
         exploration_share = self._defaults.exploration_share
         if message.HasField("exploration_share"):
             exploration_share = checks.check_range(
@@ -201,7 +198,7 @@ class RouterAdminServicer:
             attribution_window_ms=window,
             default_quality=default_quality,
             quality_guess=quality_guess,
-            budget=budget,
+            budget=checks.check_budget(message.budget, "router.budget") if message.HasField("budget") else None,
             exploration_share=exploration_share,
         )
 

@@ -124,6 +124,7 @@ def create_router(wanted: RouterSpec, now_ms: int) -> ChangeSettings:
                 Reason.TOO_MANY_ROUTERS, f"router: expected at most {ROUTERS_MAX}, got one more"
             )
         router = replace(wanted, create_time_ms=now_ms, update_time_ms=now_ms)
+        _check_budget(router)
         return _with_start(state, router)
 
     return ChangeSettings(decide)
@@ -141,9 +142,20 @@ def update_router(wanted: RouterSpec, fields: tuple[str, ...], now_ms: int) -> C
                 f"router.embedding_dimension: it is fixed at {dimension}; make another router for another embedding",
             )
         router = replace(there, **{name: getattr(wanted, name) for name in fields}, update_time_ms=now_ms)
+        _check_budget(router)
         return _with_start(state, router)
 
     return ChangeSettings(decide)
+
+
+def _check_budget(router: RouterSpec) -> None:
+    policy = resolve(router.policy)
+    if router.budget is not None and policy.has_fixed_objective:
+        raise FailedPreconditionError(
+            Reason.FIXED_OBJECTIVE,
+            f"router.budget: {policy.preset} has learnt the router's trade-off and cannot follow the shadow price of a "
+            "budget; set the objective's usd_weight, or use a preset that weighs at each request",
+        )
 
 
 def fix_dimension(router_id: str, dimension: int, now_ms: int) -> ChangeSettings:

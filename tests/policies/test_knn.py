@@ -153,3 +153,17 @@ def test_neighbours_out_of_range_are_refused(value):
     """By the name of the parameter."""
     with pytest.raises(Exception, match="neighbours"):
         resolve(PolicySpec("knn", {"neighbours": value}))
+
+
+def test_an_alarm_leaves_few_prompts_and_the_snapshot_before_it_alone():
+    """They would stand in the way of what comes after; places of decisions follow the rows that stay."""
+    belief, many = belief_of(), rows(700)
+    for i, row in enumerate(many):
+        belief.learn(MODEL, row, Lesson(quality=i / 700), decision=decision_at(i + 1))
+    before = belief.freeze((MODEL,))
+    said = before.predict(many[3]).values.tobytes()
+    belief.widen(MODEL, 0)
+    shelf = belief._shelves[0]
+    assert shelf.count == 30
+    assert {shelf.position(row): (0, row) for row in range(30)} == belief._places
+    assert before.predict(many[3]).values.tobytes() == said
