@@ -82,7 +82,8 @@ class RouterState:
         belief: What it believes; None like `features`.
         version: Position of the last entry that changed any of this but the counts.
         settings_version: Position of the last one that changed settings, models or the encoding.
-        decision_counts: Decisions per slot.
+        decision_count: Decisions made.
+        decision_counts: The same per slot.
         failure_counts: Failures per slot.
         support: Per slot, sum and least of the probabilities with which it could have been drawn where eligible.
         example_count: Examples learnt.
@@ -104,6 +105,7 @@ class RouterState:
     belief: Belief | None = None
     version: int = 0
     settings_version: int = 0
+    decision_count: int = 0
     decision_counts: dict[int, int] = field(default_factory=dict)
     failure_counts: dict[int, int] = field(default_factory=dict)
     support: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -131,11 +133,6 @@ class RouterState:
     def has_forgotten(self, position: int) -> bool:
         """Return whether a restored snapshot has taken back what stands at *position*."""
         return any(low < position <= high for low, high in self.forgotten)
-
-    @property
-    def decision_count(self) -> int:
-        """Decisions made."""
-        return sum(self.decision_counts.values())
 
     @property
     def prompt_count(self) -> int:
@@ -243,6 +240,7 @@ class RouterState:
             )
         self.version = header["version"]
         self.decision_counts = dict(map(tuple, header["decision_counts"]))
+        self.decision_count = sum(self.decision_counts.values())
         self.failure_counts = dict(map(tuple, header["failure_counts"]))
         self.support = {slot: (total, least) for slot, total, least in header["support"]}
         self.example_count = header["examples"]
@@ -315,6 +313,8 @@ class LearnerState:
         self._time_ms = 0
         self._unhealthy: Mapping[int, Health] = MappingProxyType({})
         self._published: dict[str, RouterSnapshot] = {}
+        # Routers whose published snapshot shares memory with what goes on changing.
+        self._live: set[str] = set()
         self._encoded: tuple[Context, FeatureSpec, Array32] | None = None
 
     def encoded(self, features: FeatureSpec, context: Context) -> Array32:
@@ -366,39 +366,54 @@ class LearnerState:
 
     def publish(self) -> ServingSnapshot:
         """Return frozen copies of everything that a decision reads; what has not changed is shared with the last."""
-        for router_id, state in self.routers.items():
-            last = self._published.get(router_id)
-            if (
-                last is not None
-                and state.settings_version <= last.version
-                and state.changes.newcomers.keys() == last.newcomers
-            ):
-                # Settings and models, and what is derived of them, are what they were.
-                belief = last.belief
-                if state.version != last.version and state.belief is not None:
-                    belief = state.changes.freeze(state.belief, last.models, state.policy.change)
-                if belief is not last.belief or state.pacer is not None:
-                    self._published[router_id] = last.renewed(belief, state.version, state.pacer_view(belief))
-                continue
-            models = offered_models(self.catalog, state.router)
-            belief = None
-            if state.belief is not None:
-                belief = state.changes.freeze(state.belief, models, state.policy.change)
-            self._published[router_id] = RouterSnapshot(
-                router=state.router,
-                policy=state.policy,
-                features=state.features,
-                belief=belief,
-                models=models,
-                version=state.version,
-                pacer=state.pacer_view(belief),
-                sessions=state.sessions,
-                health=self._unhealthy,
-                newcomers=frozenset(state.changes.newcomers),
-            )
+        for router_id in self.routers:
+            self.publish_router(router_id)
         for router_id in self._published.keys() - self.routers.keys():
             del self._published[router_id]
         return ServingSnapshot(self.catalog, MappingProxyType(dict(self._published)), self.position, self._unhealthy)
+
+    def publish_router(self, router_id: str, *, live: bool = False) -> RouterSnapshot:
+        """Return what a decision of one router reads; what has not changed is shared with the last.
+
+        Args:
+            router_id: Of a router that is there.
+            live: Whether the snapshot is done with before the next entry is applied: then nothing need be copied.
+        """
+        state, last = self.routers[router_id], self._published.get(router_id)
+        was_live = router_id in self._live
+        if live:
+            self._live.add(router_id)
+        else:
+            self._live.discard(router_id)
+        if (
+            last is not None
+            and state.settings_version <= last.version
+            and state.changes.newcomers.keys() == last.newcomers
+        ):
+            # Settings and models, and what is derived of them, are what they were.
+            belief = last.belief
+            if (state.version != last.version or was_live) and state.belief is not None:
+                belief = state.changes.freeze(state.belief, last.models, state.policy.change, live=live)
+            if belief is not last.belief or state.pacer is not None:
+                last = self._published[router_id] = last.renewed(belief, state.version, state.pacer_view(belief))
+            return last
+        models = offered_models(self.catalog, state.router)
+        belief = None
+        if state.belief is not None:
+            belief = state.changes.freeze(state.belief, models, state.policy.change, live=live)
+        snapshot = self._published[router_id] = RouterSnapshot(
+            router=state.router,
+            policy=state.policy,
+            features=state.features,
+            belief=belief,
+            models=models,
+            version=state.version,
+            pacer=state.pacer_view(belief),
+            sessions=state.sessions,
+            health=self._unhealthy,
+            newcomers=frozenset(state.changes.newcomers),
+        )
+        return snapshot
 
     def health_of(self, slot: int) -> ModelHealth:
         """Return a model's health."""
@@ -432,7 +447,9 @@ class LearnerState:
         state = self.routers.get(decision.router_id)
         if state is None:
             return  # its router was removed while it was on its way
-        state.decision_counts[decision.slot] = state.decision_counts.get(decision.slot, 0) + 1
+        slot = decision.slot
+        state.decision_count += 1
+        state.decision_counts[slot] = state.decision_counts.get(slot, 0) + 1
         support = state.support
         for slot, probability in zip(decision.slots.tolist(), decision.choice.pmf.tolist(), strict=True):
             if probability > 0.0:
@@ -440,7 +457,7 @@ class LearnerState:
                 support[slot] = (total + probability, min(least, probability))
         if state.pacer is not None:
             state.pacer.observe(decision, time_ms)
-        state.sessions.remember(decision.context.session, decision.slot)
+        state.sessions.remember(decision.context.session, slot)
         if not decision.learnable:
             state.censored += 1
 
@@ -691,6 +708,7 @@ class LearnerState:
         for slot in (state.changes.sums.keys() | state.changes.seen.keys()) - self.catalog.by_slot.keys():
             state.changes.sums.pop(slot, None)
             state.changes.seen.pop(slot, None)
+        state.changes.listen()
         self._settle(state, position)
         state.forgotten = (*state.forgotten, (record.policy_version, position))
 

@@ -28,6 +28,8 @@ SIZES = {
     "G": (1, 7),
     "Q": (1, 40, 1100),
     "J": (1, 5, 48),
+    "S": (5,),
+    "H": (2,),
 }
 
 
@@ -47,6 +49,8 @@ def _gram(rng, n):
 
 
 def _theta(rng, s):
+    if "S" in s:
+        return rng.normal(size=(3, s["N"])) * 0.1
     if "T" in s:
         return rng.normal(size=(s["N"], 3, s["K"])) * 0.1
     return rng.normal(size=(s["K"], s["N"]) if "B" in s else s["N"]) * 0.1
@@ -79,11 +83,18 @@ def _pmf(rng, eligible):
 SPECIAL = {
     # Models innermost where there are several.
     "a_inv": lambda rng, s: (
-        np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2) if "K" in s else _precisions(rng, s["N"], 1)[0]
+        _precisions(rng, s["N"], 3)
+        if "S" in s
+        else np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2)
+        if "K" in s
+        else _precisions(rng, s["N"], 1)[0]
     ),
     "noise": lambda rng, s: rng.random(s["K"]) if "K" in s else 0.01 + rng.random(),
     "theta": _theta,
-    "gram": lambda rng, s: _gram(rng, s["N"]),
+    "gram": lambda rng, s: np.stack([_gram(rng, s["N"])] * 2) if "H" in s else _gram(rng, s["N"]),
+    "half": lambda rng, _: int(rng.integers(2)),
+    "ours": lambda rng, s: rng.integers(0, s["K"], s["B"]),
+    "theirs": lambda rng, s: rng.integers(0, s["K"], s["B"]),
     "penalties": lambda rng, s: rng.uniform(0.1, 3.0, s["N"]),
     "root": lambda rng, s: np.linalg.cholesky(_gram(rng, s["N"]) + np.eye(s["N"])).T,
     "retention": lambda rng, _: rng.choice([1.0, rng.uniform(0.5, 1.0)]),
@@ -101,7 +112,7 @@ SPECIAL = {
     "caps": lambda rng, s: rng.choice([1.0, 1.0, 0.2, 0.05, 0.0], s["K"]),
     "alpha": lambda rng, _: rng.random(),
     "temperature": lambda rng, _: 10.0 ** rng.uniform(-2, 2),
-    "gamma": lambda rng, s: rng.uniform(0.5, 1.0) if "N" in s else 10.0 ** rng.uniform(-2, 4),
+    "gamma": lambda rng, s: rng.choice([1.0, rng.uniform(0.5, 1.0)]) if "N" in s else 10.0 ** rng.uniform(-2, 4),
     "floor": lambda rng, _: rng.choice([0.0, 0.05, 1.0, rng.random()]),
     "scale": lambda rng, _: 10.0 ** rng.uniform(-3, 1),
     "row_norm_max": lambda rng, _: 10.0 ** rng.uniform(-1, 2),
@@ -123,7 +134,7 @@ SPECIAL = {
     "share_tie": lambda rng, _: rng.choice([0.0, 0.1]),
     "order": lambda rng, _: float(rng.integers(-1, 2)),
     "reliability": lambda rng, _: rng.choice([1.0, 0.9, 0.3]),
-    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s.get("N")),
+    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, (3, s["N"]) if "S" in s else s.get("N")),
     "counts": lambda rng, s: rng.choice([0, 0, 1, 2, 50], s["C"]),
     "means": lambda rng, s: rng.normal(size=s["C"]),
     "betweens": lambda rng, s: 10.0 ** rng.uniform(-3, 1, s["G"]),
@@ -139,6 +150,8 @@ SPECIAL = {
     "inout_index": lambda rng, s: -1 - rng.permutation(s["J"]),
     "index": lambda rng, s: rng.integers(-1, 2000, s["J"]),
     "similarity": lambda rng, s: -np.sort(-rng.uniform(-0.5, 1.01, s["J"])),
+    "numbers": lambda rng, _: rng.integers(1, 50, (3, 5)).astype(float),
+    "prior_theta": lambda rng, s: rng.normal(size=(3, s["N"]) if "S" in s else s.get("N")),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }
 
@@ -211,6 +224,7 @@ TOLERANCE = {
     "keep_nearest": 2e-5,
     "judge_neighbours": 1e-8,
     "update_ridge": 1e-9,
+    "learn_metrics": 1e-9,
     "factorise": 1e-9,
     "solve_factorised": 1e-9,
     "invert_factorised": 1e-9,
