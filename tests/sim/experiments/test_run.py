@@ -337,7 +337,7 @@ def test_workers_write_to_nothing_that_they_were_given():
 
 def test_ray_is_a_back_end(tmp_path, reference, monkeypatch):
     """The same bytes on a local Ray."""
-    ray = pytest.importorskip("ray")
+    ray = pytest.importorskip("ray", reason="ray is an extra: banditd-sim[ray]")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
