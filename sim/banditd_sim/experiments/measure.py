@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from banditd_sim.environments.mixes import measured_hull
 from banditd_sim.environments.rounds import Rounds
 from banditd_sim.environments.world import World
 from banditd_sim.metrics import (
+    adoption_rounds,
     best_category_table,
     constant_points,
     fixed_mix_hull,
@@ -21,8 +22,13 @@ from banditd_sim.metrics import (
     lagrangian_frontier,
     oracle_quality,
     recovery_rounds,
+    routerarena_score,
 )
 from banditd_sim.ope.arrays import Float64, Int64
+
+# Share of the prompts that a new model must have to count as adopted: more than exploration gives it, less than the
+# share that a model gets which is best on some prompts only.
+_ADOPTED_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,11 @@ def measure(world: World, rounds: Rounds, yardstick: Yardstick) -> Measured:
         "best_constant_model": world.arena.model_ids[int(lasting[best])],
         "best_constant_quality": float(point_quality[best]),
         "best_constant_cost_usd": float(point_cost[best]),
+        "constants": {
+            world.arena.model_ids[k]: (float(at_cost), float(with_quality))
+            for k, at_cost, with_quality in zip(lasting.tolist(), point_cost, point_quality, strict=True)
+        },
+        "routerarena_score": routerarena_score(min(max(mean_q, 0.0), 1.0), 1000.0 * mean_c),
         "regret_oracle": float(regret.sum()),
         "regret_oracle_at_budget": None
         if budget is None
@@ -202,6 +213,10 @@ def _phases(
         recovered = None
         if s and reference > 0.0 and stop - start > 1:
             recovered = recovery_rounds(received[part], start=0, reference=reference)
+        newcomers = world.scenario.present[s] & ~world.scenario.present[s - 1] if s else np.zeros_like(present)
+        adopted = None
+        if newcomers.any():
+            adopted = adoption_rounds(newcomers[model], start=start, share=_ADOPTED_SHARE)
         phases.append(
             {
                 "start": start,
@@ -213,6 +228,7 @@ def _phases(
                 "budget_usd": None if budget is None else float(budget[part].mean()),
                 "budget_ratio": None if budget is None else float(c[part].mean() / budget[part].mean()),
                 "recovery_rounds": recovered,
+                "adoption_rounds": adopted,
                 "shares": _shares(world, model[part]),
             }
         )

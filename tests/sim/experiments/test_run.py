@@ -13,6 +13,7 @@ from banditd_sim.experiments.config import experiment_of, to_plain
 from banditd_sim.experiments.plan import plan, subject_of
 from banditd_sim.experiments.run import run
 from banditd_sim.experiments.work import work
+from banditd_sim.metrics import routerarena_score
 from banditd_sim.report.write import write_report
 from tests.sim.environments.worlds import flat, learnable, make_table
 
@@ -203,6 +204,11 @@ def test_hand_worked_figures(tmp_path):
     assert rows["constant:m0"].regret_oracle == pytest.approx(400 * (0.5 - 0.1))
     assert uniform.budget_ratio is None
     assert uniform.rounds_per_second is None
+    assert uniform.routerarena_score == routerarena_score(uniform.quality, 1000.0 * uniform.cost_usd)
+    (frontier,) = [one for one in summary.frontiers if one.policy == "uniform"]
+    # A mix on the straight line between the models: half of the gap is closed on average.
+    assert frontier.apgr == pytest.approx(0.5)
+    assert frontier.cpt["0.8"] == pytest.approx(0.8)
 
 
 def test_budgets_of_baselines(tmp_path):
@@ -294,6 +300,20 @@ def test_phases_tell_before_from_after(tmp_path):
     assert phases["constant:m0", 200].recovery_rounds == 99
     assert phases["adaptive:retention=0.9", 0].shares["m1"] > 0.8
     assert phases["adaptive:retention=0.9", 200].shares["m0"] > 0.8
+
+
+def test_a_new_model_is_adopted_or_not(tmp_path):
+    """Half of the calls is adoption, as soon as there are 100; none never is; before it comes there is nothing."""
+    table = flat(600, [0.5, 0.8], [1.0, 1.0])
+    events = [{"kind": "model_added", "model": "m1", "at": 300}]
+    experiment = experiment_of(
+        {"datasets": ["hand"], "policies": [], "seeds": 3, "scenarios": [{"name": "new", "events": events}]}
+    )
+    summary = whole(tmp_path / "out", experiment, table)
+    phases = {(phase.policy, phase.start): phase.adoption_rounds for phase in summary.phases}
+    assert phases["uniform", 300] == 99
+    assert phases["constant:m0", 300] is None
+    assert phases["uniform", 0] is None
 
 
 def test_recovery_is_held_against_what_the_budget_could_pay(tmp_path):
