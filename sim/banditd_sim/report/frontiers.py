@@ -43,7 +43,7 @@ class _Reference:
     """What one seed's settings are held against.
 
     Attributes:
-        cost: Mean USD of each constant that was there throughout.
+        cost: Mean USD of each constant.
         quality: Likewise.
         model: Their names.
         cost_max: The greatest mean cost of any constant or policy: where every area ends.
@@ -75,7 +75,7 @@ def frontiers(names: Mapping[str, Any], policies: Mapping[str, Sequence[_Figures
     """
     everyone = [figures for settings in policies.values() for figures in settings]
     if not everyone or not everyone[0][0]["constants"]:
-        return []  # No model was there throughout.
+        return []
     references = [
         _reference([figures[s] for figures in everyone], everyone[0][s]["constants"]) for s in range(len(everyone[0]))
     ]

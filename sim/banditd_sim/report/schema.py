@@ -37,7 +37,8 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True):
     cost_usd: float
     """Mean USD per prompt."""
     hull_quality: float
-    """Quality of the fixed mix of constant models at that cost, in hindsight."""
+    """Quality of the fixed mix of constant models at that cost, in hindsight. Where a scenario takes a model out of the
+    catalogue, the cheapest one stands in for it."""
     gain_over_hull: float
     """Quality minus that."""
     gain_over_hull_ci: Ci

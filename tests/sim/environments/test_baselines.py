@@ -8,7 +8,7 @@ import pytest
 from banditd_sim.environments.arena import arena_of
 from banditd_sim.environments.baselines import Known, length_rule, play_baseline, priced_choice
 from banditd_sim.environments.errors import SimError
-from banditd_sim.environments.scenario import ModelRemoved, Outage
+from banditd_sim.environments.scenario import ModelAdded, ModelRemoved, Outage
 
 from .worlds import flat, learnable, make_table, world_of
 
@@ -94,6 +94,17 @@ def test_who_cannot_be_chosen_is_replaced_by_the_cheapest():
     world = world_of(flat(10, [0.5, 0.9, 0.4], [2.0, 3.0, 1.0]), [ModelRemoved("m1", at=5)])
     rounds = play_baseline("constant:m1", world, Known(world.rows, 0.0), None)
     assert rounds.model.tolist() == [1] * 5 + [2] * 5
+
+
+@pytest.mark.parametrize("policy", ["fixed_mix", "category_table", "prompt_length"])
+def test_what_is_not_there_yet_is_not_counted_on(policy):
+    """The middle model is known from the history and comes in round 50: before, two dollars buy the cheap one."""
+    table = flat(100, [0.2, 0.8, 0.9], [1.0, 2.0, 9.0])
+    world = world_of(table, [ModelAdded("m1", at=50)])
+    rounds = play_baseline(policy, world, Known(world.rows, 0.0), 2.0)
+    assert set(rounds.model[50:]) == {1}
+    before = rounds.cost_usd[:50].mean()
+    assert before == pytest.approx(2.0, abs=1.2) if policy == "fixed_mix" else before == 1.0
 
 
 def test_a_constant_suffers_an_outage():

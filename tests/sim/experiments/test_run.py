@@ -316,6 +316,26 @@ def test_a_new_model_is_adopted_or_not(tmp_path):
     assert phases["uniform", 0] is None
 
 
+def test_the_hull_holds_models_that_come_and_go(tmp_path):
+    """m0 leaves when m1 comes: always m1 is m0 and then m1, no better than its own mix; nobody was there throughout."""
+    table = flat(200, [0.2, 0.8], [1.0, 3.0])
+    events = [{"kind": "model_added", "model": "m1", "at": 100}, {"kind": "model_removed", "model": "m0", "at": 100}]
+    experiment = experiment_of(
+        {"datasets": ["hand"], "policies": [], "seeds": 2, "scenarios": [{"name": "new", "events": events}]}
+    )
+    summary = whole(tmp_path / "out", experiment, table)
+    for row in summary.rows:
+        assert (row.quality, row.hull_quality) == (pytest.approx(0.5), pytest.approx(0.5))
+        assert (row.regret_constant, row.regret_category) == (None, None)
+    events[1]["at"] = 150
+    both = whole(tmp_path / "both", experiment_of(to_plain(experiment) | {"scenarios": [{"events": events}]}), table)
+    rows = {row.policy: row for row in both.rows}
+    # Always m1 is 100 rounds of m0 and 100 of m1; always m0 only 50 of m1. Chance lies on the line between them.
+    assert rows["constant:m1"].gain_over_hull == pytest.approx(0.0, abs=1e-9)
+    assert rows["constant:m0"].gain_over_hull == pytest.approx(0.0, abs=1e-9)
+    assert rows["uniform"].gain_over_hull == pytest.approx(0.0, abs=1e-9)
+
+
 def test_recovery_is_held_against_what_the_budget_could_pay(tmp_path):
     """For 1 dollar per prompt the constant of 3 dollars is no reference, whatever its quality; for 4 it is."""
     table = flat(400, [0.5, 0.9], [1.0, 3.0])
