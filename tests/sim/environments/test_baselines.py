@@ -96,15 +96,21 @@ def test_who_cannot_be_chosen_is_replaced_by_the_cheapest():
     assert rounds.model.tolist() == [1] * 5 + [2] * 5
 
 
-@pytest.mark.parametrize("policy", ["fixed_mix", "category_table", "prompt_length"])
-def test_what_is_not_there_yet_is_not_counted_on(policy):
-    """The middle model is known from the history and comes in round 50: before, two dollars buy the cheap one."""
-    table = flat(100, [0.2, 0.8, 0.9], [1.0, 2.0, 9.0])
-    world = world_of(table, [ModelAdded("m1", at=50)])
-    rounds = play_baseline(policy, world, Known(world.rows, 0.0), 2.0)
-    assert set(rounds.model[50:]) == {1}
-    before = rounds.cost_usd[:50].mean()
-    assert before == pytest.approx(2.0, abs=1.2) if policy == "fixed_mix" else before == 1.0
+@pytest.mark.parametrize("policy", ["category_table", "prompt_length"])
+def test_a_rule_is_made_of_who_is_there(policy):
+    """The best model is known from the history and comes in round 50: until then the second best, not the cheapest."""
+    world = world_of(flat(100, [0.2, 0.9, 0.8], [1.0, 2.0, 9.0]), [ModelAdded("m1", at=50)])
+    rounds = play_baseline(policy, world, Known(world.rows, 0.0), None)
+    assert rounds.model.tolist() == [2] * 50 + [1] * 50
+
+
+def test_a_mix_keeps_its_budget_while_a_model_is_missing():
+    """Three dollars buy one call of 9 in four beside the cheap model; all weight on who is left of the mix costs 9."""
+    world = world_of(flat(2000, [0.2, 0.8, 0.9], [1.0, 2.0, 9.0]), [ModelAdded("m1", at=1000)])
+    rounds = play_baseline("fixed_mix", world, Known(world.rows, 0.0), 3.0)
+    for part in (slice(0, 1000), slice(1000, 2000)):
+        assert rounds.cost_usd[part].mean() == pytest.approx(3.0, abs=0.45)
+    assert 0 not in rounds.model[1000:]
 
 
 def test_a_constant_suffers_an_outage():

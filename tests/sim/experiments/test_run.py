@@ -326,6 +326,7 @@ def test_the_hull_holds_models_that_come_and_go(tmp_path):
     summary = whole(tmp_path / "out", experiment, table)
     for row in summary.rows:
         assert (row.quality, row.hull_quality) == (pytest.approx(0.5), pytest.approx(0.5))
+        assert row.best_constant_quality == pytest.approx(0.5)
         assert (row.regret_constant, row.regret_category) == (None, None)
     events[1]["at"] = 150
     both = whole(tmp_path / "both", experiment_of(to_plain(experiment) | {"scenarios": [{"events": events}]}), table)
