@@ -6,6 +6,7 @@ Numba only.
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
 from banditd.kernels.categories import add_evidence, shrink
+from banditd.kernels.choice import decide, decide_rows
 from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
@@ -40,6 +41,8 @@ __all__ = [
     "add_evidence",
     "add_outcome",
     "bound_shares",
+    "decide",
+    "decide_rows",
     "draw",
     "expect",
     "factorise",

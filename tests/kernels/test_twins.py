@@ -98,7 +98,13 @@ SPECIAL = {
     "penalties": lambda rng, s: rng.uniform(0.1, 3.0, s["N"]),
     "root": lambda rng, s: np.linalg.cholesky(_gram(rng, s["N"]) + np.eye(s["N"])).T,
     "retention": lambda rng, _: rng.choice([1.0, rng.uniform(0.5, 1.0)]),
-    "inout_codes": lambda rng, s: rng.choice([0, 0, 1, 3], s["K"]),
+    "inout_codes": lambda rng, s: rng.choice([0, 0, 1, 3], (s["B"], s["K"]) if "B" in s else s["K"]),
+    "left_usd": lambda rng, _: rng.choice([np.inf, 1.0]),
+    "explorer": lambda rng, _: int(rng.integers(6)),
+    "spend_share": lambda rng, _: rng.choice([0.0, 0.02, 1.0]),
+    "share_high": lambda rng, _: rng.choice([0.0, rng.random()]),
+    "given": lambda rng, s: np.array([_pmf(rng, np.ones(s["K"], bool)) for _ in range(2)]),
+    "uniform": lambda rng, s: rng.random(s["B"]) if "B" in s else rng.random(),
     "codes": lambda rng, s: rng.choice([0, 0, 0, 5], s["K"]),
     "slots": lambda rng, s: rng.permutation(s["K"]),
     "previous_slot": lambda rng, s: int(rng.integers(-1, s["K"])),
@@ -174,6 +180,8 @@ def _arguments(kernel, seed):
             drawn["mask_of_pmf"] = eligible
         if name == "eligible" and "mask_of_pmf" in drawn:
             value = drawn["mask_of_pmf"]
+        if name == "values" and "explorer" in names:
+            value = np.abs(rng.normal(size=shape))
         if name == "without":
             value = _pmf(rng, drawn["eligible"])
         if name == "inout_pmf":
@@ -216,6 +224,8 @@ TOLERANCE = {
     "fourier": 5e-6,
     "fourier_rows": 5e-6,
     "probability_best": 1e-7,
+    "decide": 1e-7,
+    "decide_rows": 1e-7,
     "predict_duel": 3e-4,
     "predict_duel_rows": 3e-4,
     "update_duel": 1e-8,
