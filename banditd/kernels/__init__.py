@@ -5,6 +5,7 @@ Numba only.
 """
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
+from banditd.kernels.contrasts import contrast, tally
 from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
@@ -27,6 +28,7 @@ __all__ = [
     "Parameter",
     "add_charges",
     "bound_shares",
+    "contrast",
     "draw",
     "fourier",
     "fourier_rows",
@@ -47,6 +49,7 @@ __all__ = [
     "settle",
     "shadow_price",
     "softmax",
+    "tally",
     "to_half",
     "to_quantiles",
     "ucb",

@@ -24,6 +24,8 @@ SIZES = {
     "R": (1, 8),
     "T": (3,),
     "V": (4,),
+    "C": (16,),
+    "S": (19,),
 }
 
 
@@ -96,6 +98,11 @@ SPECIAL = {
     "share_tie": lambda rng, _: rng.choice([0.0, 0.1]),
     "order": lambda rng, _: float(rng.integers(-1, 2)),
     "reliability": lambda rng, _: rng.choice([1.0, 0.9, 0.3]),
+    "live": lambda rng, s: 0.001 / s["K"] + 0.999 * _pmf(rng, np.ones(s["K"], bool)),
+    "shadow": lambda rng, s: _pmf(rng, np.ones(s["K"], bool)),
+    "expected": lambda rng, s: rng.random((3, s["K"])),
+    "usd_weight": lambda rng, _: rng.choice([0.0, 0.5, 5.0]),
+    "second_weight": lambda rng, _: rng.choice([0.0, 100.0]),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }
 
