@@ -13,6 +13,7 @@ from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
 from banditd.kernels.pacing import mix_floor_within, mix_into, shadow_price
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
+from banditd.kernels.shrinkage import add_outcome, expect, factorise, invert_factorised, solve_factorised
 from banditd.kernels.terms import add_charges, to_quantiles
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
@@ -27,13 +28,17 @@ __all__ = [
     "Mask",
     "Parameter",
     "add_charges",
+    "add_outcome",
     "bound_shares",
     "contrast",
     "draw",
+    "expect",
+    "factorise",
     "fourier",
     "fourier_rows",
     "greedy",
     "inverse_gap",
+    "invert_factorised",
     "mix_floor",
     "mix_floor_within",
     "mix_into",
@@ -49,6 +54,7 @@ __all__ = [
     "settle",
     "shadow_price",
     "softmax",
+    "solve_factorised",
     "tally",
     "to_half",
     "to_quantiles",

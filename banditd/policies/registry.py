@@ -70,10 +70,11 @@ class PolicyParameters:
         explorer: The explorer.
         exploration: The explorer's own parameter.
         floor: Share of uniform exploration mixed in: each of K eligible models has at least floor / K.
-        slope_penalty: Prior precision of each slope, in units of the noise precision.
+        slope_penalty: Prior precision of each slope, in units of the noise precision; of quality, until data choose it.
         intercept_penalty: Prior precision of the intercept, in the same units.
         retention: Factor on old evidence of a model per new piece of it; 1 forgets nothing.
         change: How it follows change.
+        shrinkage: Whether the data choose the penalty of the slopes of quality: 0 for no.
         values: All parameters by name.
         belief: Name of the belief.
     """
@@ -87,6 +88,7 @@ class PolicyParameters:
     intercept_penalty: float
     retention: float
     change: ChangeParameters
+    shrinkage: float
     values: Mapping[str, float]
     belief: str
 
@@ -113,7 +115,8 @@ _CHANGE: Final[Mapping[str, Parameter]] = MappingProxyType(
         ),
     }
 )
-_ALPHA = Parameter(2.0, 0.0, 100.0, "standard deviations of optimism")
+_SHRINKAGE = Parameter(1.0, 0.0, 1.0, "1: the data choose the penalty of the slopes of quality; 0: it stays as given")
+_ALPHA = Parameter(1.5, 0.0, 100.0, "standard deviations of optimism")
 
 
 def _preset(features: FeatureKind, explorer: str, **own: Parameter) -> Preset:
@@ -122,6 +125,7 @@ def _preset(features: FeatureKind, explorer: str, **own: Parameter) -> Preset:
         "slope_penalty": _SLOPE,
         "intercept_penalty": _INTERCEPT,
         "retention": _RETENTION,
+        "shrinkage": _SHRINKAGE,
         **_CHANGE,
     }
     return Preset(features, explorer, MappingProxyType(shared | own))
@@ -151,13 +155,13 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         "adaptive": _preset(
             FeatureKind.LINEAR,
             "ucb",
-            alpha=_ALPHA,
+            alpha=Parameter(2.0, _ALPHA.low, _ALPHA.high, _ALPHA.meaning),
             retention=Parameter(0.995, 0.5, 1.0, _RETENTION.meaning),
         ),
         "nonlinear": _preset(
             FeatureKind.FOURIER,
             "ucb",
-            alpha=Parameter(1.5, _ALPHA.low, _ALPHA.high, _ALPHA.meaning),
+            alpha=_ALPHA,
             slope_penalty=Parameter(0.3, _SLOPE.low, _SLOPE.high, _SLOPE.meaning),
         ),
         "duel": Preset(
@@ -234,6 +238,7 @@ def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
             half_life_hours=values["half_life_hours"],
             stale_half_life_decisions=values["stale_half_life_decisions"],
         ),
+        shrinkage=values.get("shrinkage", 0.0),
         values=MappingProxyType(values),
         belief=preset.belief,
     )

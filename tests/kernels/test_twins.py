@@ -39,6 +39,17 @@ def _precisions(rng, n, count):
     return np.array(matrices)
 
 
+def _gram(rng, n):
+    rows = rng.normal(size=(rng.integers(1, 3 * n + 2), n))
+    return rows.T @ rows
+
+
+def _theta(rng, s):
+    if "T" in s:
+        return rng.normal(size=(s["N"], 3, s["K"])) * 0.1
+    return rng.normal(size=(s["K"], s["N"]) if "B" in s else s["N"]) * 0.1
+
+
 def _utilities(rng, k):
     kind = rng.integers(4)
     if kind == 0:
@@ -60,7 +71,11 @@ SPECIAL = {
         np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2) if "K" in s else _precisions(rng, s["N"], 1)[0]
     ),
     "noise": lambda rng, s: rng.random(s["K"]),
-    "theta": lambda rng, s: rng.normal(size=(s["N"], 3, s["K"]) if "T" in s else s["N"]) * 0.1,
+    "theta": _theta,
+    "gram": lambda rng, s: _gram(rng, s["N"]),
+    "penalties": lambda rng, s: rng.uniform(0.1, 3.0, s["N"]),
+    "root": lambda rng, s: np.linalg.cholesky(_gram(rng, s["N"]) + np.eye(s["N"])).T,
+    "retention": lambda rng, _: rng.choice([1.0, rng.uniform(0.5, 1.0)]),
     "inout_codes": lambda rng, s: rng.choice([0, 0, 1, 3], s["K"]),
     "codes": lambda rng, s: rng.choice([0, 0, 0, 5], s["K"]),
     "slots": lambda rng, s: rng.permutation(s["K"]),
@@ -171,6 +186,9 @@ TOLERANCE = {
     "predict_duel_rows": 3e-4,
     "update_duel": 1e-8,
     "update_ridge": 1e-9,
+    "factorise": 1e-9,
+    "solve_factorised": 1e-9,
+    "invert_factorised": 1e-9,
     "update_ridge_forgetting": 1e-9,
     "update_utility": 1e-8,
 }

@@ -3,14 +3,8 @@
 Quality is regressed as it is, cost as log(cost / blended price) and latency as its log. Each regression has its own
 sufficient statistics, since metrics arrive separately. With an intercept-only encoding this is the context-free belief.
 
-Per regression, with noise variance s2, prior mean m (the guess on the intercept, 0 elsewhere) and prior precision
-diag(penalty) / s2, the posterior after rows x_i with values y_i is Gaussian with
-
-    A = diag(penalty) + sum x_i x_i',   theta = m + A^-1 sum x_i (y_i - x_i' m),   covariance s2 A^-1
-
-(Bishop 2006, section 3.3), kept up to date by recursive least squares. The penalty of the intercept is far below those
-of the slopes: the belief starts as one constant per model and earns its dependence on the context. The noise variance
-is learnt from the errors of the predictions made before each update, e^2 / (1 + x' A^-1 x), which are unbiased for it.
+The penalty of the intercept is far below those of the slopes: the belief starts as one constant per model and earns its
+dependence on the context. How much evidence that takes for quality is learnt too (`slope_prior`).
 """
 
 import hashlib
@@ -26,15 +20,13 @@ from banditd.domain.comparison import Comparison
 from banditd.domain.context import INPUT_TOKENS_GUESS
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
-from banditd.errors import DataLossError, Reason
 from banditd.features.spec import INTERCEPT
 from banditd.kernels.decision import predict_models, predict_models_rows
-from banditd.kernels.linear import (
-    update_ridge,
-    update_ridge_forgetting,
-)
 from banditd.policies.base import ModelSummary, Prediction, Residuals
+from banditd.policies.beliefs.difference import difference
 from banditd.policies.beliefs.judges import Judges, is_of_judges
+from banditd.policies.beliefs.regression import NOISE_GUESS_COUNT, Regression
+from banditd.policies.beliefs.slope_prior import SlopePrior, is_of_slope_prior, loaded, penalties_of
 from banditd.policies.registry import PolicyParameters
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
@@ -45,13 +37,6 @@ _OUTPUT_TOKENS_GUESS: Final = 300
 _LATENCY_MS_GUESS: Final = 2000.0
 # Standard deviations of the noise before anything is seen: of a quality in [0, 1], and of logs.
 _NOISE_GUESS: Final = (0.25, 0.5, 0.5)
-# How many errors that guess counts for.
-_NOISE_GUESS_COUNT: Final = 10.0
-# Values that the evidence of a metric is worth at most after an alarm. What changes is most often the level, which
-# `Regression.open_up` frees by itself; how the metric goes with the context is seldom all wrong, and dear to relearn.
-# Of 8, 30, 50 and 100, the first relearns the shifted stream the soonest (regret 384; 433 with 100), but takes longest
-# to leave a model whose level fell, for optimism returns to all contexts (share at 600 prompts 12 %; 6 % with 100).
-_KEPT_BY_ALARM: Final = 100.0
 # Logs of zeros would dominate everything; less than these is a zero that was rounded.
 _COST_USD_MIN: Final = 1e-9
 _LATENCY_MS_MIN: Final = 1e-3
@@ -59,167 +44,6 @@ _LATENCY_MS_MIN: Final = 1e-3
 _PRICE_MTOK_USD_MIN: Final = 1e-12
 # exp() of what a log regression predicts stays finite and above zero.
 _LOG_MAX: Final = 60.0
-
-
-class Regression:
-    """One metric of one model. Mutable; the writer's thread only.
-
-    Attributes:
-        a_inv: Shape (N, N), float64: inverse of A above.
-        theta: Shape (N,), float64.
-        numbers: Shape (5,), float64: prior mean, values learnt, sum of squared errors, their weight, position of the
-            prior's top-up.
-    """
-
-    __slots__ = ("a_inv", "numbers", "theta")
-
-    def __init__(self, penalties: Array64, prior_mean: float, noise_guess: float) -> None:
-        self.a_inv: Array64 = np.diag(1.0 / penalties)
-        self.theta: Array64 = np.zeros_like(penalties)
-        self.theta[INTERCEPT] = prior_mean
-        self.numbers: Array64 = np.array(
-            [prior_mean, 0.0, _NOISE_GUESS_COUNT * noise_guess * noise_guess, _NOISE_GUESS_COUNT, 0.0]
-        )
-
-    @property
-    def prior_mean(self) -> float:
-        """The guess on the intercept."""
-        return float(self.numbers[0])
-
-    @property
-    def count(self) -> int:
-        """Values learnt."""
-        return int(self.numbers[1])
-
-    @property
-    def noise_variance(self) -> float:
-        """Estimated variance of a value around its expectation."""
-        return float(self.numbers[2] / self.numbers[3])
-
-    def learn(self, row: Array32, value: float, penalties: Array64, retention: float) -> float:
-        """Learn one value; returns the prediction's error in standard deviations, NaN where nothing was learnt."""
-        numbers = self.numbers
-        if retention == 1.0:
-            predicted, width_sq = update_ridge(self.a_inv, self.theta, row, value, 1.0)
-        else:
-            predicted, width_sq = update_ridge_forgetting(
-                self.a_inv, self.theta, row, value, 1.0, penalties, self._prior_theta(), retention, int(numbers[4])
-            )
-        error = value - predicted
-        if not math.isfinite(error):
-            return math.nan  # the kernels change nothing where an input is not finite, and neither do we
-        residual = error / math.sqrt(self.noise_variance * (1.0 + width_sq))
-        numbers[1] += 1.0
-        numbers[4] = (numbers[4] + 1.0) % len(self.theta)
-        numbers[2] = numbers[2] * retention + error * error / (1.0 + width_sq)
-        numbers[3] = numbers[3] * retention + 1.0
-        return residual
-
-    def fade(self, share: float, penalties: Array64) -> None:
-        """Keep a share of the evidence and all of the prior: A <- share A + (1 - share) diag(penalty), b likewise.
-
-        The prior's part is put back one coordinate at a time, as values seen there: N rank-one changes, exactly.
-        """
-        self.a_inv *= 1.0 / share
-        unit = np.zeros(len(penalties), np.float32)
-        prior = self._prior_theta()
-        for i in range(len(penalties)):
-            unit[i] = 1.0
-            update_ridge(self.a_inv, self.theta, unit, float(prior[i]), (1.0 - share) * float(penalties[i]))
-            unit[i] = 0.0
-        # The noise is as well known as the guess of it was, at least.
-        kept = max(share, min(1.0, _NOISE_GUESS_COUNT / float(self.numbers[3])))
-        self.numbers[2] *= kept
-        self.numbers[3] *= kept
-
-    def open_up(self, penalties: Array64) -> None:
-        """Make room for what changed: the level is as uncertain as at first, the rest worth a hundred values at most.
-
-        The estimate stays; only its covariance grows, as by a jump of a state-space model's level (West & Harrison,
-        Bayesian Forecasting and Dynamic Models, 1997, section 11.2, "intervention").
-        """
-        share = _KEPT_BY_ALARM / max(float(self.numbers[3]), _KEPT_BY_ALARM)
-        if share < 1.0:
-            self.fade(share, penalties)
-        self.a_inv[INTERCEPT, INTERCEPT] += 1.0 / float(penalties[INTERCEPT])
-
-    def start_like(self, sibling: "Regression") -> None:
-        """Guess what *sibling* has learnt, as uncertainly as any guess."""
-        self.theta[:] = sibling.theta
-        self.numbers[0] = sibling.theta[INTERCEPT]
-        self.numbers[2] = _NOISE_GUESS_COUNT * sibling.noise_variance
-        self.numbers[3] = _NOISE_GUESS_COUNT
-
-    def observe(self, row: Array32, value: float, variance: float) -> None:
-        """Learn a value of known variance; it says nothing of the noise, and lets no time pass."""
-        update_ridge(self.a_inv, self.theta, row, value, self.noise_variance / variance)
-
-    def expect(self, row: Array32) -> tuple[float, float]:
-        """Return what is expected and the variance of that expectation."""
-        # An observation of no weight teaches nothing.
-        value, leverage = update_ridge(self.a_inv, self.theta, row, 0.0, 0.0)
-        return value, self.noise_variance * leverage
-
-    def _prior_theta(self) -> Array64:
-        prior = np.zeros_like(self.theta)
-        prior[INTERCEPT] = self.numbers[0]
-        return prior
-
-    def shift_values(self, by: float) -> None:
-        """Add *by* to every value learnt and to the prior mean; exact, since the intercept takes it all."""
-        self.theta[INTERCEPT] += by
-        self.numbers[0] += by
-
-    def move_prior(self, mean: float, intercept_penalty: float) -> None:
-        """Put *mean* in the place of the prior mean: theta changes by A^-1 diag(penalty) (m' - m)."""
-        self.theta += self.a_inv[:, INTERCEPT] * (intercept_penalty * (mean - self.prior_mean))
-        self.numbers[0] = mean
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What a comparison says of the difference of two qualities.
-
-    Attributes:
-        value: The vote, with bias and reliability taken out.
-        variance: Of that, > 0.
-        qualities: As they were expected: quality and variance of a, quality and variance of b.
-    """
-
-    value: float
-    variance: float
-    qualities: tuple[float, float, float, float]
-
-
-# A vote is 1, 0 or -1, so that it varies by 1 - difference^2; what is nearly certain still varies a little.
-_VOTE_VARIANCE_MIN: Final = 0.1
-# A judge who says as often the opposite as what he sees says nothing; one who does so more often than that would be
-# believed in reverse, for which his name had to be known very well.
-_TRUTH_MIN: Final = 0.05
-
-
-def difference(a: Regression, b: Regression, row: Array32, comparison: Comparison, judges: Judges) -> Difference | None:
-    """Return what a comparison says, and let *judges* learn from it; None where it says nothing."""
-    quality_a, variance_a = a.expect(row)
-    quality_b, variance_b = b.expect(row)
-    shares, order = comparison.shares, comparison.order
-    shared = judges.shared
-    expected = min(max(quality_a - quality_b + shared[0] * order, -0.98), 0.98)
-    spread = variance_a + variance_b
-    if not math.isfinite(expected) or not math.isfinite(spread):
-        return None
-    truth = 2.0 * judges.reliability(comparison.judge) - 1.0
-    judges.learn(comparison.judge, shares, 0.5 + 0.5 * expected, 0.5 - 0.5 * expected)
-    if truth < _TRUTH_MIN:
-        return None
-    vote = (shares[0] - shares[1]) / truth
-    noise = max(1.0 / (truth * truth) - expected * expected, _VOTE_VARIANCE_MIN)
-    if order != 0.0:
-        rate = shared[1] / (noise + spread + shared[1])
-        shared[0] += rate * order * (vote - expected)
-        shared[1] -= rate * shared[1]
-    value = vote - float(shared[0]) * order
-    return Difference(value, noise, (quality_a, variance_a, quality_b, variance_b))
 
 
 _Arm = tuple[Regression, Regression, Regression]
@@ -276,8 +100,10 @@ class LinearBelief:
     def __init__(self, parameters: PolicyParameters, width: int, quality_guess: float) -> None:
         self._retention = parameters.retention
         self._quality_guess = quality_guess
-        self._penalties = np.full(width, parameters.slope_penalty)
-        self._penalties[INTERCEPT] = parameters.intercept_penalty
+        # Those of cost and latency; quality has its own, which the data choose.
+        self._penalties = penalties_of(width, parameters.slope_penalty, parameters.intercept_penalty)
+        self._slope_prior = SlopePrior(width, parameters.slope_penalty, parameters.intercept_penalty)
+        self._chooses = parameters.shrinkage >= 0.5 and width > 1
         self._arms: dict[int, _Arm] = {}
         self._judges = Judges()
         self._changed: set[int] = set()
@@ -292,9 +118,8 @@ class LinearBelief:
             lesson: Finite values.
         """
         quality, cost, latency = self._arm(model)
+        cost.log_price = _log_price(model)
         of_quality = of_cost = of_latency = math.nan
-        if lesson.quality is not None:
-            of_quality = quality.learn(row, lesson.quality, self._penalties, self._retention)
         if lesson.cost_usd is not None and not _is_free(model):
             told = lesson.price_mtok_usd or 0.0
             unit = told if model.price is not None and told >= _PRICE_MTOK_USD_MIN else _unit_price(model)
@@ -304,19 +129,27 @@ class LinearBelief:
             value = math.log(max(lesson.latency_ms, _LATENCY_MS_MIN))
             of_latency = latency.learn(row, value, self._penalties, self._retention)
         self._changed.add(model.slot)
+        if lesson.quality is not None:
+            of_quality = quality.learn(row, lesson.quality, self._slope_prior.penalties, self._retention)
+            if self._chooses and math.isfinite(of_quality):
+                self._slope_prior.add(model.slot, row, lesson.quality, retention=self._retention)
+                self._count_one()
         return of_quality, of_cost, of_latency
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Take what was learnt of one metric for worth little: it has changed."""
         if model.slot in self._arms:
-            regression = self._arms[model.slot][metric]
-            regression.open_up(self._penalties)
+            share = self._arms[model.slot][metric].open_up(self._penalties_of(metric))
+            if metric == _QUALITY:
+                self._slope_prior.fade(model.slot, share)
+                self._slope_prior.free_level(model.slot)
             self._changed.add(model.slot)
 
     def fade(self, model: ModelSpec, share: float) -> None:
         """Keep a share of the evidence of a model."""
-        for regression in self._arms.get(model.slot, ()):
-            regression.fade(share, self._penalties)
+        for metric, regression in enumerate(self._arms.get(model.slot, ())):
+            regression.fade(share, self._penalties_of(metric))
+        self._slope_prior.fade(model.slot, share)
         self._changed.add(model.slot)
 
     def start_like(self, model: ModelSpec, sibling: ModelSpec) -> None:
@@ -334,7 +167,7 @@ class LinearBelief:
         which are the largest there are: no less is left than one part of as many as there are values and one more.
         """
         snapshot = self.freeze(models)
-        evidence = [max(self._peek(m)[_QUALITY].numbers[3] - _NOISE_GUESS_COUNT, 0.0) for m in models]
+        evidence = [max(self._peek(m)[_QUALITY].noise_weight - NOISE_GUESS_COUNT, 0.0) for m in models]
         kept = [max(shares.get(m.slot, 1.0), 1.0 / (1.0 + n)) for m, n in zip(models, evidence, strict=True)]
         return replace(snapshot, noise=frozen(snapshot.noise / np.sqrt(np.array(kept))))
 
@@ -353,15 +186,17 @@ class LinearBelief:
             return
         # Each learns what the vote says of it given the other as expected, whose uncertainty is part of the noise.
         quality_a, variance_a, quality_b, variance_b = seen.qualities
-        a.observe(row, quality_b + seen.value, seen.variance + variance_b)
-        b.observe(row, quality_a - seen.value, seen.variance + variance_a)
-        self._changed |= {model_a.slot, model_b.slot}
+        self._observe(model_a, row, quality_b + seen.value, seen.variance + variance_b)
+        self._observe(model_b, row, quality_a - seen.value, seen.variance + variance_a)
+        if self._chooses:
+            self._count_one()
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
         """Take note of a model that came, changed or went."""
         if new is None:
             if old is not None:
                 self._arms.pop(old.slot, None)
+                self._slope_prior.drop(old.slot)
             return
         arm = self._arms.get(new.slot)
         if arm is None or old is None:
@@ -371,6 +206,7 @@ class LinearBelief:
         if (old.price is None) != (new.price is None):
             # Costs were learnt in dollars and are now ratios to the price, or the other way round.
             cost.shift_values(math.log(_unit_price(old)) - math.log(_unit_price(new)))
+        cost.log_price = _log_price(new)
         penalty = float(self._penalties[INTERCEPT])
         before, after = self._prior_means(old), self._prior_means(new)
         # Only where the guess is another: what a sibling has lent stays.
@@ -432,6 +268,8 @@ class LinearBelief:
             for metric, regression in zip(METRICS, self._arms[slot], strict=True):
                 for part in Regression.__slots__:
                     arrays[f"{slot}/{metric.name}/{part}"] = getattr(regression, part)
+        if self._chooses:
+            arrays |= self._slope_prior.to_arrays()
         return arrays | self._judges.to_arrays()
 
     def load_arrays(self, arrays: Mapping[str, Array64]) -> None:
@@ -441,22 +279,19 @@ class LinearBelief:
             DataLossError: The arrays do not fit.
         """
         width = len(self._penalties)
-        shapes = {"a_inv": (width, width), "theta": (width,), "numbers": (5,)}
+        shapes = {"a_inv": (width, width), "numbers": (5,), "prior": (width,), "theta": (width,)}
+        own = (name for name in arrays if not is_of_judges(name) and not is_of_slope_prior(name))
         arms: dict[int, _Arm] = {}
-        for slot in sorted({int(name.split("/")[0]) for name in arrays if not is_of_judges(name)}):
+        for slot in sorted({int(name.split("/")[0]) for name in own}):
             regressions = []
             for metric, noise in zip(METRICS, _NOISE_GUESS, strict=True):
-                regression = Regression(self._penalties, 0.0, noise)
+                regression = Regression(self._penalties, np.zeros(width), noise)
                 for part, shape in shapes.items():
-                    array = arrays.get(f"{slot}/{metric.name}/{part}")
-                    if array is None or array.shape != shape:
-                        got = None if array is None else array.shape
-                        raise DataLossError(
-                            Reason.CORRUPT_RECORD, f"snapshot: expected {part} of shape {shape}, got {got}"
-                        )
-                    setattr(regression, part, array.copy())
+                    setattr(regression, part, loaded(arrays, f"{slot}/{metric.name}/{part}", shape))
                 regressions.append(regression)
             arms[slot] = (regressions[0], regressions[1], regressions[2])
+        if self._chooses:
+            self._slope_prior.load_arrays(arrays)
         self._judges.load_arrays(arrays)
         self._arms, self._last = arms, None
         self._changed.clear()
@@ -468,6 +303,40 @@ class LinearBelief:
             hasher.update(name.encode())
             hasher.update(array.tobytes())
         return hasher.digest()
+
+    @property
+    def slope_penalty(self) -> float:
+        """Prior precision of a slope of quality, in units of the noise precision: configured, then chosen."""
+        return float(self._slope_prior.penalties[-1])
+
+    def _count_one(self) -> None:
+        """Count a piece of evidence of qualities; at times, put every model on a prior chosen anew."""
+        self._slope_prior.count_one()
+        if not self._slope_prior.is_due:
+            return
+        arms = [self._arms[slot] for slot in self._slope_prior.slots]
+        moved = self._slope_prior.choose(
+            np.array([arm[_QUALITY].prior for arm in arms]),
+            np.array([arm[_QUALITY].noise_variance for arm in arms]),
+            lambda rows: _expected_costs(arms, rows),
+        )
+        if moved is None:
+            return
+        for slot, (quality, _, _) in self._arms.items():
+            quality.prior += moved
+            quality.a_inv, quality.theta = self._slope_prior.posterior(slot, quality.prior)
+        self._last = None
+
+    def _observe(self, model: ModelSpec, row: Array32, value: float, variance: float) -> None:
+        """Learn what amounts to a quality of known variance."""
+        quality = self._arm(model)[_QUALITY]
+        if self._chooses:
+            self._slope_prior.add(model.slot, row, value, weight=quality.noise_variance / variance)
+        quality.observe(row, value, variance)
+        self._changed.add(model.slot)
+
+    def _penalties_of(self, metric: int) -> Array64:
+        return self._slope_prior.penalties if metric == _QUALITY else self._penalties
 
     def _arm(self, model: ModelSpec) -> _Arm:
         """Return the model's regressions, to be learnt by."""
@@ -481,12 +350,12 @@ class LinearBelief:
         return self._arms.get(model.slot) or self._prior(model)
 
     def _prior(self, model: ModelSpec) -> _Arm:
-        means = self._prior_means(model)
-        return (
-            Regression(self._penalties, means[_QUALITY], _NOISE_GUESS[_QUALITY]),
-            Regression(self._penalties, means[_COST], _NOISE_GUESS[_COST]),
-            Regression(self._penalties, means[_LATENCY], _NOISE_GUESS[_LATENCY]),
-        )
+        regressions = []
+        for metric, (mean, noise) in enumerate(zip(self._prior_means(model), _NOISE_GUESS, strict=True)):
+            prior = self._slope_prior.slopes.copy() if metric == _QUALITY else np.zeros(len(self._penalties))
+            prior[INTERCEPT] = mean
+            regressions.append(Regression(self._penalties_of(metric), prior, noise))
+        return regressions[0], regressions[1], regressions[2]
 
     def _prior_means(self, model: ModelSpec) -> tuple[float, float, float]:
         quality = self._quality_guess if model.quality_guess is None else model.quality_guess
@@ -510,6 +379,32 @@ def _unit_price(model: ModelSpec) -> float:
     """Return what costs are learnt as ratios to: the blended price, or a dollar where there is none."""
     blended = 0.0 if model.price is None else model.price.blended_mtok_usd
     return blended if blended >= _PRICE_MTOK_USD_MIN else 1.0
+
+
+def _log_price(model: ModelSpec) -> float:
+    """Return the log of the blended price: -inf for a free model, 0 where there is none and dollars are learnt."""
+    return -math.inf if _is_free(model) else math.log(_unit_price(model))
+
+
+def _expected_costs(arms: list[_Arm], rows: Array32) -> Array64:
+    """Return what each model is expected to cost in each context, shape (B, K); NaN where nothing is known."""
+    width, count = rows.shape[1], len(arms)
+    theta = np.zeros((width, 3, count), np.float32)
+    for k, arm in enumerate(arms):
+        theta[:, _COST, k] = arm[_COST].theta
+    offsets = np.array([arm[_COST].log_price + 0.5 * arm[_COST].noise_variance for arm in arms])
+    unknown = np.array([arm[_COST].log_price == 0.0 and arm[_COST].count == 0 for arm in arms])
+    values = np.empty((len(rows), 4, count))
+    predict_models_rows(
+        theta,
+        np.zeros((width, width, count), np.float32),
+        np.zeros(count),
+        np.where(unknown, np.nan, offsets),
+        np.zeros(count),
+        rows,
+        values,
+    )
+    return np.ascontiguousarray(values[:, 2, :])
 
 
 def _cost_offset(model: ModelSpec, cost: Regression) -> float:

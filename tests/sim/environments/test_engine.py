@@ -20,9 +20,9 @@ MODELS = tuple(ModelSpec(k, f"m{k}", Price(k + 1.0, k + 2.0)) for k in range(K))
 TERMS = Terms(Objective(usd_weight=3.0))
 
 
-def engine(preset="linucb", seed=0):
+def engine(preset="linucb", seed=0, **parameters):
     """Return a fresh engine."""
-    return Engine(RouterSpec("default", PolicySpec(preset), embedding_dimension=D), MODELS, seed)
+    return Engine(RouterSpec("default", PolicySpec(preset, parameters), embedding_dimension=D), MODELS, seed)
 
 
 def go(one, rounds, learn=True):
@@ -112,7 +112,7 @@ def test_a_failure_teaches_no_quality_and_is_counted():
 
 def test_a_history_is_learnt_whole_under_the_encoding_that_stays():
     """Every outcome counts once; the fit saw each prompt once; and one ridge regression gives the same belief."""
-    one = engine()
+    one = engine(shrinkage=0.0)
     prompts = [(X[t], -1, [(k, Lesson(float(Q[t, k]))) for k in range(K)]) for t in range(N)]
     one.teach(prompts)
     state = one.router

@@ -1,0 +1,141 @@
+"""What re-estimating a prior needs: sums of outcomes, and ridge regressions from them by Cholesky's factorisation.
+
+Own loops and no LAPACK, so that the same log gives the same bits whatever library is installed.
+"""
+
+import math
+
+import numpy as np
+
+from banditd.kernels._jit import Array32, Array64, array, f32, f64, kernel
+
+
+@kernel(array(f64, "NN", inout=True), array(f64, "N", inout=True), array(f32, "N"), f64, f64, f64)
+def add_outcome(
+    gram: Array64,  # (N, N) sum of x x', updated
+    moment: Array64,  # (N,) sum of y x, updated
+    x: Array32,  # (N,) encoded context
+    y: float,  # observed value
+    weight: float,  # precision of the observation, relative to others
+    retention: float,  # factor on what was there, in (0, 1]
+) -> None:
+    """Add one observation to the sums that a ridge regression is made of."""
+    for i in range(x.shape[0]):
+        row = gram[i]
+        x_i = weight * np.float64(x[i])
+        for j in range(x.shape[0]):
+            row[j] = row[j] * retention + x_i * np.float64(x[j])
+        moment[i] = moment[i] * retention + x_i * y
+
+
+@kernel(array(f64, "NN"), array(f64, "N"), array(f64, "NN", out=True))
+def factorise(
+    gram: Array64,  # (N, N) symmetric, not negative
+    penalties: Array64,  # (N,) > 0
+    out_root: Array64,  # (N, N) written
+) -> None:
+    """Write the upper triangular R with R' R = gram + diag(penalties) (Cholesky), zero below the diagonal.
+
+    Golub & Van Loan 2013, algorithm 4.2.2 by outer products: each step takes a multiple of a row from the rows below
+    it, so that the innermost loop runs along rows. nan where the matrix is not positive.
+    """
+    n = penalties.shape[0]
+    for i in range(n):
+        row = out_root[i]
+        for j in range(n):
+            row[j] = gram[i, j] if j >= i else 0.0
+        row[i] += penalties[i]
+    for k in range(n):
+        pivot = out_root[k]
+        scale = 1.0 / np.sqrt(pivot[k])
+        for j in range(k, n):
+            pivot[j] *= scale
+        for i in range(k + 1, n):
+            factor = pivot[i]
+            # Slices, since a loop that starts at 0 is known not to index from the end, and becomes vector code.
+            target = out_root[i, i:]
+            source = pivot[i:]
+            for j in range(target.shape[0]):
+                target[j] -= factor * source[j]
+
+
+@kernel(array(f64, "NN"), array(f64, "N"), array(f64, "N", out=True), returns=(f64,))
+def solve_factorised(
+    root: Array64,  # (N, N) upper triangular R of `factorise`
+    rhs: Array64,  # (N,)
+    out_solution: Array64,  # (N,) written
+) -> float:
+    """Write (R' R)^-1 rhs and return rhs' (R' R)^-1 rhs, which is not negative."""
+    n = rhs.shape[0]
+    for j in range(n):
+        out_solution[j] = rhs[j]
+    for i in range(n):
+        out_solution[i] /= root[i, i]
+        value = out_solution[i]
+        target = out_solution[i + 1 :]
+        source = root[i, i + 1 :]
+        for j in range(target.shape[0]):
+            target[j] -= value * source[j]
+    square = 0.0
+    for i in range(n):
+        square += out_solution[i] * out_solution[i]
+    for i in range(n - 1, -1, -1):
+        total = out_solution[i]
+        for j in range(i + 1, n):
+            total -= root[i, j] * out_solution[j]
+        out_solution[i] = total / root[i, i]
+    return square if math.isfinite(square) else math.nan
+
+
+@kernel(array(f64, "NN"), array(f64, "NN", out=True))
+def invert_factorised(
+    root: Array64,  # (N, N) upper triangular R of `factorise`
+    out_inverse: Array64,  # (N, N) written; symmetric to the bit
+) -> None:
+    """Write (R' R)^-1 = R^-1 R^-1'."""
+    n = root.shape[0]
+    half = np.zeros((n, n), np.float64)
+    # R^-1 is upper triangular too, and is found from its last row upwards: row i = (e_i - sum_j R_ij row j) / R_ii.
+    for i in range(n - 1, -1, -1):
+        row = half[i]
+        row[i] = 1.0
+        for j in range(i + 1, n):
+            factor = root[i, j]
+            other = half[j]
+            for k in range(n):
+                row[k] -= factor * other[k]
+        scale = 1.0 / root[i, i]
+        for k in range(n):
+            row[k] *= scale
+    # The product by outer products of the columns of R^-1, for the same reason: rows of its transpose.
+    columns = half.T.copy()
+    for i in range(n):
+        row = out_inverse[i]
+        for j in range(n):
+            row[j] = 0.0
+    for k in range(n):
+        column = columns[k]
+        for i in range(k + 1):
+            row = out_inverse[i]
+            factor = column[i]
+            for j in range(k + 1):
+                row[j] += factor * column[j]
+
+
+@kernel(array(f32, "BN"), array(f64, "KN"), array(f64, "BK", out=True))
+def expect(
+    rows: Array32,  # (B, N) encoded contexts
+    theta: Array64,  # (K, N) estimates
+    out_values: Array64,  # (B, K) written
+) -> None:
+    """Write rows theta'."""
+    columns = theta.T.copy()
+    for b in range(rows.shape[0]):
+        out = out_values[b]
+        for k in range(out.shape[0]):
+            out[k] = 0.0
+        for i in range(rows.shape[1]):
+            x_i = np.float64(rows[b, i])
+            column = columns[i]
+            for k in range(out.shape[0]):
+                out[k] += x_i * column[k]

@@ -1,0 +1,388 @@
+"""How far a belief may lean on the context: the penalty of the slopes, chosen from what was seen.
+
+With dozens of models and a thousand prompts the best of many estimates is mostly the luckiest (the winner's curse), and
+a penalty that predicts well still chooses badly. So penalties are compared by what they would choose, and what is
+chosen is judged by somebody else: outcomes are split in two halves by a digest of their context, all outcomes of one
+prompt into the same. The estimates of one half, under each penalty, choose a model for each of a sample of contexts;
+those of the other half, hardly penalised, say what the choice is worth; and the other way round. That is double
+estimation (van Hasselt 2010, "Double Q-learning", section 3): the judge's errors do not know what the chooser's are,
+so luck is worth nothing. Compared are choices without a price on money and at six prices, from half of where the
+dearest model on the fixed-mix hull pays to where only the cheapest does.
+
+The value of a fixed choice is linear in the judge's estimates, so its variance is known exactly,
+
+    value = sum_k g_k' theta_k,   variance = sum_k s2_k g_k' A_k^-1 g_k,
+
+g_k being the mean over contexts of x where k is chosen less x where the other penalty chooses k, and A_k the judge's.
+The penalty in use is the geometric mean of all, weighted by how well those errors explain that each falls short of the
+best. It is a function of the sums alone, neither of their order nor of what was in use before.
+
+Outcomes of the router's own choices are another matter: with few of them a wide prior explores, and a cautious one
+would end that. There the configured penalty stays until each half has four times as many outcomes of a model as a row
+has values, and goes only for what is better by three standard errors.
+
+Beside its own slopes each model has a share in common ones (what makes a prompt hard for all): the prior of a model's
+slopes is centred on those, which one regression over all models within models finds (two-level shrinkage; Lindley and
+Smith 1972, "Bayes estimates for the linear model").
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from banditd.domain.arrays import Array32, Array64
+from banditd.features.spec import INTERCEPT
+from banditd.kernels.shrinkage import add_outcome, expect, factorise, invert_factorised, solve_factorised
+
+Choices = npt.NDArray[np.int64]
+
+# Factors of four over what can make a difference: below 1 no row of length 1 is shrunk, above 4,096 every one is.
+PENALTIES: Final = tuple(4.0**power for power in range(-1, 7))
+# The judge's, and that of the common slopes: enough for directions that were never seen, and little else.
+JUDGE_PENALTY: Final = 8.0
+COMMON_PENALTY: Final = 8.0
+# Contexts of the sample. Those of the smallest digests: a sample that does not depend on the order.
+SAMPLE_COUNT: Final = 256
+# Prices of money at which choices are compared, beside none.
+_PRICES: Final = 6
+# Outcomes per model and value of a row that it takes to choose a penalty from outcomes of choices, so that each half
+# has four. Outcomes that were sought by optimism make the halves agree too little: with half as many, caution ended the
+# exploration of a stream that has much to learn, in four seeds of five (regret 253 instead of 204).
+OUTCOMES_PER_VALUE: Final = 8.0
+# Outcomes per context from which they are not those of choices, but of a history that tells of several models for each
+# prompt. There is nothing to explore in it, and the best of many estimates is the luckiest from the first on.
+OUTCOMES_PER_CONTEXT: Final = 1.5
+# Digests fit into the float64 of a stored state.
+_DIGEST_BITS: Final = 52
+# Standard errors by which a penalty must be better than the configured one before any other is taken, where outcomes
+# are those of choices: the configured one explores.
+MARGIN: Final = 3.0
+
+
+@dataclass(slots=True)
+class Sums:
+    """What was seen of one model, in two halves. Mutable.
+
+    Attributes:
+        gram: Shape (2, N, N): sums of x x'.
+        moment: Shape (2, N): sums of y x.
+    """
+
+    gram: Array64
+    moment: Array64
+
+    @classmethod
+    def empty(cls, width: int) -> "Sums":
+        """Return the sums over nothing."""
+        return cls(np.zeros((2, width, width)), np.zeros((2, width)))
+
+    def add(self, half: int, row: Array32, value: float, weight: float, retention: float) -> None:
+        """Add an outcome to one half, and let both forget."""
+        add_outcome(self.gram[half], self.moment[half], row, value, weight, retention)
+        if retention < 1.0:
+            self.gram[1 - half] *= retention
+            self.moment[1 - half] *= retention
+
+    def fade(self, share: float) -> None:
+        """Keep a share of what was seen."""
+        self.gram *= share
+        self.moment *= share
+
+    def free_level(self, intercept_penalty: float) -> None:
+        """Make what was seen that of another level than the present one, by an unknown difference d.
+
+        y = theta' x - d with d ~ N(0, s2 / penalty); integrating d out leaves S - s s' / (n + penalty), s being the
+        intercept's column of S, and the moment likewise.
+        """
+        for half in range(2):
+            column = self.gram[half, INTERCEPT].copy()
+            scaled = column / (column[INTERCEPT] + intercept_penalty)
+            self.moment[half] -= scaled * self.moment[half, INTERCEPT]
+            self.gram[half] -= np.outer(scaled, column)
+
+
+class Sample:
+    """Contexts, each once: those of the smallest digests of all that were offered. Mutable.
+
+    Attributes:
+        keys: Shape (m,), increasing.
+        rows: Shape (m, N), float32.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.keys: Array64 = np.zeros(0)
+        self.rows: Array32 = np.zeros((0, width), np.float32)
+
+    def offer(self, key: int, row: Array32) -> None:
+        """Take in a context, if it belongs to the sample."""
+        if len(self.keys) == SAMPLE_COUNT and key >= self.keys[-1]:
+            return
+        at = int(np.searchsorted(self.keys, key))
+        if at < len(self.keys) and self.keys[at] == key:
+            return
+        self.keys = np.insert(self.keys, at, key)[:SAMPLE_COUNT]
+        self.rows = np.insert(self.rows, at, row, axis=0)[:SAMPLE_COUNT]
+
+    def contexts(self) -> float:
+        """Return about how many different contexts were offered (Bar-Yossef et al. 2002, algorithm 2)."""
+        if len(self.keys) < SAMPLE_COUNT:
+            return float(len(self.keys))
+        return (SAMPLE_COUNT - 1) * 2.0**_DIGEST_BITS / (float(self.keys[-1]) + 1.0)
+
+
+def margin_of(sums: list[Sums], learnt: int, sample: Sample) -> float | None:
+    """Return how many standard errors better a prior must be to be taken; None if it is too early to tell.
+
+    Args:
+        sums: Of each model, as far as not forgotten.
+        learnt: Outcomes ever.
+        sample: Of their contexts.
+    """
+    if learnt > OUTCOMES_PER_CONTEXT * sample.contexts():
+        return 0.0
+    weight = sum(float(s.gram[0, INTERCEPT, INTERCEPT] + s.gram[1, INTERCEPT, INTERCEPT]) for s in sums)
+    return MARGIN if weight >= OUTCOMES_PER_VALUE * len(sums) * sample.rows.shape[1] else None
+
+
+def context_key(row: Array32) -> int:
+    """Return 52 bits that depend on the row alone; the lowest says which half its outcomes belong to."""
+    digest = hashlib.blake2b(row.tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> (64 - _DIGEST_BITS)
+
+
+def common_slopes(gram: Array64, moment: Array64, means: Array64, intercept_penalty: float) -> Array64:
+    """Return the slopes that models have in common, with an intercept of 0.
+
+    Args:
+        gram: Shape (K, N, N).
+        moment: Shape (K, N).
+        means: Shape (K,), the prior means of the intercepts.
+        intercept_penalty: Of each model's own intercept, which is integrated out:
+            S - s s' / (n + penalty), s being its column of S, and the moment likewise.
+    """
+    width = gram.shape[1]
+    total, right = np.zeros((width, width)), np.zeros(width)
+    for s, b, mean in zip(gram, moment, means, strict=True):
+        column = s[INTERCEPT]
+        centred = b - column * mean
+        scale = 1.0 / (column[INTERCEPT] + intercept_penalty)
+        total += s - np.outer(column, column * scale)
+        right += centred - column * (centred[INTERCEPT] * scale)
+    total[INTERCEPT] = 0.0
+    total[:, INTERCEPT] = 0.0
+    right[INTERCEPT] = 0.0
+    root, slopes = np.empty((width, width)), np.empty(width)
+    factorise(total, np.full(width, COMMON_PENALTY), root)
+    solve_factorised(root, right, slopes)
+    slopes[INTERCEPT] = 0.0
+    return slopes
+
+
+def posterior(gram: Array64, moment: Array64, penalties: Array64, prior: Array64) -> tuple[Array64, Array64]:
+    """Return A^-1 and theta of one model, A = gram + diag(penalties), theta = prior + A^-1 (moment - gram prior)."""
+    width = len(penalties)
+    root, a_inv, change = np.empty((width, width)), np.empty((width, width)), np.empty(width)
+    factorise(gram, penalties, root)
+    invert_factorised(root, a_inv)
+    solve_factorised(root, moment - _times(gram, prior), change)
+    return a_inv, prior + change
+
+
+def price_ladder(quality: Array64, cost_usd: Array64) -> list[float]:
+    """Return 0 and the prices of money, per dollar, over which the fixed-mix hull of these models is walked."""
+    known = np.flatnonzero(np.isfinite(cost_usd))
+    vertices: list[int] = []
+    for k in known[np.lexsort((-quality[known], cost_usd[known]))]:
+        if vertices and quality[k] <= quality[vertices[-1]]:
+            continue
+        while len(vertices) > 1 and _slope(quality, cost_usd, vertices[-1], int(k)) >= _slope(
+            quality, cost_usd, vertices[-2], vertices[-1]
+        ):
+            vertices.pop()
+        vertices.append(int(k))
+    slopes = [slope for i, j in pairwise(vertices) if math.isfinite(slope := _slope(quality, cost_usd, i, j))]
+    if not slopes:
+        return [0.0]
+    low, high = 0.5 * min(slopes), max(slopes)
+    return [0.0, *(low * (high / low) ** (i / (_PRICES - 1)) for i in range(_PRICES))]
+
+
+@dataclass(frozen=True, slots=True)
+class PenaltyWorth:
+    """What slope penalties are worth. The first is the configured one.
+
+    Attributes:
+        penalty: Shape (G,).
+        gain: Shape (G,): utility per context more than under the configured penalty.
+        gain_error: Shape (G,): its standard error.
+        shortfall: Shape (G,): utility per context less than under the best of them.
+        shortfall_error: Shape (G,): its standard error.
+    """
+
+    penalty: Array64
+    gain: Array64
+    gain_error: Array64
+    shortfall: Array64
+    shortfall_error: Array64
+
+    def best(self, margin: float) -> float:
+        """Return the penalty to use.
+
+        If none gains more than *margin* errors, it is the configured one. Else it is the geometric mean of
+        `PENALTIES`, each weighted by how well the judge's errors explain that it falls short of the best,
+        exp(-(shortfall / error)^2 / 2); to a power of two, which is all that the evidence can tell, and exact.
+        """
+        if not np.any(self.gain > margin * self.gain_error) or int(np.argmax(self.gain)) == 0:
+            return float(self.penalty[0])
+        total = weighted = 0.0
+        for penalty, shortfall, error in zip(self.penalty, self.shortfall, self.shortfall_error, strict=True):
+            if penalty not in PENALTIES:
+                continue
+            z = float(shortfall / error) if error > 0.0 else 0.0
+            weight = math.exp(-0.5 * z * z)
+            total += weight
+            weighted += weight * math.log2(penalty)
+        return float(2.0 ** round(weighted / total))
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What one half says of choices that the other half made.
+
+    Attributes:
+        theta: Shape (K, N).
+        roots: Shape (K, N, N): roots of A.
+        noise: Shape (K,): noise variances.
+        rows: Shape (B, N).
+        cost_usd: Shape (B, K).
+        prices: Of money.
+    """
+
+    theta: Array64
+    roots: Array64
+    noise: Array64
+    rows: Array32
+    cost_usd: Array64
+    prices: list[float]
+
+    def difference(self, ours: list[Choices], theirs: list[Choices]) -> tuple[float, float]:
+        """Return how much utility per context *ours* has more, mean over prices, and the variance of that."""
+        weight = np.zeros_like(self.theta)
+        saved = 0.0
+        for price, our, their in zip(self.prices, ours, theirs, strict=True):
+            differ = np.flatnonzero(our != their)
+            np.add.at(weight, our[differ], self.rows[differ])
+            np.subtract.at(weight, their[differ], self.rows[differ])
+            if price > 0.0:
+                saved += price * float(
+                    np.sum(self.cost_usd[differ, their[differ]] - self.cost_usd[differ, our[differ]])
+                )
+        scale = 1.0 / (len(self.prices) * len(self.rows))
+        weight *= scale
+        variance = 0.0
+        scratch = np.empty(weight.shape[1])
+        for k in np.flatnonzero(weight.any(axis=1)).tolist():
+            variance += float(self.noise[k]) * solve_factorised(self.roots[k], weight[k], scratch)
+        return float(np.sum(weight * self.theta)) + saved * scale, variance
+
+
+def compare(
+    sums: list[Sums], prior: Array64, noise: Array64, rows: Array32, cost_usd: Array64, configured: Array64
+) -> PenaltyWorth:
+    """Compare `PENALTIES` with the configured one by double estimation.
+
+    Args:
+        sums: Of each model.
+        prior: Shape (K, N): centres of the models' priors.
+        noise: Shape (K,): noise variances.
+        rows: Shape (B, N): contexts, B > 0.
+        cost_usd: Shape (B, K): expected cost; NaN where unknown, which money then never buys.
+        configured: Shape (N,): penalties of a row's values, those of the slopes alike; the intercept's is kept.
+    """
+    count, width = prior.shape
+    penalties = [float(configured[-1]), *(p for p in PENALTIES if p != configured[-1])]
+    # Of what the prior's centre leaves unexplained: shape (2, K, N).
+    moments = np.stack([[_unexplained(s, half, p) for s, p in zip(sums, prior, strict=True)] for half in range(2)])
+    theta = prior + _solutions(
+        [s.gram[0] + s.gram[1] for s in sums], moments[0] + moments[1], configured, JUDGE_PENALTY
+    )
+    prices = price_ladder(_expect(rows, theta).mean(axis=0), cost_usd.mean(axis=0))
+    judges: list[_Judge] = []
+    choices: list[list[list[Choices]]] = []
+    for half in range(2):
+        roots = np.empty((count, width, width))
+        theta = prior + _solutions(
+            [s.gram[1 - half] for s in sums], moments[1 - half], configured, JUDGE_PENALTY, roots
+        )
+        judges.append(_Judge(theta, roots, noise, rows, cost_usd, prices))
+        grams = [s.gram[half] for s in sums]
+        estimates = [prior + _solutions(grams, moments[half], configured, penalty) for penalty in penalties]
+        choices.append([_choices(_expect(rows, theta), cost_usd, prices) for theta in estimates])
+
+    def beside(reference: int) -> tuple[Array64, Array64]:
+        found = np.zeros((2, len(penalties)))
+        for judge, chosen in zip(judges, choices, strict=True):
+            for g, ours in enumerate(chosen):
+                difference, variance = judge.difference(ours, chosen[reference])
+                found[0, g] += 0.5 * difference
+                found[1, g] += 0.25 * variance
+        return found[0], np.sqrt(found[1])
+
+    gain, gain_error = beside(0)
+    lead, shortfall_error = beside(int(np.argmax(gain)))
+    return PenaltyWorth(np.array(penalties), gain, gain_error, -lead, shortfall_error)
+
+
+def _solutions(
+    grams: list[Array64], moments: Array64, configured: Array64, penalty: float, out_roots: Array64 | None = None
+) -> Array64:
+    """Return (gram + diag(penalties))^-1 moment of each model: shape (K, N)."""
+    penalties = np.full_like(configured, penalty)
+    penalties[INTERCEPT] = configured[INTERCEPT]
+    scratch = np.empty((len(penalties), len(penalties)))
+    solutions = np.empty_like(moments)
+    for k, gram in enumerate(grams):
+        root = scratch if out_roots is None else out_roots[k]
+        factorise(gram, penalties, root)
+        solve_factorised(root, moments[k], solutions[k])
+    return solutions
+
+
+def _unexplained(sums: Sums, half: int, prior: Array64) -> Array64:
+    """Return moment - gram prior of one half."""
+    moment: Array64 = sums.moment[half]
+    return moment - _times(sums.gram[half], prior)
+
+
+def _choices(quality: Array64, cost_usd: Array64, prices: list[float]) -> list[Choices]:
+    """Return what is chosen for each context at each price."""
+    found = []
+    for price in prices:
+        utility = quality - price * cost_usd if price > 0.0 else quality
+        found.append(np.argmax(np.where(np.isnan(utility), -np.inf, utility), axis=1))
+    return found
+
+
+def _expect(rows: Array32, theta: Array64) -> Array64:
+    values = np.empty((len(rows), len(theta)))
+    expect(rows, theta, values)
+    return values
+
+
+def _times(matrix: Array64, vector: Array64) -> Array64:
+    """Return the product as a sum of rows, whose order is ours and not a library's; the matrix is symmetric."""
+    total: Array64 = np.zeros_like(vector)
+    for row, value in zip(matrix, vector, strict=True):
+        if value != 0.0:
+            total += row * value
+    return total
+
+
+def _slope(quality: Array64, cost_usd: Array64, i: int, j: int) -> float:
+    rise, run = float(quality[j] - quality[i]), float(cost_usd[j] - cost_usd[i])
+    return rise / run if run > 0.0 else math.inf

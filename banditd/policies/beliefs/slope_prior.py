@@ -1,0 +1,184 @@
+"""What the slopes of quality are taken to be before a model is seen: a penalty and a centre, learnt over all models."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+
+from banditd.domain.arrays import Array32, Array64
+from banditd.errors import DataLossError, Reason
+from banditd.features.spec import INTERCEPT
+from banditd.policies.beliefs.shrinkage import (
+    Sample,
+    Sums,
+    common_slopes,
+    compare,
+    context_key,
+    margin_of,
+    posterior,
+)
+
+# Qualities, over all models, at which the prior is chosen for the first time, and the growth until the next.
+FIRST_COUNT: Final = 256
+GROWTH: Final = 2
+
+
+class SlopePrior:
+    """The prior of the slopes of quality, as `shrinkage` has it; the writer's thread only.
+
+    Args:
+        width: Values in a row, N.
+        slope_penalty: Of the slopes, until the data choose it.
+        intercept_penalty: Of the intercept.
+
+    Attributes:
+        penalties: Shape (N,): prior precisions of a row's values, in units of the noise precision.
+        slopes: Shape (N,): centre of the prior, 0 at the intercept, which each model has its own of.
+    """
+
+    def __init__(self, width: int, slope_penalty: float, intercept_penalty: float) -> None:
+        self.penalties = penalties_of(width, slope_penalty, intercept_penalty)
+        self.slopes: Array64 = np.zeros(width)
+        self._configured = self.penalties.copy()
+        self._sums: dict[int, Sums] = {}
+        self._sample = Sample(width)
+        self._learnt, self._next_choice = 0, FIRST_COUNT
+
+    @property
+    def slots(self) -> list[int]:
+        """Models of which a quality was seen, by slot."""
+        return sorted(self._sums)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough was seen since the last choice for another."""
+        return self._learnt >= self._next_choice
+
+    def add(self, slot: int, row: Array32, value: float, *, weight: float = 1.0, retention: float = 1.0) -> None:
+        """Take note of a quality that was learnt, or of what amounts to one."""
+        key = context_key(row)
+        sums = self._sums.get(slot)
+        if sums is None:
+            sums = self._sums[slot] = Sums.empty(len(row))
+        sums.add(key & 1, row, value, weight, retention)
+        self._sample.offer(key, row)
+
+    def count_one(self) -> None:
+        """Count a piece of evidence."""
+        self._learnt += 1
+
+    def fade(self, slot: int, share: float) -> None:
+        """Keep a share of what was seen of a model."""
+        if slot in self._sums:
+            self._sums[slot].fade(share)
+
+    def free_level(self, slot: int) -> None:
+        """Make what was seen of a model that of another level than the present one."""
+        if slot in self._sums:
+            self._sums[slot].free_level(float(self.penalties[INTERCEPT]))
+
+    def drop(self, slot: int) -> None:
+        """Forget a model."""
+        self._sums.pop(slot, None)
+
+    def choose(self, prior: Array64, noise: Array64, expect_cost: Callable[[Array32], Array64]) -> Array64 | None:
+        """Choose penalties and slopes from all that was seen.
+
+        Args:
+            prior: Shape (K, N): centres of the priors of `slots`.
+            noise: Shape (K,): their noise variances.
+            expect_cost: From contexts (B, N) to what each is expected to cost in them, (B, K).
+
+        Returns:
+            By what the centre moved, shape (N,), after which every posterior is another; None if it is too early.
+        """
+        self._next_choice *= GROWTH
+        sums = [self._sums[slot] for slot in self.slots]
+        margin = margin_of(sums, self._learnt, self._sample)
+        if margin is None:
+            return None
+        slopes = common_slopes(
+            np.stack([s.gram.sum(axis=0) for s in sums]),
+            np.stack([s.moment.sum(axis=0) for s in sums]),
+            prior[:, INTERCEPT],
+            float(self._configured[INTERCEPT]),
+        )
+        moved, self.slopes = slopes - self.slopes, slopes
+        rows = self._sample.rows
+        if len(sums) > 1 and len(rows):
+            worth = compare(sums, prior + moved, noise, rows, expect_cost(rows), self._configured)
+            self.penalties = penalties_of(len(slopes), worth.best(margin), float(self._configured[INTERCEPT]))
+        return moved
+
+    def posterior(self, slot: int, prior: Array64) -> tuple[Array64, Array64]:
+        """Return A^-1 and theta of a model under the present penalties and the centre *prior*."""
+        sums = self._sums.get(slot)
+        if sums is None:
+            return np.diag(1.0 / self.penalties), prior.copy()
+        return posterior(sums.gram.sum(axis=0), sums.moment.sum(axis=0), self.penalties, prior)
+
+    def to_arrays(self) -> dict[str, Array64]:
+        """Return the whole state as named arrays."""
+        arrays = {
+            "slopes": self.slopes,
+            "penalties": self.penalties,
+            "numbers": np.array([self._learnt, self._next_choice], np.float64),
+            "keys": self._sample.keys,
+            "rows": self._sample.rows.astype(np.float64),
+        }
+        for slot in self.slots:
+            arrays[f"gram/{slot}"] = self._sums[slot].gram
+            arrays[f"moment/{slot}"] = self._sums[slot].moment
+        return {_PREFIX + name: array for name, array in arrays.items()}
+
+    def load_arrays(self, arrays: Mapping[str, Array64]) -> None:
+        """Put the state that `to_arrays` returned in the place of this one; other arrays may lie beside.
+
+        Raises:
+            DataLossError: The arrays do not fit.
+        """
+        width = len(self.slopes)
+        slopes, penalties = (
+            loaded(arrays, _PREFIX + "slopes", (width,)),
+            loaded(arrays, _PREFIX + "penalties", (width,)),
+        )
+        learnt, next_choice = loaded(arrays, _PREFIX + "numbers", (2,))
+        keys = arrays.get(_PREFIX + "keys", np.zeros(0)).copy()
+        rows = loaded(arrays, _PREFIX + "rows", (len(keys), width))
+        found: dict[int, Sums] = {}
+        for name in arrays:
+            if name.startswith(_PREFIX + "gram/"):
+                slot = name.removeprefix(_PREFIX + "gram/")
+                gram = loaded(arrays, name, (2, width, width))
+                found[int(slot)] = Sums(gram, loaded(arrays, f"{_PREFIX}moment/{slot}", (2, width)))
+        self.slopes, self.penalties, self._sums = slopes, penalties, found
+        self._learnt, self._next_choice = int(learnt), int(next_choice)
+        self._sample.keys, self._sample.rows = keys, rows.astype(np.float32)
+
+
+_PREFIX: Final = "slope_prior/"
+
+
+def is_of_slope_prior(name: str) -> bool:
+    """Return whether an array of a stored state belongs to a `SlopePrior`."""
+    return name.startswith(_PREFIX)
+
+
+def penalties_of(width: int, slope_penalty: float, intercept_penalty: float) -> Array64:
+    """Return the prior precisions of a row's values."""
+    penalties = np.full(width, slope_penalty)
+    penalties[INTERCEPT] = intercept_penalty
+    return penalties
+
+
+def loaded(arrays: Mapping[str, Array64], name: str, shape: tuple[int, ...]) -> Array64:
+    """Return a copy of an array of a stored state.
+
+    Raises:
+        DataLossError: It is not there, or of another shape.
+    """
+    array = arrays.get(name)
+    if array is None or array.shape != shape:
+        got = None if array is None else array.shape
+        raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected {name} of shape {shape}, got {got}")
+    return array.copy()

@@ -1,0 +1,31 @@
+"""Twins of the kernels in ``shrinkage.py``, by NumPy's linear algebra."""
+
+import numpy as np
+
+
+def add_outcome(gram, moment, x, y, weight, retention):
+    """One more row of a regression."""
+    x = x.astype(float)
+    gram[:] = retention * gram + weight * np.outer(x, x)
+    moment[:] = retention * moment + weight * y * x
+
+
+def factorise(gram, penalties, out_root):
+    """LAPACK's lower factor, transposed."""
+    out_root[:] = np.linalg.cholesky(gram + np.diag(penalties)).T
+
+
+def solve_factorised(root, rhs, out_solution):
+    """By the matrix itself."""
+    out_solution[:] = np.linalg.solve(root.T @ root, rhs)
+    return rhs @ out_solution
+
+
+def invert_factorised(root, out_inverse):
+    """By the matrix itself."""
+    out_inverse[:] = np.linalg.inv(root.T @ root)
+
+
+def expect(rows, theta, out_values):
+    """One product."""
+    out_values[:] = rows.astype(float) @ theta.T
