@@ -5,8 +5,8 @@ from enum import IntEnum
 from typing import Final
 
 SHADOWS_MAX: Final = 8
-# What the live policy is called where it has not been promoted under a name of its own.
-LIVE: Final = "live"
+# What the policy that a router was made with is called; another one that takes over keeps the name that it has.
+FIRST_POLICY: Final = "first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class PromotionCause(IntEnum):
     ROLLBACK = 3
     ROLLBACK_RULE = 4
 
+    @property
+    def goes_back(self) -> bool:
+        """Whether it takes back a promotion."""
+        return self in (PromotionCause.ROLLBACK, PromotionCause.ROLLBACK_RULE)
+
 
 class Verdict(IntEnum):
     """What the rule says of a shadow. Values are those of banditd.v1.Verdict."""
@@ -47,3 +52,32 @@ class Verdict(IntEnum):
     FEW_SAMPLES = 3
     COST_GUARD = 4
     LATENCY_GUARD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A shadow takes over, and the policy that decided becomes a shadow in its place.
+
+    Attributes:
+        router_id: The router.
+        name: The policy that takes over.
+        former: The policy that decided until now.
+        cause: Why.
+        reason: What whoever asked says of it; empty where the rule decided.
+        decisions: Decisions that both were compared on.
+        difference: How much better the new one was found to be, doubly robust; NaN where nothing was compared.
+        low: Lower bound of that.
+        high: Upper bound.
+        effective_samples: Effective sample size.
+    """
+
+    router_id: str
+    name: str
+    former: str
+    cause: PromotionCause
+    reason: str
+    decisions: int
+    difference: float
+    low: float
+    high: float
+    effective_samples: float

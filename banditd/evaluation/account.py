@@ -77,6 +77,11 @@ class Account:
         self._waiting: dict[int, Array64] = {}
         self._dropped = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything stands in it."""
+        return bool(self._waiting) or self._dropped > 0 or bool(self._sums[at.COUNT] > 0.0)
+
     def note(self, position: int, choice: Choice, shadow_pmf: Array64, objective: Objective) -> None:
         """Take note of a decision.
 
