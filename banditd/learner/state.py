@@ -17,7 +17,7 @@ from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array32, Array64
 from banditd.domain.budget import Budget
 from banditd.domain.context import Context
-from banditd.domain.decision import Decision, Resolution
+from banditd.domain.decision import Decision, DecisionSource, Resolution
 from banditd.domain.health import GOOD_HEALTH, Health, ModelHealth
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson, OutcomeStatus
@@ -102,7 +102,7 @@ class RouterState:
         sessions: The last model of each session; a restored snapshot leaves it as it is.
         changes: What it remembers of change.
         shadows: By name, the policies that do not decide: each learns like a router of its own that has nothing else.
-        account: Of a shadow, its evaluation against the policy that decides.
+        account: Of a shadow, its evaluation against the policy that decides; of that, against callers who decided.
         former: Name of the policy that decided before the last promotion; empty before the first and after a way back.
         promotion_ms: When the last promotion was; 0 before the first.
         preview: The shadow as it would decide now; None where that has to be made anew. No part of the state.
@@ -537,37 +537,39 @@ class LearnerState:
             if probability > 0.0:
                 total, least = support.get(slot, (0.0, 1.0))
                 support[slot] = (total + probability, min(least, probability))
-        if state.pacer is not None:
+        is_ours = decision.choice.source is not DecisionSource.CALLER
+        if state.pacer is not None and is_ours:
             state.pacer.observe(decision, time_ms)
         state.sessions.remember(decision.context.session, decision.slot)
         if not decision.learnable:
             state.censored += 1
-        if state.shadows and is_comparable(decision):
-            self._ask_shadows(state, position, decision)
+        if is_comparable(decision):
+            # The shadows are compared with the policy that decides, and that one with callers who decide themselves.
+            for watcher in state.shadows.values() if is_ours else (state,):
+                self._compare(state, watcher, position, decision)
 
-    def _ask_shadows(self, state: RouterState, position: int, decision: Decision) -> None:
-        """Take note of how each shadow would have drawn, from what it has learnt by now."""
-        for shadow in state.shadows.values():
-            if shadow.features is None or shadow.belief is None:
-                continue
-            if decision.context.embedding.shape[0] != shadow.features.input_dimension:
-                continue  # as with outcomes
-            if shadow.preview is None:
-                models = state.offered(self.catalog)
-                belief = shadow.changes.freeze(shadow.belief, models, shadow.policy.change)
-                shadow.preview = RouterSnapshot(
-                    router=shadow.router,
-                    policy=shadow.policy,
-                    features=shadow.features,
-                    belief=belief,
-                    models=models,
-                    version=state.version,
-                    pacer=state.pacer_view(belief),
-                    newcomers=frozenset(state.changes.newcomers),
-                )
-            row = self.encoded(shadow.features, decision.context)
-            pmf = shadow_pmf(shadow.preview, decision, row)
-            shadow.account.note(position, decision.choice, pmf, measure(decision))
+    def _compare(self, state: RouterState, watcher: RouterState, position: int, decision: Decision) -> None:
+        """Take note of how a policy that did not decide would have drawn, from what it has learnt by now."""
+        if watcher.features is None or watcher.belief is None:
+            return
+        if decision.context.embedding.shape[0] != watcher.features.input_dimension:
+            return  # as with outcomes
+        if watcher.preview is None:
+            models = state.offered(self.catalog)
+            belief = watcher.changes.freeze(watcher.belief, models, watcher.policy.change)
+            watcher.preview = RouterSnapshot(
+                router=watcher.router,
+                policy=watcher.policy,
+                features=watcher.features,
+                belief=belief,
+                models=models,
+                version=state.version,
+                pacer=state.pacer_view(belief),
+                newcomers=frozenset(state.changes.newcomers),
+            )
+        row = self.encoded(watcher.features, decision.context)
+        pmf = shadow_pmf(watcher.preview, decision, row)
+        watcher.account.note(position, decision.choice, pmf, measure(decision))
 
     def _apply_outcome(self, position: int, record: OutcomeRecord, log: LogView) -> None:
         slot = record.ruling.health_slot
@@ -583,20 +585,21 @@ class LearnerState:
             state.observed += 1
         elif ruling.resolution is Resolution.CENSORED:
             state.censored += 1
-            for shadow in state.shadows.values():
-                shadow.account.forget(record.decision_position)
+            for each in state.everyone:
+                each.account.forget(record.decision_position)
         if record.outcome.failure is not Failure.NONE:
             slot = log.decision(record.decision_position).slot
             state.failure_counts[slot] = state.failure_counts.get(slot, 0) + 1
         if ruling.lesson.metrics:
             decision = log.decision(record.decision_position)
-            if state.pacer is not None and ruling.lesson.cost_usd is not None:
-                choice = decision.choice
+            choice = decision.choice
+            is_ours = choice.source is not DecisionSource.CALLER
+            if state.pacer is not None and is_ours and ruling.lesson.cost_usd is not None:
                 state.pacer.correct(float(choice.expected[1, choice.index]), ruling.lesson.cost_usd)
             residuals = self._teach(state, decision, ruling.lesson)
             if ruling.lesson.quality is not None:
-                for shadow in state.shadows.values():
-                    shadow.account.settle(record.decision_position, ruling.lesson, measure(decision))
+                for each in state.everyone:
+                    each.account.settle(record.decision_position, ruling.lesson, measure(decision))
             if state.policy.change.change_detection:
                 state.changes.watch(decision.slot, residuals)
             state.changes.count(decision.slot, ruling.lesson)
@@ -612,13 +615,13 @@ class LearnerState:
             for decision_position in record.decision_positions:
                 decision = log.decision(decision_position)
                 self._teach(state, decision, lesson)
-                for shadow in state.shadows.values():
-                    shadow.account.settle(decision_position, lesson, measure(decision))
+                for each in state.everyone:
+                    each.account.settle(decision_position, lesson, measure(decision))
             self._touch(state, position)
         else:
-            for shadow in state.shadows.values():
+            for each in state.everyone:
                 for decision_position in record.decision_positions:
-                    shadow.account.forget(decision_position)
+                    each.account.forget(decision_position)
 
     def _teach(self, state: RouterState, decision: Decision, lesson: Lesson) -> Residuals | None:
         """Have the router and its shadows learn from a decision; return what the router's predictions missed by."""
@@ -722,8 +725,8 @@ class LearnerState:
 
     def _open_accounts(self, state: RouterState) -> None:
         """Begin all comparisons anew: another policy decides."""
-        for shadow in state.shadows.values():
-            shadow.account = Account()
+        for each in state.everyone:
+            each.account = Account()
 
     def _apply_model(self, position: int, record: ModelChange) -> None:
         old = self.catalog.get(record.model_id)

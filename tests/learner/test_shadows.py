@@ -72,7 +72,7 @@ def test_a_shadow_is_compared_by_what_it_would_have_drawn(shadowed):
         assert figures.live == pytest.approx(0.5, abs=0.06)
         assert figures.shadow == pytest.approx(0.87, abs=0.08)
         assert figures.low < 0.37 < figures.high
-        assert 0.0 < figures.low
+        assert figures.low > 0.0
         assert figures.overlap == pytest.approx(0.51, abs=0.03)
         assert figures.shadow_cost_usd == pytest.approx(0.002, rel=0.1)
         assert figures.live_cost_usd == pytest.approx(0.0015, rel=0.1)

@@ -13,6 +13,8 @@ class DecisionSource(StrEnum):
     """The policy broke and the server served its configured fallback model."""
     UNHEALTHY = "UNHEALTHY"
     """The policy drew among models that are degraded, down or backing off, for no healthy one was eligible."""
+    CALLER = "CALLER"
+    """The caller decided himself and reported it."""
     CLIENT_FALLBACK = "CLIENT_FALLBACK"
     """The router could not be reached; this client served its own `fallback_model`. Nothing was logged."""
     UNKNOWN = "UNKNOWN"
