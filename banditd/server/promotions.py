@@ -48,15 +48,15 @@ def check_rule(message: router_pb2.PromotionRule) -> PromotionRule:
             return otherwise
         return checks.check_range(getattr(message, name), f"router.promotion.{name}", 0.0, high)
 
+    window_ms = message.rollback_window_ms or default.rollback_window_ms
+    checks.check_range(window_ms, "router.promotion.rollback_window_ms", *_WINDOW_MS)
     return PromotionRule(
         is_automatic=message.automatic,
         margin=checks.check_range(message.utility_margin, "router.promotion.utility_margin", 0.0, 1.0),
         effective_samples_min=number("effective_sample_count_min", default.effective_samples_min, _SAMPLES_MAX),
         cost_ratio_max=number("cost_usd_factor_max", default.cost_ratio_max, _FACTOR_MAX),
         latency_ratio_max=number("latency_ms_factor_max", default.latency_ratio_max, _FACTOR_MAX),
-        rollback_window_ms=checks.check_range(
-            message.rollback_window_ms or default.rollback_window_ms, "router.promotion.rollback_window_ms", *_WINDOW_MS
-        ),
+        rollback_window_ms=window_ms,
     )
 
 

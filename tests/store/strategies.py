@@ -18,6 +18,7 @@ from banditd.domain.health import Health
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
+from banditd.domain.promotion import FIRST_POLICY, Promotion, PromotionCause, PromotionRule
 from banditd.domain.records import (
     ChangeAlarm,
     ComparisonRecord,
@@ -29,7 +30,6 @@ from banditd.domain.records import (
     Restore,
     RouterChange,
 )
-from banditd.domain.promotion import FIRST_POLICY, Promotion, PromotionCause, PromotionRule
 from banditd.domain.router import NamedPolicy, PolicySpec, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 

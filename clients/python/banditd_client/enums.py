@@ -120,6 +120,21 @@ class BudgetWindow(StrEnum):
     """A newer server sent a value that this client does not know. Cannot be sent."""
 
 
+class Verdict(StrEnum):
+    """What the promotion rule says of a shadow."""
+
+    PROMOTE = "PROMOTE"
+    """It would take over now."""
+    NOT_BETTER = "NOT_BETTER"
+    """The lower bound of the difference is not above the margin."""
+    FEW_SAMPLES = "FEW_SAMPLES"
+    COST_GUARD = "COST_GUARD"
+    """It costs more than the guard allows."""
+    LATENCY_GUARD = "LATENCY_GUARD"
+    UNKNOWN = "UNKNOWN"
+    """A newer server sent a value that this client does not know."""
+
+
 class ModelState(StrEnum):
     """Whether a model can be chosen."""
 
