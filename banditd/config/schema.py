@@ -130,6 +130,8 @@ class RouterConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Preset of the policy."""
     parameters: dict[str, float] = {}
     """Parameters of the policy that differ from the preset's."""
+    texts: dict[str, str] = {}
+    """Those of them that are texts: of Vowpal Wabbit, `command_line` and `interactions`."""
     usd_weight: Annotated[float, Meta(ge=0, le=1_000_000_000)] = 0.0
     """What one dollar is worth in quality."""
     second_weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0

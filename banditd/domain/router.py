@@ -22,10 +22,12 @@ class PolicySpec:
     Attributes:
         preset: Name of the preset.
         parameters: Those that differ from the preset's defaults.
+        texts: Those of the preset's parameters that are texts, where they differ from its defaults.
     """
 
     preset: str
     parameters: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    texts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

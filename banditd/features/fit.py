@@ -10,6 +10,10 @@ from banditd.features.spec import FeatureKind, FeatureSpec
 
 PROJECTED_MAX: Final = 64
 FOURIER_COUNT: Final = 128
+# Clusters that a router finds by itself. More need more prompts each to be told apart: at 1,024 prompts of 10 models a
+# cell of 16 clusters has seen six outcomes.
+CLUSTERS: Final = 16
+_CLUSTER_ROUNDS: Final = 30
 # A projected row has length 1 on average; one prompt may count like sixteen average ones, not like a million.
 ROW_NORM_MAX: Final = 4.0
 # Oversampling and power iterations of the randomised range finder, after Halko et al. 2011, sections 4.2 and 4.5.
@@ -49,25 +53,32 @@ def seeded_spec(kind: FeatureKind, input_dimension: int, seed: int) -> FeatureSp
     """
     if kind is FeatureKind.INTERCEPT_ONLY:
         return intercept_spec(input_dimension)
+    if kind is FeatureKind.CLUSTERS:
+        return _clusters(np.zeros(input_dimension), np.zeros((input_dimension, 1)))  # all prompts in one
     rng = np.random.Generator(np.random.PCG64(seed))
     width = min(PROJECTED_MAX, input_dimension)
     basis = np.linalg.qr(rng.standard_normal((input_dimension, width)))[0] * np.sqrt(input_dimension / width)
     return _with_fourier(kind, np.zeros(input_dimension), basis, 1.0, rng)
 
 
-def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int) -> FeatureSpec:
+def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: FeatureSpec | None = None) -> FeatureSpec:
     """Return an encoding by the principal components of *embeddings*, centred, with rows of length 1 on average.
+
+    Clusters are fitted by spherical k-means instead, and keep their numbers: see `_fit_clusters`.
 
     Args:
         kind: What the row is to hold; not INTERCEPT_ONLY.
         embeddings: Shape (n, Din), n >= 2.
-        seed: Of the randomised range finder and the Fourier frequencies.
+        seed: Of the randomised range finder and the Fourier frequencies, or of the first centres.
+        previous: The encoding so far.
 
     The components come from a randomised range finder (Halko, Martinsson and Tropp 2011, algorithm 4.4), which takes
     less than a second for 4,096 prompts of 4,096 values, where a full decomposition takes a minute.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     x = embeddings.astype(np.float64)
+    if kind is FeatureKind.CLUSTERS:
+        return _fit_clusters(x, rng, previous)
     centre = x.mean(axis=0)
     x -= centre
     width = min(PROJECTED_MAX, x.shape[1])
@@ -83,6 +94,59 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int) -> FeatureSpec:
     scale = 1.0 / np.sqrt(mean_square) if mean_square > 0.0 else 1.0
     bandwidth = _median_distance(projected * scale) / np.sqrt(2.0) if kind is FeatureKind.FOURIER else 1.0
     return _with_fourier(kind, centre, basis * scale, bandwidth, rng)
+
+
+def _fit_clusters(x: Array64, rng: np.random.Generator, previous: FeatureSpec | None) -> FeatureSpec:
+    """Return clusters by spherical k-means (Dhillon and Modha 2001) around the mean of the prompts.
+
+    The first fit starts from spread-out prompts (k-means++, Arthur and Vassilvitskii 2007). Later ones start from the
+    centres that are there, so that a cluster keeps its number, and one that has no prompts any more stays as it was;
+    the mean stays the first one. Until the first fit there is one cluster, whose centre is zero.
+    """
+    if previous is None or not previous.basis.any():
+        centre = x.mean(axis=0)
+        x = _unit(x - centre)
+        centres = _spread_out(x, min(CLUSTERS, len(x)), rng)
+    else:
+        centre, centres = previous.centre.astype(np.float64), previous.basis.T.astype(np.float64)
+        x = _unit(x - centre)
+    for _ in range(_CLUSTER_ROUNDS):
+        nearest = np.argmax(x @ centres.T, axis=1)
+        moved = centres.copy()
+        for c in np.unique(nearest):
+            total = x[nearest == c].sum(axis=0)
+            if total.any():
+                moved[c] = total / np.linalg.norm(total)
+        if np.array_equal(moved, centres):
+            break
+        centres = moved
+    return _clusters(centre, centres.T)
+
+
+def _unit(x: Array64) -> Array64:
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(lengths > 0.0, lengths, 1.0)
+
+
+def _spread_out(x: Array64, count: int, rng: np.random.Generator) -> Array64:
+    """Return *count* rows, each drawn in proportion to its distance from the nearest of those drawn before."""
+    drawn = [x[int(rng.integers(len(x)))]]
+    while len(drawn) < count:
+        distance = np.maximum(1.0 - np.max(x @ np.array(drawn).T, axis=1), 0.0)
+        total = float(distance.sum())
+        drawn.append(x[int(rng.choice(len(x), p=distance / total if total > 0.0 else None))])
+    return np.array(drawn)
+
+
+def _clusters(centre: Array64, basis: Array64) -> FeatureSpec:
+    return FeatureSpec(
+        kind=FeatureKind.CLUSTERS,
+        centre=_contiguous(centre),
+        basis=_contiguous(basis),
+        row_norm_max=ROW_NORM_MAX,
+        omega=np.zeros((basis.shape[1], 0), np.float32),
+        phase=np.zeros(0, np.float32),
+    )
 
 
 def _with_fourier(

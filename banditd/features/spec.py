@@ -33,6 +33,8 @@ class FeatureKind(IntEnum):
     """The prompt's length and the projected embedding."""
     FOURIER = 2
     """These, and random Fourier features of the projected embedding: what is not linear in it, too."""
+    CLUSTERS = 3
+    """The prompt's length and the embedding's products with the centres of clusters: the largest is its cluster's."""
 
 
 @dataclass(frozen=True)

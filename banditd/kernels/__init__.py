@@ -5,12 +5,14 @@ Numba only.
 """
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
+from banditd.kernels.categories import add_evidence, shrink
 from banditd.kernels.contrasts import contrast, tally
 from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
+from banditd.kernels.neighbours import judge_neighbours, keep_nearest, take_values
 from banditd.kernels.pacing import mix_floor_within, mix_into, shadow_price
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 from banditd.kernels.shrinkage import add_outcome, expect, factorise, invert_factorised, solve_factorised
@@ -28,6 +30,7 @@ __all__ = [
     "Mask",
     "Parameter",
     "add_charges",
+    "add_evidence",
     "add_outcome",
     "bound_shares",
     "contrast",
@@ -39,6 +42,8 @@ __all__ = [
     "greedy",
     "inverse_gap",
     "invert_factorised",
+    "judge_neighbours",
+    "keep_nearest",
     "mix_floor",
     "mix_floor_within",
     "mix_into",
@@ -53,8 +58,10 @@ __all__ = [
     "sample_arguments",
     "settle",
     "shadow_price",
+    "shrink",
     "softmax",
     "solve_factorised",
+    "take_values",
     "tally",
     "to_half",
     "to_quantiles",

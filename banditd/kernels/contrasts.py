@@ -4,7 +4,7 @@ import math
 
 from banditd.kernels._jit import Array32, Array64, array, f32, f64, helper, i64, kernel
 
-# Places of a row of a contrast (C).
+# Places of a row of a contrast (X).
 WEIGHT = 0
 OVERLAP = 1
 UNSUPPORTED = 2
@@ -94,7 +94,7 @@ def _realised(
     f64,
     f64,
     i64,
-    array(f64, "C", out=True),
+    array(f64, "X", out=True),
 )
 def contrast(
     live: Array64,  # (K,) pmf that the model was drawn from
@@ -103,7 +103,7 @@ def contrast(
     usd_weight: float,  # what a dollar is worth in quality, >= 0
     second_weight: float,  # what a second is worth, >= 0
     chosen: int,  # index of the drawn model, live[chosen] > 0
-    out_row: Array64,  # (C,) written: see the places above
+    out_row: Array64,  # (X,) written: see the places above
 ) -> None:
     """Write all that a difference of two policies needs of a decision but its outcome.
 
@@ -171,9 +171,9 @@ def contrast(
     out_row[SHADOW_LATENCY] = shadow_latency
 
 
-@kernel(array(f64, "C"), f64, f64, f64, f64, f64, array(f64, "S", inout=True))
+@kernel(array(f64, "X"), f64, f64, f64, f64, f64, array(f64, "S", inout=True))
 def tally(
-    row: Array64,  # (C,) of `contrast`
+    row: Array64,  # (X,) of `contrast`
     quality: float,  # as seen, in [0, 1]
     seen_cost: float,  # USD; nan where not seen: then it is as expected
     seen_latency: float,  # ms; nan where not seen

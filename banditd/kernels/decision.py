@@ -26,7 +26,7 @@ BUDGET = 8
 
 
 @helper
-def _exp_bounded(
+def exp_bounded(
     x: float,
 ) -> float:
     """Return e^min(x, `_LOG_MAX`); 0 for -inf, nan stays nan."""
@@ -123,8 +123,8 @@ def _predict(
         width_sq = max(out_values[1, k], 0.0)
         out_values[0, k] = scratch_means[k]
         out_values[1, k] = math.sqrt(width_sq) * noise[k]
-        out_values[2, k] = _exp_bounded(scratch_means[models + k] + cost_offset[k])
-        out_values[3, k] = _exp_bounded(scratch_means[2 * models + k] + latency_offset[k])
+        out_values[2, k] = exp_bounded(scratch_means[models + k] + cost_offset[k])
+        out_values[3, k] = exp_bounded(scratch_means[2 * models + k] + latency_offset[k])
 
 
 @kernel(

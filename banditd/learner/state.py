@@ -14,7 +14,7 @@ import numpy as np
 
 from banditd.catalog.health import note, turn
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import Array16, Array32, Array64
+from banditd.domain.arrays import AnyArray, Array16, Array32
 from banditd.domain.budget import Budget
 from banditd.domain.context import Context
 from banditd.domain.decision import Decision, DecisionSource, Resolution
@@ -43,8 +43,8 @@ from banditd.features.fit import fit_spec, intercept_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
 from banditd.learner.changes import Changes, Mark, do_again, fades
 from banditd.objective.pacer import Pacer, PacerView
-from banditd.policies.base import BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals
-from banditd.policies.beliefs.factory import AnyBelief, make_belief
+from banditd.policies.base import Belief, BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals
+from banditd.policies.beliefs.factory import make_belief, relearns
 from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
 from banditd.routing.sessions import Sessions
@@ -111,7 +111,7 @@ class RouterState:
     router: RouterSpec
     policy: PolicyParameters
     features: FeatureSpec | None = None
-    belief: AnyBelief | None = None
+    belief: Belief | None = None
     version: int = 0
     settings_version: int = 0
     decision_counts: dict[int, int] = field(default_factory=dict)
@@ -241,7 +241,9 @@ class RouterState:
 
     def header(self) -> dict[str, Any]:
         """Return what is no array, as JSON values."""
-        return {
+        # Absent where there are none, so that what was stored before there were any reads the same.
+        texts = {"texts": dict(self.policy.texts)} if self.policy.texts else {}
+        return texts | {
             "router_id": self.router.router_id,
             "preset": self.policy.preset,
             "parameters": dict(self.policy.values),
@@ -261,10 +263,10 @@ class RouterState:
             **({"shadows": {name: shadow.header() for name, shadow in self.shadows.items()}} if self.shadows else {}),
         }
 
-    def _account_arrays(self) -> dict[str, Array64]:
+    def _account_arrays(self) -> dict[str, AnyArray]:
         return self.account.to_arrays() if self.account.is_open else {}
 
-    def to_arrays(self) -> dict[str, Array64]:
+    def to_arrays(self) -> dict[str, AnyArray]:
         """Return the arrays of everything learnt, by name."""
         arrays = {} if self.belief is None else self.belief.to_arrays()
         if self.pacer is not None:
@@ -278,14 +280,15 @@ class RouterState:
         """Return the learnt state; settings are no part of it."""
         return encode_state(self.header(), self.to_arrays())
 
-    def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, Array64]) -> None:
+    def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
         """Take encoding and belief from a decoded state of the same policy.
 
         Raises:
             FailedPreconditionError: `FEATURE_SPEC_MISMATCH`: it was learnt by another policy.
             DataLossError: The arrays do not fit.
         """
-        if header["preset"] != self.policy.preset or _all_parameters(header) != dict(self.policy.values):
+        same = header["preset"] == self.policy.preset and _all_parameters(header) == dict(self.policy.values)
+        if not same or header.get("texts", {}) != dict(self.policy.texts):
             raise FailedPreconditionError(
                 Reason.FEATURE_SPEC_MISMATCH,
                 f"snapshot: expected one learnt by {self.policy.preset} with the router's parameters, "
@@ -309,7 +312,7 @@ class RouterState:
         """Take everything from the bytes of `to_bytes`; raises as `load_belief`."""
         self.load_decoded(*decode_state(raw))
 
-    def load_decoded(self, header: Mapping[str, Any], arrays: Mapping[str, Array64]) -> None:
+    def load_decoded(self, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
         """Take everything from header and arrays of a decoded state; raises as `load_belief`."""
         self.load_belief(header, arrays)
         if self.pacer is not None:
@@ -344,7 +347,7 @@ _SHADOWS: Final = "shadows/"
 _BESIDE_BELIEF: Final = (_PACER, _ACCOUNT, _SHADOWS)
 
 
-def _below(prefix: str, arrays: Mapping[str, Array64]) -> dict[str, Array64]:
+def _below(prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
@@ -389,7 +392,7 @@ def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:
         state: A router whose `fit_is_due`.
         embeddings: Its newest prompts, oldest first.
     """
-    spec = fit_spec(state.policy.features, embeddings, seed_of(state.router.router_id))
+    spec = fit_spec(state.policy.features, embeddings, seed_of(state.router.router_id), state.features)
     return FeatureFit(state.router.router_id, encode_spec(spec), len(embeddings))
 
 
@@ -626,8 +629,10 @@ class LearnerState:
     def _teach(self, state: RouterState, decision: Decision, lesson: Lesson) -> Residuals | None:
         """Have the router and its shadows learn from a decision; return what the router's predictions missed by."""
         for shadow in state.shadows.values():
-            self._learn(shadow, decision.context, decision.slot, lesson, state.decision_count, self._time_ms)
-        return self._learn(state, decision.context, decision.slot, lesson, state.decision_count, self._time_ms)
+            self._learn(shadow, decision.context, decision.slot, lesson, state.decision_count, self._time_ms, decision)
+        return self._learn(
+            state, decision.context, decision.slot, lesson, state.decision_count, self._time_ms, decision
+        )
 
     def _apply_comparison(self, position: int, record: ComparisonRecord, log: LogView) -> None:
         state = self.routers.get(record.router_id)
@@ -646,14 +651,13 @@ class LearnerState:
         if context is None:
             context = log.decision(record.decision_position).context
         model_a, model_b = (self.catalog.by_slot.get(slot) for slot in (comparison.slot_a, comparison.slot_b))
-        if model_a is None or model_b is None or state.features is None:
+        if model_a is None or model_b is None or state.features is None or state.belief is None:
             return  # as with outcomes
-        if context.embedding.shape[0] != state.features.input_dimension or not isinstance(
-            state.belief, ComparingBelief
-        ):
+        if context.embedding.shape[0] != state.features.input_dimension:
             return
-        row = encode(state.features, context.embedding, context.input_tokens)
-        state.belief.compare(model_a, model_b, row, comparison)
+        if isinstance(state.belief, ComparingBelief):
+            row = encode(state.features, context.embedding, context.input_tokens)
+            state.belief.compare(model_a, model_b, row, comparison)
 
     def _apply_example(self, position: int, record: Example) -> None:
         state = self.routers.get(record.router_id)
@@ -670,9 +674,26 @@ class LearnerState:
             state.changes.count(slot, lesson)
 
     def _learn(
-        self, state: RouterState, context: Context, slot: int, lesson: Lesson, decisions: int, time_ms: int
+        self,
+        state: RouterState,
+        context: Context,
+        slot: int,
+        lesson: Lesson,
+        decisions: int,
+        time_ms: int,
+        decision: Decision | None = None,
     ) -> Residuals | None:
-        """Learn; return what the predictions missed by. *decisions* and *time_ms* tell how old evidence is."""
+        """Learn; return what the predictions missed by.
+
+        Args:
+            state: Of the router.
+            context: What the lesson is about.
+            slot: Number of the model.
+            lesson: What was seen of it.
+            decisions: Decisions of the router at that time; with *time_ms*, how old evidence is.
+            time_ms: That time.
+            decision: What chose the model; None where nothing did.
+        """
         model = self.catalog.by_slot.get(slot)
         if model is None or state.features is None or state.belief is None:
             return None  # the model was removed: what was seen of it stays in the log
@@ -682,7 +703,8 @@ class LearnerState:
             kept = state.changes.see(model.slot, state.policy.change, decisions, time_ms)
             if kept < 1.0 and isinstance(state.belief, ChangingBelief):
                 state.belief.fade(model, kept)
-        return state.belief.learn(model, self.encoded(state.features, context), lesson)
+        row = self.encoded(state.features, context)
+        return state.belief.learn(model, row, lesson, context.category, decision)
 
     def _apply_health(self, position: int, record: HealthChange) -> None:
         if record.slot not in self.catalog.by_slot:
@@ -775,7 +797,7 @@ class LearnerState:
                 router, policy, version=position, settings_version=position, forgotten=((0, position),)
             )
             return
-        relearns = state.policy != policy or state.router.quality_guess != router.quality_guess
+        changed = relearns(state.router, state.policy, router, policy)
         before = state.offered(self.catalog)
         if state.policy != policy:
             self._open_accounts(state)
@@ -789,7 +811,7 @@ class LearnerState:
         if state.features is not None and state.features.kind is not policy.features:
             # A seeded start of the new kind follows as a record of its own, and a fit where enough prompts were seen.
             state.features, state.belief, state.next_fit = None, None, FIRST_FIT_PROMPTS
-        elif state.features is not None and relearns:
+        elif state.features is not None and changed:
             self._rebuild(state, position, log, state.decision_count)
 
     def _keep_shadows(self, state: RouterState, position: int, log: LogView) -> None:
@@ -799,10 +821,9 @@ class LearnerState:
         for wanted in state.router.shadows:
             fresh = state.new_shadow(wanted.policy)
             shadow = kept.get(wanted.name, fresh)
-            if shadow.policy == fresh.policy and shadow.router.quality_guess == fresh.router.quality_guess:
-                shadow.router = fresh.router
-            else:
+            if relearns(shadow.router, shadow.policy, fresh.router, fresh.policy):
                 shadow = fresh
+            shadow.router = fresh.router
             state.shadows[wanted.name] = shadow
             if shadow is fresh:
                 self._start_shadow(state, shadow, position, log)
@@ -856,7 +877,7 @@ class LearnerState:
             if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
                 decided = log.decision(entry.record.decision_position)
                 lesson = entry.record.ruling.lesson
-                self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms)
+                self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided)
             elif isinstance(entry.record, ComparisonRecord) and entry.record.status is OutcomeStatus.APPLIED:
                 self._learn_comparison(state, entry.record, log)
             elif isinstance(entry.record, Example):
@@ -865,7 +886,7 @@ class LearnerState:
                 lesson = Lesson(quality=entry.record.quality)
                 for decision_position in entry.record.decision_positions:
                     decided = log.decision(decision_position)
-                    self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms)
+                    self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided)
         for mark in marks:
             do_again(state.belief, mark, self.catalog.by_slot)
 
@@ -875,6 +896,9 @@ class LearnerState:
             return
         header, arrays = decode_state(record.state)
         state.load_belief(header, arrays)
+        if state.belief is not None:
+            for model in self.catalog.models:  # they may have changed since
+                state.belief.change_model(None, model)
         # What the detectors have summed up and when a model was last seen belongs to the belief; the rest is as it is.
         then = Changes.of_header(header["changes"]) if "changes" in header else Changes()
         state.changes.sums, state.changes.seen = then.sums, then.seen

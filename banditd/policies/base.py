@@ -1,13 +1,15 @@
 """What a policy is made of. The types say who may change what."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from banditd.domain.arrays import Array32, Array64, Mask
+from banditd.domain.arrays import AnyArray, Array32, Array64, Index, Mask
 from banditd.domain.comparison import Comparison
+from banditd.domain.context import Context
+from banditd.domain.decision import Decision
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 
@@ -69,12 +71,12 @@ class ModelSummary:
 class BeliefSnapshot(Protocol):
     """A frozen belief; any thread."""
 
-    def predict(self, row: Array32) -> Prediction:
-        """Return what is expected for one encoded context, shape (N,)."""
+    def predict(self, row: Array32, category: str = "") -> Prediction:
+        """Return what is expected for one encoded context, shape (N,), of the caller's category, if it names one."""
         ...
 
-    def predict_rows(self, rows: Array32) -> Prediction:
-        """Return the same for rows (B, N), each bit-identical to `predict`."""
+    def predict_rows(self, rows: Array32, categories: Sequence[str] | None = None) -> Prediction:
+        """Return the same for rows (B, N), each bit-identical to `predict`; None means that none has a category."""
         ...
 
     @property
@@ -93,15 +95,41 @@ class BeliefSnapshot(Protocol):
 Residuals = tuple[float, float, float]
 
 
+@runtime_checkable
+class PolicySnapshot(BeliefSnapshot, Protocol):
+    """A frozen belief that is a whole policy: its probabilities are its own, and no explorer is asked."""
+
+    def fill_pmf(self, context: Context, candidates: Index | None, eligible: Mask, out_pmf: Array64) -> None:
+        """Write the pmf.
+
+        Args:
+            context: What is known.
+            candidates: Shape (K',), indices of the candidates among the models; None means all of them.
+            eligible: Shape (K',), true where eligible; at least one is.
+            out_pmf: Shape (K',), written: sums to 1, exactly 0 where not eligible; NaN if nothing can be said.
+        """
+        ...
+
+
 class Belief(Protocol):
     """A belief that learns; the writer's thread only."""
 
-    def learn(self, model: ModelSpec, row: Array32, lesson: Lesson) -> Residuals | None:
-        """Learn what was seen of one model in one encoded context; None from a belief that predicts no deviations."""
+    def learn(
+        self, model: ModelSpec, row: Array32, lesson: Lesson, category: str = "", decision: Decision | None = None
+    ) -> Residuals | None:
+        """Learn what was seen of one model in one encoded context; None from a belief that predicts no deviations.
+
+        Args:
+            model: The model.
+            row: Shape (N,), float32.
+            lesson: What was seen of it.
+            category: The caller's, if it names one.
+            decision: What chose it: its context, its propensity, who else was eligible. None where nothing did.
+        """
         ...
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
-        """Take note of a model that came, changed or went."""
+        """Take note of a model that came, changed or went. None and a model: it is there, whatever was known of it."""
         ...
 
     def freeze(self, models: tuple[ModelSpec, ...]) -> BeliefSnapshot:
@@ -112,8 +140,20 @@ class Belief(Protocol):
         """Return what is held of one model."""
         ...
 
-    def to_arrays(self) -> dict[str, Array64]:
+    def to_arrays(self) -> dict[str, AnyArray]:
         """Return the whole state as named arrays."""
+        ...
+
+    def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
+        """Put the state that `to_arrays` returned in the place of this one.
+
+        Raises:
+            DataLossError: The arrays do not fit.
+        """
+        ...
+
+    def digest(self) -> bytes:
+        """Return 16 bytes over the state: equal digests mean bit-identical state."""
         ...
 
 

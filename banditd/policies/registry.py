@@ -1,8 +1,8 @@
 """Presets: policies by the field's names, with their parameters and ranges."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -11,6 +11,7 @@ from banditd.errors import InvalidArgumentError, Reason
 from banditd.features.spec import FeatureKind
 from banditd.policies.base import Explorer
 from banditd.policies.explorers import EXPLORERS
+from banditd.policies.vowpal_options import check_command_line, check_interactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,22 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class TextParameter:
+    """A parameter of a preset that is a text.
+
+    Attributes:
+        default: Its value where none is given.
+        check: Called with a value and the path of its field; returns the value in its plain form, or raises
+            InvalidArgumentError.
+        meaning: What it is.
+    """
+
+    default: str
+    check: Callable[[str, str], str]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
 class Preset:
     """A policy by name.
 
@@ -39,12 +56,14 @@ class Preset:
         explorer: Name of the explorer.
         parameters: Its parameters.
         belief: Name of the belief.
+        texts: Those of its parameters that are texts.
     """
 
     features: FeatureKind
     explorer: str
     parameters: Mapping[str, Parameter]
     belief: str = "linear"
+    texts: Mapping[str, TextParameter] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +96,7 @@ class PolicyParameters:
         shrinkage: Whether the data choose the penalty of the slopes of quality: 0 for no.
         values: All parameters by name.
         belief: Name of the belief.
+        texts: All parameters that are texts, by name.
     """
 
     preset: str
@@ -91,6 +111,12 @@ class PolicyParameters:
     shrinkage: float
     values: Mapping[str, float]
     belief: str
+    texts: Mapping[str, str]
+
+    @property
+    def has_fixed_objective(self) -> bool:
+        """Whether the trade-off is part of what is learnt, so that no request can have another."""
+        return self.belief == "vowpal"
 
 
 _FLOOR = Parameter(0.005, 0.0, 1.0, "share of uniform exploration mixed in; 0 forgoes off-policy evaluation")
@@ -129,6 +155,27 @@ def _preset(features: FeatureKind, explorer: str, **own: Parameter) -> Preset:
         **_CHANGE,
     }
     return Preset(features, explorer, MappingProxyType(shared | own))
+
+
+def _tabled(belief: str, features: FeatureKind, **own: Parameter) -> Preset:
+    """Return a preset whose belief is no regression: it has no penalties, and forgets nothing."""
+    return Preset(features, "ucb", MappingProxyType({"floor": _FLOOR, "alpha": _ALPHA, **_CHANGE} | own), belief)
+
+
+def _vowpal(command_line: str) -> Preset:
+    """Return a preset of Vowpal Wabbit; costs and latencies are expected by a linear belief beside it."""
+    texts = {
+        "command_line": TextParameter(
+            f"--cb_explore_adf {command_line}", check_command_line, "Vowpal Wabbit's options, without interactions"
+        ),
+        "interactions": TextParameter(
+            "sa ca",
+            check_interactions,
+            "pairs (or more) of namespaces: s embedding and length, c category, a model, m its price, provider, tags",
+        ),
+    }
+    parameters = {"floor": _FLOOR, "slope_penalty": _SLOPE, "intercept_penalty": _INTERCEPT, **_CHANGE}
+    return Preset(FeatureKind.LINEAR, "greedy", MappingProxyType(parameters), "vowpal", MappingProxyType(texts))
 
 
 DEFAULT_PRESET: Final = "linucb"
@@ -184,6 +231,17 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         "uniform": _preset(
             FeatureKind.INTERCEPT_ONLY, "greedy", floor=Parameter(1.0, 1.0, 1.0, "1: every eligible model alike")
         ),
+        "category": _tabled("category", FeatureKind.CLUSTERS),
+        "knn": _tabled(
+            "knn",
+            FeatureKind.LINEAR,
+            neighbours=Parameter(192.0, 1.0, 256.0, "nearest prompts per model; whole number"),
+        ),
+        "vowpal_squarecb": _vowpal("--squarecb --gamma_scale 100"),
+        "vowpal_cover": _vowpal("--cover 5 --cb_type mtr --clip_p 0.1"),
+        "vowpal_bag": _vowpal("--bag 5 --clip_p 0.1"),
+        "vowpal_softmax": _vowpal("--softmax --lambda 40 --clip_p 0.1"),
+        "vowpal_epsilon": _vowpal("--epsilon 0.05 --clip_p 0.1"),
     }
 )
 
@@ -219,6 +277,18 @@ def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
                 f"{parameter.low:g}..{parameter.high:g}",
                 f"{value:g}",
             )
+    for name in spec.texts:
+        if name not in preset.texts:
+            raise InvalidArgumentError(
+                Reason.BAD_POLICY_PARAMETER,
+                f"{field}.texts",
+                f"names among {', '.join(sorted(preset.texts))}" if preset.texts else "none for this preset",
+                repr(name[:64]),
+            )
+    texts = {
+        name: text.check(spec.texts.get(name, text.default), f"{field}.texts[{name!r}]")
+        for name, text in preset.texts.items()
+    }
     values = {name: spec.parameters.get(name, parameter.default) for name, parameter in preset.parameters.items()}
     return PolicyParameters(
         preset=spec.preset,
@@ -226,8 +296,8 @@ def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
         explorer=EXPLORERS[preset.explorer],
         exploration=next((values[name] for name in _EXPLORATION_NAMES if name in values), 0.0),
         floor=values["floor"],
-        slope_penalty=values["slope_penalty"],
-        intercept_penalty=values["intercept_penalty"],
+        slope_penalty=values.get("slope_penalty", _SLOPE.default),
+        intercept_penalty=values.get("intercept_penalty", _INTERCEPT.default),
         retention=values.get("retention", _RETENTION.default),
         change=ChangeParameters(
             change_detection=values["change_detection"] >= 0.5,
@@ -241,4 +311,5 @@ def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
         shrinkage=values.get("shrinkage", 0.0),
         values=MappingProxyType(values),
         belief=preset.belief,
+        texts=MappingProxyType(texts),
     )

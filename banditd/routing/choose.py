@@ -21,7 +21,7 @@ from banditd.kernels.decision import rank_models, settle
 from banditd.kernels.exploration import draw
 from banditd.kernels.pacing import mix_floor_within, mix_into
 from banditd.objective.weigh import weigh
-from banditd.policies.base import Prediction
+from banditd.policies.base import PolicySnapshot, Prediction
 from banditd.policies.explorers import greedy
 from banditd.policies.pairs import rival_pmf
 from banditd.routing.shares import explore
@@ -48,6 +48,25 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     compares: bool = False
 
 
+class _OwnPmf(msgspec.Struct, frozen=True, gc=False):
+    """Stands in an explorer's place where the belief is a whole policy: it reads no utility."""
+
+    whole: PolicySnapshot
+    context: Context
+    candidates: Index | None
+
+    def __call__(
+        self,
+        utility: Array64,  # noqa: ARG002 - as explorers have it
+        deviation: Array64,  # noqa: ARG002 - as explorers have it
+        eligible: Mask,
+        parameter: float,  # noqa: ARG002 - as explorers have it
+        learnt_count: int,  # noqa: ARG002 - as explorers have it
+        out_pmf: Array64,
+    ) -> None:
+        self.whole.fill_pmf(self.context, self.candidates, eligible, out_pmf)
+
+
 def choose(
     snapshot: RouterSnapshot, context: Context, terms: Terms, uniform: float, previous_slot: int = NO_SLOT
 ) -> Choice:
@@ -69,20 +88,21 @@ def choose(
     """
     assert snapshot.features is not None
     row = encode(snapshot.features, context.embedding, context.input_tokens)
-    return choose_encoded(snapshot, row, context.input_tokens, terms, uniform, previous_slot)
+    return choose_encoded(snapshot, row, context, terms, uniform, previous_slot)
 
 
 def choose_encoded(
     snapshot: RouterSnapshot,
     row: Array32,
-    input_tokens: int,
+    context: Context,
     terms: Terms,
     uniform: float,
     previous_slot: int = NO_SLOT,
 ) -> Choice:
     """Choose as `choose` does, for a context whose row under the snapshot's encoding is *row*."""
     assert snapshot.belief is not None
-    return _choose(snapshot, snapshot.belief.predict(row), input_tokens, terms, uniform, previous_slot)
+    prediction = snapshot.belief.predict(row, context.category)
+    return _choose(snapshot, prediction, context, terms, uniform, previous_slot)
 
 
 def choose_rows(
@@ -101,11 +121,11 @@ def choose_rows(
     assert snapshot.belief is not None
     embeddings = np.stack([context.embedding for context in contexts])
     rows = encode_rows(snapshot.features, embeddings, [context.input_tokens for context in contexts])
-    predictions = snapshot.belief.predict_rows(rows).values
+    predictions = snapshot.belief.predict_rows(rows, [context.category for context in contexts]).values
     if previous_slots is None:
         previous_slots = [NO_SLOT] * len(contexts)
     return [
-        _choose(snapshot, Prediction(values), context.input_tokens, terms, uniform, previous_slot)
+        _choose(snapshot, Prediction(values), context, terms, uniform, previous_slot)
         for values, context, uniform, previous_slot in zip(predictions, contexts, uniforms, previous_slots, strict=True)
     ]
 
@@ -113,12 +133,12 @@ def choose_rows(
 def _choose(
     snapshot: RouterSnapshot,
     prediction: Prediction,
-    input_tokens: int,
+    context: Context,
     terms: Terms,
     uniform: float,
     previous_slot: int,
 ) -> Choice:
-    limits = terms.limits
+    limits, input_tokens = terms.limits, context.input_tokens
     if snapshot.charges is not None:
         prediction = snapshot.charges.added(prediction, input_tokens, previous_slot)
     if limits.required_tags or input_tokens > snapshot.window_tokens_min:
@@ -135,7 +155,7 @@ def _choose(
     if terms.left_usd < math.inf:
         exclusions[(exclusions == _ELIGIBLE) & (values[2] > terms.left_usd)] = _BUDGET
     policy, pacing = snapshot.policy, snapshot.pacing if terms.pacing is None else terms.pacing
-    explorer = policy.explorer
+    explorer = policy.explorer if snapshot.whole is None else _OwnPmf(snapshot.whole, context, terms.candidates)
     if limits.minimises_cost:
         # Nothing to explore but by the floor, for the deviations are qualities'; and nothing cheaper to pace to.
         explorer, pacing = greedy, FREE

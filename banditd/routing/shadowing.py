@@ -29,9 +29,7 @@ def shadow_pmf(snapshot: RouterSnapshot, decision: Decision, row: Array32) -> Ar
     candidates: Index = np.array(found, np.int64)
     terms = Terms(decision.objective, decision.limits, candidates, decision.choice.pacing)
     try:
-        choice = choose_encoded(
-            snapshot, row, decision.context.input_tokens, terms, decision.uniform, decision.previous_slot
-        )
+        choice = choose_encoded(snapshot, row, decision.context, terms, decision.uniform, decision.previous_slot)
     except BanditdError:
         return live
     pmf = np.zeros(len(live))

@@ -18,7 +18,7 @@ from banditd.domain.router import RouterSpec
 from banditd.features.spec import FeatureSpec
 from banditd.objective.charges import Charges, charges_of
 from banditd.objective.pacer import PacerView
-from banditd.policies.base import BeliefSnapshot
+from banditd.policies.base import BeliefSnapshot, PolicySnapshot
 from banditd.policies.registry import PolicyParameters
 from banditd.routing.sessions import Sessions
 
@@ -45,6 +45,7 @@ class RouterSnapshot:
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
         fallback_index: Index of the configured fallback model; -1 for none.
         charges: What calls cost beside tokens; None where nothing.
+        whole: The belief, where it is a whole policy.
     """
 
     router: RouterSpec
@@ -64,18 +65,20 @@ class RouterSnapshot:
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
+    whole: PolicySnapshot | None = field(init=False)
     charges: Charges | None = field(init=False)
 
     def renewed(self, belief: BeliefSnapshot | None, version: int, pacer: PacerView | None) -> "RouterSnapshot":
         """Return the same with what was learnt since; settings, models and what is derived of them are kept."""
         changed = object.__new__(RouterSnapshot)
-        changed.__dict__.update(self.__dict__, belief=belief, version=version, pacer=pacer)
+        whole = belief if self.whole is not None and isinstance(belief, PolicySnapshot) else None
+        changed.__dict__.update(self.__dict__, belief=belief, whole=whole, version=version, pacer=pacer)
         return changed
 
     @property
     def pacing(self) -> Pacing:
-        """The shadow prices of its budget."""
-        return FREE if self.pacer is None else self.pacer.pacing
+        """The shadow prices of its budget; a policy whose trade-off is learnt can follow none."""
+        return FREE if self.pacer is None or self.policy.has_fixed_objective else self.pacer.pacing
 
     def __post_init__(self) -> None:
         windows = [model.context_window_tokens for model in self.models if model.context_window_tokens > 0]
@@ -93,6 +96,7 @@ class RouterSnapshot:
             "share_caps": self._share_caps(),
             "window_tokens_min": min(windows, default=np.inf),
             "index_of": MappingProxyType(index_of),
+            "whole": self.belief if isinstance(self.belief, PolicySnapshot) else None,
             "fallback_index": index_of.get(self.router.fallback_model_id, -1),
         }
         for name, value in derived.items():

@@ -291,17 +291,24 @@ def _router_defaults(config: Config) -> RouterSpec:
     found = next((router for router in config.routers if router.id == DEFAULT_ROUTER), RouterConfig())
     return RouterSpec(
         router_id=DEFAULT_ROUTER,
-        policy=PolicySpec(found.policy, MappingProxyType(dict(sorted(found.parameters.items())))),
+        policy=_policy_spec(found),
         attribution_window_ms=found.attribution_window_ms,
         quality_guess=found.quality_guess,
     )
 
 
+def _policy_spec(router: RouterConfig) -> PolicySpec:
+    return PolicySpec(
+        router.policy,
+        MappingProxyType(dict(sorted(router.parameters.items()))),
+        MappingProxyType(dict(sorted(router.texts.items()))),
+    )
+
+
 def _router_spec(router: RouterConfig) -> RouterSpec:
-    policy = PolicySpec(router.policy, MappingProxyType(dict(sorted(router.parameters.items()))))
     return RouterSpec(
         router_id=router.id,
-        policy=policy,
+        policy=_policy_spec(router),
         embedding_dimension=router.embedding_dimension,
         embedding_model=router.embedding_model,
         model_ids=tuple(router.models),
@@ -331,9 +338,15 @@ def check_routers(config: Config) -> None:
     names = [model.id for model in config.models]
     for router in config.routers:
         try:
-            resolve(PolicySpec(router.policy, router.parameters), f"routers[{router.id}].policy")
+            policy = resolve(_policy_spec(router), f"routers[{router.id}].policy")
         except BanditdError as error:
             raise StartupError(Reason.CONFIG, error.message) from error
+        if router.budget_usd is not None and policy.has_fixed_objective:
+            raise StartupError(
+                Reason.CONFIG,
+                f"routers[{router.id}].budget_usd: expected none under {router.policy}, which has learnt the router's "
+                f"trade-off and cannot follow the shadow price of a budget, got {router.budget_usd:g}",
+            )
         if router.embedding_dimension == 1:
             raise StartupError(Reason.CONFIG, f"routers[{router.id}].embedding_dimension: expected 0 or 2..4096, got 1")
     for what, listed in (("models", names), ("routers", [router.id for router in config.routers])):

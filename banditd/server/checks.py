@@ -186,10 +186,16 @@ def check_terms(
 
     A request that says itself what a dollar is worth is not paced; what it spends counts all the same.
     """
+    own = snapshot.router.objective
+    asked = own if objective is None else check_objective(objective, "objective", own)
+    if asked != own and snapshot.policy.has_fixed_objective:
+        raise FailedPreconditionError(
+            Reason.FIXED_OBJECTIVE,
+            f"objective: {snapshot.policy.preset} has learnt the router's trade-off and cannot follow another one for "
+            "a single request; leave it out, change the router's, or use a preset that weighs at each request",
+        )
     return Terms(
-        objective=snapshot.router.objective
-        if objective is None
-        else check_objective(objective, "objective", snapshot.router.objective),
+        objective=asked,
         limits=NO_LIMITS if limits is None else _limits(limits),
         candidates=_candidates(snapshot, catalog, candidate_model_ids) if candidate_model_ids else None,
         pacing=FREE if objective is not None and objective.HasField("usd_weight") else snapshot.pacing,

@@ -227,7 +227,9 @@ def router_message(router: RouterSpec) -> router_pb2.Router:
         embedding_dimension=router.embedding_dimension,
         embedding_model=router.embedding_model,
         model_ids=router.model_ids,
-        policy=router_pb2.Policy(preset=router.policy.preset, parameters=router.policy.parameters),
+        policy=router_pb2.Policy(
+            preset=router.policy.preset, parameters=router.policy.parameters, texts=router.policy.texts
+        ),
         objective=router_pb2.Objective(
             usd_weight=router.objective.usd_weight, second_weight=router.objective.second_weight
         ),
@@ -260,7 +262,9 @@ def _shadows(router: RouterSpec) -> list[router_pb2.NamedPolicy]:
     return [
         router_pb2.NamedPolicy(
             name=shadow.name,
-            policy=router_pb2.Policy(preset=shadow.policy.preset, parameters=shadow.policy.parameters),
+            policy=router_pb2.Policy(
+                preset=shadow.policy.preset, parameters=shadow.policy.parameters, texts=shadow.policy.texts
+            ),
         )
         for shadow in router.shadows
     ]
@@ -298,7 +302,7 @@ def policy_status(
     resolved = (state.observed, state.expired, state.censored)
     return policy_pb2.PolicyStatus(
         router_id=state.router.router_id,
-        policy=router_pb2.Policy(preset=state.policy.preset, parameters=state.policy.values),
+        policy=router_pb2.Policy(preset=state.policy.preset, parameters=state.policy.values, texts=state.policy.texts),
         policy_version=state.version,
         state_digest=state.digest(),
         feature_fingerprint="" if state.features is None else state.features.fingerprint,

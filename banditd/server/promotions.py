@@ -21,6 +21,11 @@ _FACTOR_MAX: Final = 1000.0
 _WINDOW_MS: Final = (1_000, 7_776_000_000)
 
 
+def policy_spec(message: router_pb2.Policy) -> PolicySpec:
+    """Return the policy of a message, unchecked."""
+    return PolicySpec(message.preset, dict(sorted(message.parameters.items())), dict(sorted(message.texts.items())))
+
+
 def check_shadows(messages: Sequence[router_pb2.NamedPolicy]) -> tuple[NamedPolicy, ...]:
     """Return the shadows of a message."""
     if len(messages) > SHADOWS_MAX:
@@ -33,7 +38,7 @@ def check_shadows(messages: Sequence[router_pb2.NamedPolicy]) -> tuple[NamedPoli
         name = checks.check_name(message.name, f"{field}.name", checks.ROUTER_ID, Reason.BAD_NAME)
         if name in shadows:
             raise InvalidArgumentError(Reason.DUPLICATE_POLICY, f"{field}.name", "each name once", repr(name))
-        policy = PolicySpec(message.policy.preset, dict(sorted(message.policy.parameters.items())))
+        policy = policy_spec(message.policy)
         resolve(policy, f"{field}.policy")
         shadows[name] = NamedPolicy(name, policy)
     return tuple(shadows.values())
@@ -111,7 +116,7 @@ def listed_policies(state: RouterState, now_ms: int) -> list[promotion_pb2.Liste
 
 
 def _policy(state: RouterState) -> router_pb2.Policy:
-    return router_pb2.Policy(preset=state.policy.preset, parameters=state.policy.values)
+    return router_pb2.Policy(preset=state.policy.preset, parameters=state.policy.values, texts=state.policy.texts)
 
 
 def _evaluation(figures: Figures) -> promotion_pb2.Evaluation:

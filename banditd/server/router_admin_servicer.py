@@ -6,7 +6,7 @@ from typing import Final
 from banditd.domain.decision import Objective
 from banditd.domain.promotion import SHADOWS_MAX
 from banditd.domain.records import Record
-from banditd.domain.router import DEFAULT_ROUTER, ROUTER_MODELS_MAX, PolicySpec, RouterSpec
+from banditd.domain.router import DEFAULT_ROUTER, ROUTER_MODELS_MAX, RouterSpec
 from banditd.errors import InvalidArgumentError, NotFoundError, Reason
 from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
 from banditd.learner.commands import ChangeSettings
@@ -201,7 +201,7 @@ class RouterAdminServicer:
             checks.check_range(dimension, "router.embedding_dimension", DIMENSION_MIN, DIMENSION_MAX)
         policy = self._defaults.policy
         if message.HasField("policy"):
-            policy = PolicySpec(message.policy.preset, dict(sorted(message.policy.parameters.items())))
+            policy = promotions.policy_spec(message.policy)
         resolve(policy, "router.policy")
         window = message.attribution_window_ms or self._defaults.attribution_window_ms
         checks.check_range(window, "router.attribution_window_ms", _WINDOW_MS_MIN, _WINDOW_MS_MAX)

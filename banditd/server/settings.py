@@ -125,6 +125,7 @@ def create_router(wanted: RouterSpec, now_ms: int) -> ChangeSettings:
             )
         _check_fit(wanted, None)
         router = replace(wanted, create_time_ms=now_ms, update_time_ms=now_ms)
+        _check_budget(router)
         return _with_start(state, router)
 
     return ChangeSettings(decide)
@@ -144,6 +145,7 @@ def update_router(wanted: RouterSpec, fields: tuple[str, ...], now_ms: int) -> C
             )
         router = replace(there, **{name: getattr(wanted, name) for name in fields}, update_time_ms=now_ms)
         _check_fit(router, found)
+        _check_budget(router)
         return _with_start(state, router)
 
     return ChangeSettings(decide)
@@ -169,6 +171,20 @@ def _check_fit(router: RouterSpec, state: RouterState | None) -> None:
                 Reason.SHADOW_FEATURES,
                 f"{field}.policy: expected one whose rows are encoded as those of {router.policy.preset!r}, or not at "
                 f"all, got {shadow.policy.preset!r}",
+            )
+
+
+def _check_budget(router: RouterSpec) -> None:
+    if router.budget is None:
+        return
+    # A shadow may decide one day.
+    for spec in (router.policy, *(shadow.policy for shadow in router.shadows)):
+        policy = resolve(spec)
+        if policy.has_fixed_objective:
+            raise FailedPreconditionError(
+                Reason.FIXED_OBJECTIVE,
+                f"router.budget: {policy.preset} has learnt the router's trade-off and cannot follow the shadow price "
+                "of a budget; set the objective's usd_weight, or use a preset that weighs at each request",
             )
 
 

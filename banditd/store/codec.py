@@ -435,6 +435,7 @@ def _encode_router(record: RouterChange) -> tuple[int, bytes]:
         model_ids=r.model_ids,
         preset=r.policy.preset,
         parameters=dict(sorted(r.policy.parameters.items())),
+        texts=dict(sorted(r.policy.texts.items())),
         usd_weight=r.objective.usd_weight,
         second_weight=r.objective.second_weight,
         switch_usd=r.switch_usd,
@@ -450,7 +451,12 @@ def _encode_router(record: RouterChange) -> tuple[int, bytes]:
         exploration_share=None if r.exploration_share == EXPLORATION_SHARE else r.exploration_share,
         policy_name="" if r.policy_name == FIRST_POLICY else r.policy_name,
         shadows=[
-            pb.Shadow(name=s.name, preset=s.policy.preset, parameters=dict(sorted(s.policy.parameters.items())))
+            pb.Shadow(
+                name=s.name,
+                preset=s.policy.preset,
+                parameters=dict(sorted(s.policy.parameters.items())),
+                texts=dict(sorted(s.policy.texts.items())),
+            )
             for s in r.shadows
         ],
         promotion=None if r.promotion == PromotionRule() else _encode_rule(r.promotion),
@@ -465,7 +471,7 @@ def _decode_router(raw: bytes) -> RouterChange:
         m.router_id,
         RouterSpec(
             router_id=m.router_id,
-            policy=PolicySpec(m.preset, MappingProxyType(dict(sorted(m.parameters.items())))),
+            policy=_policy(m),
             embedding_dimension=m.embedding_dimension,
             embedding_model=m.embedding_model,
             model_ids=tuple(m.model_ids),
@@ -482,12 +488,17 @@ def _decode_router(raw: bytes) -> RouterChange:
             else None,
             exploration_share=m.exploration_share if m.HasField("exploration_share") else EXPLORATION_SHARE,
             policy_name=m.policy_name or FIRST_POLICY,
-            shadows=tuple(
-                NamedPolicy(s.name, PolicySpec(s.preset, MappingProxyType(dict(sorted(s.parameters.items())))))
-                for s in m.shadows
-            ),
+            shadows=tuple(NamedPolicy(s.name, _policy(s)) for s in m.shadows),
             promotion=_decode_rule(m.promotion) if m.HasField("promotion") else PromotionRule(),
         ),
+    )
+
+
+def _policy(m: pb.RouterChange | pb.Shadow) -> PolicySpec:
+    return PolicySpec(
+        m.preset,
+        MappingProxyType(dict(sorted(m.parameters.items()))),
+        MappingProxyType(dict(sorted(m.texts.items()))),
     )
 
 

@@ -34,7 +34,7 @@ from banditd.routing.choose import Terms
 from banditd_sim.datasets import open_dataset
 from banditd_sim.environments.engine import Engine
 
-DATA = Path(os.environ.get("BANDITD_DATA", "/work/shared/data"))
+DATA = Path(os.environ.get("BANDITD_SHARED_DIR", Path(__file__).resolve().parents[3] / "shared")) / "data"
 CONFIDENCE = 0.9
 ANYTHING = Terms(Objective())
 PAIR = Terms(Objective(), compares=True)

@@ -219,7 +219,7 @@ def main():
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", default="pareto," + ",".join(SHARED))
-    parser.add_argument("--shared", type=Path, default=Path("/work/shared/data"))
+    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--preset", default="linucb")
     parser.add_argument("--set", action="append", default=[], help="a parameter of the preset, name=value")

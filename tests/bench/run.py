@@ -76,7 +76,7 @@ def core() -> dict[str, float]:
     frozen = snapshot.belief
 
     def choose_from_row() -> object:
-        return choosing.choose_encoded(snapshot, row, 100, terms, 0.3)
+        return choosing.choose_encoded(snapshot, row, context, terms, 0.3)
 
     wide = np.stack([np.eye(66) for _ in range(traffic.MODELS)])
 

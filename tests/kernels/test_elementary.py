@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from banditd.kernels.elementary import EXP_MIN, cosine, exp_negative, normal
+from banditd.kernels.elementary import EXP_MIN, cosine, exp_negative, logarithm, normal
 
 
 def test_exp_is_right_to_two_units_in_the_last_place():
@@ -41,3 +41,15 @@ def test_normal_is_right_in_the_lower_tail():
         assert density == pytest.approx(math.exp(-u * u / 2) / math.sqrt(2 * math.pi), rel=1e-12)
         assert cdf == pytest.approx(ndtr(u), rel=1e-12)
         assert normal(-u)[1] == pytest.approx(ndtr(-u), rel=1e-15, abs=1e-12)
+
+
+def test_logarithm_is_right_to_some_units_in_the_last_place():
+    """Over all magnitudes, and close to 1, where the sum of its parts is small."""
+    for x in np.concatenate([np.geomspace(1e-300, 1e300, 3000), 1.0 + np.linspace(-0.2, 0.2, 1001)]):
+        assert abs(logarithm(x) - math.log(x)) <= 3 * np.spacing(abs(math.log(x)) + 1e-300)
+    assert logarithm(1.0) == 0.0
+
+
+def test_logarithm_of_what_has_none_is_no_number():
+    """Zero, a negative number, and nan."""
+    assert all(math.isnan(logarithm(x)) for x in (0.0, -1.0, math.nan))

@@ -24,8 +24,12 @@ SIZES = {
     "R": (1, 8),
     "T": (3,),
     "V": (4,),
-    "C": (16,),
+    "X": (16,),
     "S": (19,),
+    "C": (1, 4, 17),
+    "G": (1, 7),
+    "Q": (1, 40, 1100),
+    "J": (1, 5, 48),
 }
 
 
@@ -59,6 +63,15 @@ def _utilities(rng, k):
     return rng.normal(size=k) * 10.0 ** rng.integers(-3, 3)
 
 
+def _half_rows(rng, blocks, width, count):
+    """Rows as the belief of neighbours keeps them: directions in float16, nothing subnormal; some stand twice."""
+    rows = rng.normal(size=(blocks, width, count)) * (rng.random((blocks, width, count)) < 0.8)
+    half = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)).astype(np.float16)
+    half[np.abs(half) < 2.0**-14] = 0.0
+    half[:, :, count // 2] = half[:, :, 0]
+    return half.view(np.uint16)
+
+
 def _pmf(rng, eligible):
     pmf = rng.random(len(eligible)) ** 4 * eligible
     return pmf / pmf.sum()
@@ -70,7 +83,7 @@ SPECIAL = {
     "a_inv": lambda rng, s: (
         np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2) if "K" in s else _precisions(rng, s["N"], 1)[0]
     ),
-    "noise": lambda rng, s: rng.random(s["K"]),
+    "noise": lambda rng, s: rng.random(s["K"]) if "K" in s else 0.01 + rng.random(),
     "theta": _theta,
     "gram": lambda rng, s: _gram(rng, s["N"]),
     "penalties": lambda rng, s: rng.uniform(0.1, 3.0, s["N"]),
@@ -97,7 +110,6 @@ SPECIAL = {
     "phase": lambda rng, s: rng.uniform(0, 2 * np.pi, s["R"]),
     "y": lambda rng, _: rng.normal(),
     "weight": lambda rng, _: rng.choice([0.0, 1.0, 2.0, rng.random()]),
-    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s["N"]),
     "cost": lambda rng, s: np.exp(rng.normal(size=(s["B"], s["K"])) * 3.0),
     "target_usd": lambda rng, _: np.exp(rng.normal() * 3.0),
     "price_max": lambda rng, _: 1e4,
@@ -118,6 +130,22 @@ SPECIAL = {
     "expected": lambda rng, s: rng.random((3, s["K"])),
     "usd_weight": lambda rng, _: rng.choice([0.0, 0.5, 5.0]),
     "second_weight": lambda rng, _: rng.choice([0.0, 100.0]),
+    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s.get("N")),
+    "counts": lambda rng, s: rng.choice([0, 0, 1, 2, 50], s["C"]),
+    "means": lambda rng, s: rng.normal(size=s["C"]),
+    "betweens": lambda rng, s: 10.0 ** rng.uniform(-3, 1, s["G"]),
+    "between": lambda rng, _: 10.0 ** rng.uniform(-3, 1),
+    "logs": lambda rng, _: int(rng.integers(2)),
+    "variance": lambda rng, _: 10.0 ** rng.uniform(-3, 1, 3),
+    "share": lambda rng, _: rng.uniform(0.01, 0.9),
+    "sharpness": lambda rng, _: float(rng.choice([0.5, 1.0, 2.0, 4.0, 8.0])),
+    "bits": lambda rng, s: _half_rows(rng, s["B"], s["D"], s["Q"]),
+    "count": lambda rng, s: int(rng.integers(s.get("B", 1) * s["Q"] + 1)),
+    "inout_similarity": lambda rng, s: np.sort(0.3 * rng.normal(size=s["J"])),
+    "first": lambda rng, _: int(rng.integers(0, 1000)),
+    "inout_index": lambda rng, s: -1 - rng.permutation(s["J"]),
+    "index": lambda rng, s: rng.integers(-1, 2000, s["J"]),
+    "similarity": lambda rng, s: -np.sort(-rng.uniform(-0.5, 1.01, s["J"])),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }
 
@@ -185,6 +213,10 @@ TOLERANCE = {
     "predict_duel": 3e-4,
     "predict_duel_rows": 3e-4,
     "update_duel": 1e-8,
+    "shrink": 1e-8,
+    "add_evidence": 1e-8,
+    "keep_nearest": 2e-5,
+    "judge_neighbours": 1e-8,
     "update_ridge": 1e-9,
     "factorise": 1e-9,
     "solve_factorised": 1e-9,

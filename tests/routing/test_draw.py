@@ -14,7 +14,7 @@ from banditd.errors import FailedPreconditionError
 from banditd.features.encode import encode
 from banditd.features.fit import seeded_spec
 from banditd.kernels.exploration import draw
-from banditd.policies.beliefs.linear import LinearBelief
+from banditd.policies.beliefs.factory import make_belief
 from banditd.policies.registry import PRESETS, resolve
 from banditd.routing.choose import Terms, choose, choose_rows, rank
 from banditd.routing.snapshot import RouterSnapshot
@@ -40,14 +40,14 @@ def taught_snapshot(preset, *, models=4, lessons=60, **parameters):
         for k in range(models)
     )
     features = seeded_spec(policy.features, DIMENSION, 7)
-    belief = LinearBelief(policy, features.row_width, 0.5)
+    router = RouterSpec("r", PolicySpec(preset), embedding_dimension=DIMENSION)
+    belief = make_belief(policy, features, router, specs)
     rng = np.random.default_rng(1)
     for i, context in enumerate(contexts(lessons, seed=2)):
         k = i % (models - 1)
         row = encode(features, context.embedding, context.input_tokens)
         lesson = Lesson(float(rng.random() < 0.45 + 0.05 * k), 1e-4 * (k + 1), 2.0, 100.0 * (k + 1))
         belief.learn(specs[k], row, lesson)
-    router = RouterSpec("r", PolicySpec(preset), embedding_dimension=DIMENSION)
     return RouterSnapshot(router, policy, features, belief.freeze(specs), specs, version=1)
 
 

@@ -582,6 +582,13 @@ CREATE_ROUTER = [
                **policy(floor=value))
         for value in (NAN, INF, -0.1, 1.1)
     ),
+    router("a text of another preset", INVALID, Reason.BAD_POLICY_PARAMETER, "router.policy.texts", "none for this",
+           policy=router_pb2.Policy(preset="linucb", texts={"command_line": "--cb_explore_adf"})),
+    router("an option that writes a file", INVALID, Reason.BAD_POLICY_PARAMETER, "router.policy.texts['command_line']",
+           "--final_regressor",
+           policy=router_pb2.Policy(preset="vowpal_bag", texts={"command_line": "--cb_explore_adf --final_regressor"})),
+    router("a bad interaction", INVALID, Reason.BAD_POLICY_PARAMETER, "router.policy.texts['interactions']",
+           "'sx'", policy=router_pb2.Policy(preset="vowpal_bag", texts={"interactions": "sx"})),
     router("a fallback that is not there", INVALID, Reason.UNKNOWN_MODEL, "router.fallback_model_id", "'gone'",
            fallback_model_id="gone"),
     router("a fallback of 10 KB", INVALID, Reason.BAD_NAME, "router.fallback_model_id", fallback_model_id=LONG),

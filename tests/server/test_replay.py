@@ -34,7 +34,9 @@ async def live(server, router_id, seeds):
             ),
             candidate_model_ids=["large", "small"] if seed % 4 == 0 else [],
             limits=LIMITS.get(seed % 5),
-            objective=router_pb2.Objective(usd_weight=float(seed)) if seed % 6 == 0 else None,
+            objective=router_pb2.Objective(usd_weight=float(seed))
+            if seed % 6 == 0 and not router_id.startswith("vowpal")  # they refuse one
+            else None,
         )
         await server.record(answer.decision_id, quality=(seed % 4) / 4, latency_ms=10.0 + seed, output_token_count=seed)
 

@@ -154,6 +154,7 @@ class DuelBelief:
         model: ModelSpec,
         row: Array32,
         lesson: Lesson,
+        category: str = "",  # noqa: ARG002 - as others have it
         decision: Decision | None = None,  # noqa: ARG002 - as others have it
     ) -> Residuals | None:
         """Learn what was seen of one model; what money and time missed by is told, a quality's error is no residual."""

@@ -7,16 +7,18 @@ from typing import Final
 from banditd.domain.model import ModelSpec
 from banditd.domain.router import RouterSpec
 from banditd.features.spec import FeatureSpec
+from banditd.policies.base import Belief
+from banditd.policies.beliefs.category import CategoryBelief
 from banditd.policies.beliefs.duel import DuelBelief
+from banditd.policies.beliefs.knn import KnnBelief
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import PolicyParameters
-
-AnyBelief = LinearBelief | DuelBelief
+from banditd.policies.vowpal import VowpalBelief
 
 
 def make_belief(
     policy: PolicyParameters, features: FeatureSpec, router: RouterSpec, models: tuple[ModelSpec, ...] = ()
-) -> AnyBelief:
+) -> Belief:
     """Return a belief that has learnt nothing.
 
     Args:
@@ -28,11 +30,23 @@ def make_belief(
     return _MAKERS[policy.belief](policy, features, router, models)
 
 
-_Maker = Callable[[PolicyParameters, FeatureSpec, RouterSpec, tuple[ModelSpec, ...]], AnyBelief]
+def relearns(old: RouterSpec, old_policy: PolicyParameters, new: RouterSpec, new_policy: PolicyParameters) -> bool:
+    """Return whether a change of a router's settings changes what its log teaches."""
+    return (
+        old_policy != new_policy
+        or old.quality_guess != new.quality_guess
+        or (new_policy.has_fixed_objective and old.objective != new.objective)
+    )
+
+
+_Maker = Callable[[PolicyParameters, FeatureSpec, RouterSpec, tuple[ModelSpec, ...]], Belief]
 
 _MAKERS: Final[Mapping[str, _Maker]] = MappingProxyType(
     {
         "linear": lambda policy, features, router, _: LinearBelief(policy, features.row_width, router.quality_guess),
         "duel": lambda policy, features, router, _: DuelBelief(policy, features.row_width, router.quality_guess),
+        "category": lambda policy, features, router, _: CategoryBelief(policy, features, router.quality_guess),
+        "knn": lambda policy, features, router, _: KnnBelief(policy, features, router.quality_guess),
+        "vowpal": VowpalBelief,
     }
 )

@@ -9,15 +9,15 @@ dependence on the context. How much evidence that takes for quality is learnt to
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from banditd.domain.arrays import Array32, Array64, frozen
+from banditd.domain.arrays import AnyArray, Array32, Array64, frozen
 from banditd.domain.comparison import Comparison
-from banditd.domain.context import INPUT_TOKENS_GUESS
+from banditd.domain.decision import Decision
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.features.spec import INTERCEPT
@@ -25,25 +25,23 @@ from banditd.kernels.decision import predict_models, predict_models_rows
 from banditd.policies.base import ModelSummary, Prediction, Residuals
 from banditd.policies.beliefs.difference import difference
 from banditd.policies.beliefs.judges import Judges, is_of_judges
-from banditd.policies.beliefs.regression import NOISE_GUESS_COUNT, Regression
+from banditd.policies.beliefs.measures import (
+    NOISE_GUESS,
+    NOISE_GUESS_COUNT,
+    cost_offset,
+    expected,
+    is_free,
+    measured,
+    prior_means,
+    shift_of_costs,
+    unit_price,
+)
+from banditd.policies.beliefs.regression import Regression
 from banditd.policies.beliefs.slope_prior import SlopePrior, is_of_slope_prior, loaded, penalties_of
 from banditd.policies.registry import PolicyParameters
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
 _QUALITY, _COST, _LATENCY = range(3)
-
-# What a model is taken to write before anything of it is seen, in tokens.
-_OUTPUT_TOKENS_GUESS: Final = 300
-_LATENCY_MS_GUESS: Final = 2000.0
-# Standard deviations of the noise before anything is seen: of a quality in [0, 1], and of logs.
-_NOISE_GUESS: Final = (0.25, 0.5, 0.5)
-# Logs of zeros would dominate everything; less than these is a zero that was rounded.
-_COST_USD_MIN: Final = 1e-9
-_LATENCY_MS_MIN: Final = 1e-3
-# A price below this is none: over a denormal price a cost would be infinite, and nothing could be learnt after it.
-_PRICE_MTOK_USD_MIN: Final = 1e-12
-# exp() of what a log regression predicts stays finite and above zero.
-_LOG_MAX: Final = 60.0
 
 
 _Arm = tuple[Regression, Regression, Regression]
@@ -75,13 +73,17 @@ class LinearSnapshot:
         """Standard deviation of a log latency's noise: shape (K,)."""
         return np.sqrt(2.0 * self.latency_offset)
 
-    def predict(self, row: Array32) -> Prediction:
+    def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - as others have it
         """Return what is expected for one encoded context, shape (N,)."""
         values = np.empty((4, len(self.noise)))
         predict_models(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, row, values)
         return Prediction(values)
 
-    def predict_rows(self, rows: Array32) -> Prediction:
+    def predict_rows(
+        self,
+        rows: Array32,
+        categories: Sequence[str] | None = None,  # noqa: ARG002 - as others have it
+    ) -> Prediction:
         """Return the same for rows (B, N)."""
         values = np.empty((len(rows), 4, len(self.noise)))
         predict_models_rows(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, rows, values)
@@ -109,32 +111,34 @@ class LinearBelief:
         self._changed: set[int] = set()
         self._last: tuple[tuple[ModelSpec, ...], LinearSnapshot] | None = None
 
-    def learn(self, model: ModelSpec, row: Array32, lesson: Lesson) -> Residuals:
+    def learn(
+        self,
+        model: ModelSpec,
+        row: Array32,
+        lesson: Lesson,
+        category: str = "",  # noqa: ARG002 - as others have it
+        decision: Decision | None = None,  # noqa: ARG002 - as others have it
+    ) -> Residuals:
         """Learn what was seen of one model.
 
         Args:
             model: The model.
             row: Shape (N,), float32, finite.
             lesson: Finite values.
+            category: Not looked at.
+            decision: Not looked at.
         """
-        quality, cost, latency = self._arm(model)
-        cost.log_price = _log_price(model)
-        of_quality = of_cost = of_latency = math.nan
-        if lesson.cost_usd is not None and not _is_free(model):
-            told = lesson.price_mtok_usd or 0.0
-            unit = told if model.price is not None and told >= _PRICE_MTOK_USD_MIN else _unit_price(model)
-            cost_usd = max(lesson.token_cost_usd, _COST_USD_MIN)
-            of_cost = cost.learn(row, math.log(cost_usd / unit), self._penalties, self._retention)
-        if lesson.latency_ms is not None:
-            value = math.log(max(lesson.latency_ms, _LATENCY_MS_MIN))
-            of_latency = latency.learn(row, value, self._penalties, self._retention)
+        arm, values = self._arm(model), measured(model, lesson)
+        arm[_COST].log_price = _log_price(model)
+        residuals = [math.nan, math.nan, math.nan]
+        for metric, (regression, value) in enumerate(zip(arm, values, strict=True)):
+            if not math.isnan(value):
+                residuals[metric] = regression.learn(row, value, self._penalties_of(metric), self._retention)
         self._changed.add(model.slot)
-        if lesson.quality is not None:
-            of_quality = quality.learn(row, lesson.quality, self._slope_prior.penalties, self._retention)
-            if self._chooses and math.isfinite(of_quality):
-                self._slope_prior.add(model.slot, row, lesson.quality, retention=self._retention)
-                self._count_one()
-        return of_quality, of_cost, of_latency
+        if self._chooses and math.isfinite(residuals[_QUALITY]):
+            self._slope_prior.add(model.slot, row, values[_QUALITY], retention=self._retention)
+            self._count_one()
+        return residuals[0], residuals[1], residuals[2]
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Take what was learnt of one metric for worth little: it has changed."""
@@ -203,12 +207,10 @@ class LinearBelief:
             return  # it starts from its prior when something of it is learnt
         self._changed.add(new.slot)
         quality, cost, latency = arm
-        if (old.price is None) != (new.price is None):
-            # Costs were learnt in dollars and are now ratios to the price, or the other way round.
-            cost.shift_values(math.log(_unit_price(old)) - math.log(_unit_price(new)))
+        cost.shift_values(shift_of_costs(old, new))
         cost.log_price = _log_price(new)
         penalty = float(self._penalties[INTERCEPT])
-        before, after = self._prior_means(old), self._prior_means(new)
+        before, after = prior_means(old, self._quality_guess), prior_means(new, self._quality_guess)
         # Only where the guess is another: what a sibling has lent stays.
         if before[_QUALITY] != after[_QUALITY]:
             quality.move_prior(after[_QUALITY], penalty)
@@ -250,7 +252,7 @@ class LinearBelief:
     def summary(self, model: ModelSpec) -> ModelSummary:
         """Return what is held of one model; the average prompt is the row that is 0 but for its intercept."""
         quality, cost, latency = self._peek(model)
-        cost_usd = math.exp(min(float(cost.theta[INTERCEPT]) + _cost_offset(model, cost), _LOG_MAX))
+        cost_usd = expected(float(cost.theta[INTERCEPT]), _cost_offset(model, cost))
         return ModelSummary(
             quality_count=quality.count,
             cost_count=cost.count,
@@ -258,12 +260,12 @@ class LinearBelief:
             quality=float(quality.theta[INTERCEPT]),
             deviation=math.sqrt(quality.noise_variance * max(float(quality.a_inv[INTERCEPT, INTERCEPT]), 0.0)),
             cost_usd=None if math.isnan(cost_usd) else cost_usd,
-            latency_ms=math.exp(min(float(latency.theta[INTERCEPT]) + 0.5 * latency.noise_variance, _LOG_MAX)),
+            latency_ms=expected(float(latency.theta[INTERCEPT]), 0.5 * latency.noise_variance),
         )
 
-    def to_arrays(self) -> dict[str, Array64]:
+    def to_arrays(self) -> dict[str, AnyArray]:
         """Return the whole state as named arrays."""
-        arrays: dict[str, Array64] = {}
+        arrays: dict[str, AnyArray] = {}
         for slot in sorted(self._arms):
             for metric, regression in zip(METRICS, self._arms[slot], strict=True):
                 for part in Regression.__slots__:
@@ -272,7 +274,7 @@ class LinearBelief:
             arrays |= self._slope_prior.to_arrays()
         return arrays | self._judges.to_arrays()
 
-    def load_arrays(self, arrays: Mapping[str, Array64]) -> None:
+    def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
         """Put the state that `to_arrays` returned in the place of this one.
 
         Raises:
@@ -284,7 +286,7 @@ class LinearBelief:
         arms: dict[int, _Arm] = {}
         for slot in sorted({int(name.split("/")[0]) for name in own}):
             regressions = []
-            for metric, noise in zip(METRICS, _NOISE_GUESS, strict=True):
+            for metric, noise in zip(METRICS, NOISE_GUESS, strict=True):
                 regression = Regression(self._penalties, np.zeros(width), noise)
                 for part, shape in shapes.items():
                     setattr(regression, part, loaded(arrays, f"{slot}/{metric.name}/{part}", shape))
@@ -351,39 +353,16 @@ class LinearBelief:
 
     def _prior(self, model: ModelSpec) -> _Arm:
         regressions = []
-        for metric, (mean, noise) in enumerate(zip(self._prior_means(model), _NOISE_GUESS, strict=True)):
+        for metric, (mean, noise) in enumerate(zip(prior_means(model, self._quality_guess), NOISE_GUESS, strict=True)):
             prior = self._slope_prior.slopes.copy() if metric == _QUALITY else np.zeros(len(self._penalties))
             prior[INTERCEPT] = mean
             regressions.append(Regression(self._penalties_of(metric), prior, noise))
         return regressions[0], regressions[1], regressions[2]
 
-    def _prior_means(self, model: ModelSpec) -> tuple[float, float, float]:
-        quality = self._quality_guess if model.quality_guess is None else model.quality_guess
-        latency = _LATENCY_MS_GUESS if model.latency_ms_guess is None else model.latency_ms_guess
-        cost = 0.0 if model.price is None else model.price.token_cost_usd(INPUT_TOKENS_GUESS, _OUTPUT_TOKENS_GUESS)
-        # The mean of a log is below the log of the mean by half the variance.
-        half = 0.5 * _NOISE_GUESS[_COST] ** 2
-        return (
-            quality,
-            math.log(cost / _unit_price(model)) - half if cost > 0.0 else 0.0,
-            math.log(latency) - 0.5 * _NOISE_GUESS[_LATENCY] ** 2,
-        )
-
-
-def _is_free(model: ModelSpec) -> bool:
-    """Return whether the model costs nothing whatever was billed: there is no ratio to learn."""
-    return model.price is not None and model.price.blended_mtok_usd < _PRICE_MTOK_USD_MIN
-
-
-def _unit_price(model: ModelSpec) -> float:
-    """Return what costs are learnt as ratios to: the blended price, or a dollar where there is none."""
-    blended = 0.0 if model.price is None else model.price.blended_mtok_usd
-    return blended if blended >= _PRICE_MTOK_USD_MIN else 1.0
-
 
 def _log_price(model: ModelSpec) -> float:
     """Return the log of the blended price: -inf for a free model, 0 where there is none and dollars are learnt."""
-    return -math.inf if _is_free(model) else math.log(_unit_price(model))
+    return -math.inf if is_free(model) else math.log(unit_price(model))
 
 
 def _expected_costs(arms: list[_Arm], rows: Array32) -> Array64:
@@ -408,9 +387,4 @@ def _expected_costs(arms: list[_Arm], rows: Array32) -> Array64:
 
 
 def _cost_offset(model: ModelSpec, cost: Regression) -> float:
-    """Return what turns a predicted log ratio into the log of expected dollars (mean of a log-normal)."""
-    if model.price is None:
-        # Without a price the cost is known as far as it was reported.
-        return 0.5 * cost.noise_variance if cost.count else math.nan
-    blended = model.price.blended_mtok_usd
-    return math.log(blended) + 0.5 * cost.noise_variance if blended >= _PRICE_MTOK_USD_MIN else -math.inf
+    return cost_offset(model, cost.noise_variance, cost.count)

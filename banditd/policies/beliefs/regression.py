@@ -17,9 +17,8 @@ import numpy as np
 from banditd.domain.arrays import Array32, Array64
 from banditd.features.spec import INTERCEPT
 from banditd.kernels.linear import update_ridge, update_ridge_forgetting
+from banditd.policies.beliefs.measures import NOISE_GUESS_COUNT
 
-# How many errors the guess of a noise counts for.
-NOISE_GUESS_COUNT: Final = 10.0
 # Values that the evidence of a metric is worth at most after an alarm. What changes is most often the level, which
 # `Regression.open_up` frees by itself; how the metric goes with the context is seldom all wrong, and dear to relearn.
 # Of 8, 30, 50 and 100, the first relearns the shifted stream the soonest (regret 384; 433 with 100), but takes longest

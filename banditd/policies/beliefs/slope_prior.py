@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from banditd.domain.arrays import Array32, Array64
+from banditd.domain.arrays import AnyArray, Array32, Array64
 from banditd.errors import DataLossError, Reason
 from banditd.features.spec import INTERCEPT
 from banditd.policies.beliefs.shrinkage import (
@@ -131,7 +131,7 @@ class SlopePrior:
             arrays[f"moment/{slot}"] = self._sums[slot].moment
         return {_PREFIX + name: array for name, array in arrays.items()}
 
-    def load_arrays(self, arrays: Mapping[str, Array64]) -> None:
+    def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
         """Put the state that `to_arrays` returned in the place of this one; other arrays may lie beside.
 
         Raises:
@@ -171,7 +171,7 @@ def penalties_of(width: int, slope_penalty: float, intercept_penalty: float) -> 
     return penalties
 
 
-def loaded(arrays: Mapping[str, Array64], name: str, shape: tuple[int, ...]) -> Array64:
+def loaded(arrays: Mapping[str, AnyArray], name: str, shape: tuple[int, ...]) -> Array64:
     """Return a copy of an array of a stored state.
 
     Raises:

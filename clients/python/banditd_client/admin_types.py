@@ -96,6 +96,7 @@ class Policy:
 
     preset: str
     parameters: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

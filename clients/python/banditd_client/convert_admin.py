@@ -72,7 +72,7 @@ def router_to_wire(router: Router) -> router_pb2.Router:
         embedding_dimension=router.embedding_dimension,
         embedding_model=router.embedding_model,
         model_ids=names(router.model_ids, "model_ids"),
-        policy=None if policy is None else router_pb2.Policy(preset=policy.preset, parameters=policy.parameters),
+        policy=None if policy is None else _policy_to_wire(policy),
         objective=objective_to_wire(router.objective),
         switch_usd=router.switch_usd,
         budget=_budget_to_wire(router.budget),
@@ -82,10 +82,7 @@ def router_to_wire(router: Router) -> router_pb2.Router:
         default_quality=router.default_quality,
         quality_guess=router.quality_guess,
         shadows=[
-            router_pb2.NamedPolicy(
-                name=name, policy=router_pb2.Policy(preset=shadow.preset, parameters=shadow.parameters)
-            )
-            for name, shadow in router.shadows.items()
+            router_pb2.NamedPolicy(name=name, policy=_policy_to_wire(shadow)) for name, shadow in router.shadows.items()
         ],
         promotion=None if router.promotion is None else router_pb2.PromotionRule(**asdict(router.promotion)),
     )
@@ -110,9 +107,7 @@ def router_from_wire(message: router_pb2.Router) -> Router:
         quality_guess=present(message, "quality_guess"),
         create_time=time_from_wire(message, "create_time"),
         update_time=time_from_wire(message, "update_time"),
-        shadows={
-            shadow.name: Policy(shadow.policy.preset, dict(shadow.policy.parameters)) for shadow in message.shadows
-        },
+        shadows={shadow.name: _policy_from_wire(shadow) or Policy("") for shadow in message.shadows},
         promotion=_rule_from_wire(message),
         policy_name=message.policy_name,
     )
@@ -191,12 +186,16 @@ def _budget_status_from_wire(message: policy_pb2.PolicyStatus) -> BudgetStatus |
     )
 
 
+def _policy_to_wire(policy: Policy) -> router_pb2.Policy:
+    return router_pb2.Policy(preset=policy.preset, parameters=policy.parameters, texts=policy.texts)
+
+
 def _policy_from_wire(
-    message: router_pb2.Router | policy_pb2.PolicyStatus | promotion_pb2.ListedPolicy,
+    message: router_pb2.Router | router_pb2.NamedPolicy | policy_pb2.PolicyStatus | promotion_pb2.ListedPolicy,
 ) -> Policy | None:
     if not message.HasField("policy"):
         return None
-    return Policy(message.policy.preset, dict(message.policy.parameters))
+    return Policy(message.policy.preset, dict(message.policy.parameters), dict(message.policy.texts))
 
 
 def policy_status_from_wire(message: policy_pb2.PolicyStatus) -> PolicyStatus:

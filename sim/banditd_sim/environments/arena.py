@@ -63,6 +63,10 @@ class Arena:
         """D."""
         return int(self.embeddings.shape[1])
 
+    def category_of(self, row: int) -> str:
+        """Return the name of a prompt's category."""
+        return self.categories[self.category.item(row)]
+
     def index_of(self, model_id: str, field: str) -> int:
         """Return a model's index; raises SimError that names *field*."""
         if model_id not in self.model_ids:

@@ -156,14 +156,16 @@ class Engine:
         self.state.apply(entry, self.log)
         return self._position
 
-    def route(self, embedding: Array16, terms: Terms, input_tokens: int = INPUT_TOKENS_UNKNOWN) -> tuple[int, Decision]:
+    def route(
+        self, embedding: Array16, terms: Terms, input_tokens: int = INPUT_TOKENS_UNKNOWN, category: str = ""
+    ) -> tuple[int, Decision]:
         """Decide for one prompt; returns position and decision."""
         snapshot = self.ready_snapshot()
-        context = Context(embedding, input_tokens)
+        context = Context(embedding, input_tokens, category)
         decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
         assert snapshot.features is not None
         row = self.state.encoded(snapshot.features, context)
-        choice = choose_encoded(snapshot, row, input_tokens, terms, uniform)
+        choice = choose_encoded(snapshot, row, context, terms, uniform)
         decision = Decision(
             decision_id=decision_id,
             router_id=self._router_id,
@@ -216,16 +218,16 @@ class Engine:
         )
         return self.append(decision), decision
 
-    def teach(self, prompts: Sequence[tuple[Array16, int, Sequence[tuple[int, Lesson]]]]) -> None:
+    def teach(self, prompts: Sequence[tuple[Context, Sequence[tuple[int, Lesson]]]]) -> None:
         """Learn a history with the outcomes of several models per prompt.
 
         The encoding is fitted on its prompts at the end, and the belief rebuilt under it.
 
         Args:
-            prompts: Embedding, tokens, and pairs of slot and lesson.
+            prompts: What is known of each, and pairs of slot and lesson.
         """
-        for embedding, tokens, lessons in prompts:
-            self.append(Example(self._router_id, Context(embedding, tokens), tuple(lessons)))
+        for context, lessons in prompts:
+            self.append(Example(self._router_id, context, tuple(lessons)))
         if self.router.fit_is_due:
             self.append(due_fit(self.router, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
 

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Objective
 from banditd.domain.outcome import Failure, Lesson
 from banditd.domain.records import ModelChange, RouterChange
@@ -78,7 +79,8 @@ class LearningRouter:
                 for slot, k in enumerate(self.model_of)
                 if arena.measured[row, k]
             ]
-            prompts.append((arena.embeddings[row], int(arena.tokens[row]), lessons))
+            context = Context(arena.embeddings[row], int(arena.tokens[row]), arena.category_of(row))
+            prompts.append((context, lessons))
         self.engine.teach(prompts)
 
     def enter(self, segment: int) -> None:
@@ -177,13 +179,13 @@ def _play_plain(world: World, router: LearningRouter, played: _Played) -> None:
     tokens, model_of, prices = arena.tokens.tolist(), router.model_of, router.prices(0)
     has_latency = bool(np.isfinite(arena.latency_ms).any())
     model, propensity = played.model, played.propensity
-    embeddings, route, learn = arena.embeddings, engine.route, engine.learn
+    embeddings, category_of, route, learn = arena.embeddings, arena.category_of, engine.route, engine.learn
     # `item` gives a Python number at once.
     quality_at, cost_at, latency_at = arena.quality.item, arena.cost_usd.item, arena.latency_ms.item
     for t, row in enumerate(world.rows.tolist()):
         if choosable is not None:
             terms = _terms(router, choosable[t], t)
-        position, decision = route(embeddings[row], terms, tokens[row])
+        position, decision = route(embeddings[row], terms, tokens[row], category_of(row))
         choice = decision.choice
         k = model_of[decision.slots.item(choice.index)]
         model[t], propensity[t] = k, choice.pmf.item(choice.index)
@@ -212,7 +214,7 @@ def _play(world: World, router: LearningRouter, played: _Played) -> None:
             played.reported[made] = np.nan if report.quality is None else report.quality
         terms = router.terms if choosable is None else _terms(router, choosable[t], t)
         row = rows[t]
-        position, decision = engine.route(arena.embeddings[row], terms, tokens[row])
+        position, decision = engine.route(arena.embeddings[row], terms, tokens[row], arena.category_of(row))
         k = router.model_of[decision.slot]
         played.model[t], played.propensity[t] = k, decision.choice.propensity
         report = world.report(t, k, world.truth(t, k))

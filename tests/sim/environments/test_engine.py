@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from banditd.domain.context import Context
 from banditd.domain.decision import Objective
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson
@@ -113,7 +114,7 @@ def test_a_failure_teaches_no_quality_and_is_counted():
 def test_a_history_is_learnt_whole_under_the_encoding_that_stays():
     """Every outcome counts once; the fit saw each prompt once; and one ridge regression gives the same belief."""
     one = engine(shrinkage=0.0)
-    prompts = [(X[t], -1, [(k, Lesson(float(Q[t, k]))) for k in range(K)]) for t in range(N)]
+    prompts = [(Context(X[t]), [(k, Lesson(float(Q[t, k]))) for k in range(K)]) for t in range(N)]
     one.teach(prompts)
     state = one.router
     assert state.example_count == N
@@ -134,7 +135,7 @@ def test_a_history_is_learnt_whole_under_the_encoding_that_stays():
 def test_the_fit_of_a_history_sees_each_prompt_once():
     """Of prompts with several outcomes each, the newest embeddings are distinct prompts."""
     one = engine()
-    one.teach([(X[t], -1, [(k, Lesson(float(Q[t, k]))) for k in range(K)]) for t in range(50)])
+    one.teach([(Context(X[t]), [(k, Lesson(float(Q[t, k]))) for k in range(K)]) for t in range(50)])
     assert np.array_equal(one.log.newest_embeddings("default", 1000), X[:50])
 
 

@@ -26,7 +26,7 @@ from banditd_sim.environments.world import World
 from banditd_sim.ope import LoggedRounds, Settings, SupportError, evaluate
 from banditd_sim.ope.reward_model import cross_fitted_ridge
 
-SHARED = Path(os.environ.get("BANDITD_SHARED_DIR", "/work/shared")) / "data"
+SHARED = Path(os.environ.get("BANDITD_SHARED_DIR", str(Path(__file__).resolve().parents[4] / "shared"))) / "data"
 SETS = ("routerbench", "zeroeval", "routellm")
 NONE = np.zeros(0, np.int64)
 # Three tenths of the traffic explore: what somebody sets who wants to ask the log about other policies. A constant of

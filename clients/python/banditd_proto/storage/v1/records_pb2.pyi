@@ -203,7 +203,7 @@ class ModelChange(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., model_id: _Optional[str] = ..., deleted: bool = ..., input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ..., cached_input_mtok_usd: _Optional[float] = ..., request_usd: _Optional[float] = ..., context_window_token_count: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., state: _Optional[int] = ..., quality_guess: _Optional[float] = ..., latency_ms_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., sibling_model_id: _Optional[str] = ...) -> None: ...
 
 class RouterChange(_message.Message):
-    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms", "budget_usd", "budget_window", "budget_is_hard", "exploration_share", "policy_name", "shadows", "promotion")
+    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms", "budget_usd", "budget_window", "budget_is_hard", "exploration_share", "texts", "policy_name", "shadows", "promotion")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +211,13 @@ class RouterChange(_message.Message):
         key: str
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class TextsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_DIMENSION_FIELD_NUMBER: _ClassVar[int]
@@ -231,6 +238,7 @@ class RouterChange(_message.Message):
     BUDGET_WINDOW_FIELD_NUMBER: _ClassVar[int]
     BUDGET_IS_HARD_FIELD_NUMBER: _ClassVar[int]
     EXPLORATION_SHARE_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
     POLICY_NAME_FIELD_NUMBER: _ClassVar[int]
     SHADOWS_FIELD_NUMBER: _ClassVar[int]
     PROMOTION_FIELD_NUMBER: _ClassVar[int]
@@ -254,13 +262,14 @@ class RouterChange(_message.Message):
     budget_window: int
     budget_is_hard: bool
     exploration_share: float
+    texts: _containers.ScalarMap[str, str]
     policy_name: str
     shadows: _containers.RepeatedCompositeFieldContainer[Shadow]
     promotion: PromotionRule
-    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., switch_usd: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., budget_usd: _Optional[float] = ..., budget_window: _Optional[int] = ..., budget_is_hard: bool = ..., exploration_share: _Optional[float] = ..., policy_name: _Optional[str] = ..., shadows: _Optional[_Iterable[_Union[Shadow, _Mapping]]] = ..., promotion: _Optional[_Union[PromotionRule, _Mapping]] = ...) -> None: ...
+    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., switch_usd: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., budget_usd: _Optional[float] = ..., budget_window: _Optional[int] = ..., budget_is_hard: bool = ..., exploration_share: _Optional[float] = ..., texts: _Optional[_Mapping[str, str]] = ..., policy_name: _Optional[str] = ..., shadows: _Optional[_Iterable[_Union[Shadow, _Mapping]]] = ..., promotion: _Optional[_Union[PromotionRule, _Mapping]] = ...) -> None: ...
 
 class Shadow(_message.Message):
-    __slots__ = ("name", "preset", "parameters")
+    __slots__ = ("name", "preset", "parameters", "texts")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -268,13 +277,22 @@ class Shadow(_message.Message):
         key: str
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class TextsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     PRESET_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     preset: str
     parameters: _containers.ScalarMap[str, float]
-    def __init__(self, name: _Optional[str] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    texts: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., texts: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class PromotionRule(_message.Message):
     __slots__ = ("automatic", "margin", "effective_sample_count_min", "cost_ratio_max", "latency_ratio_max", "rollback_window_ms")

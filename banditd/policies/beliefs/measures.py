@@ -1,0 +1,92 @@
+"""What beliefs regress: quality as it is, cost as log(cost / blended price), latency as its log; and their priors.
+
+All beliefs share these conventions, so that a change of preset changes no meaning.
+"""
+
+import math
+from typing import Final
+
+from banditd.domain.context import INPUT_TOKENS_GUESS
+from banditd.domain.model import ModelSpec
+from banditd.domain.outcome import Lesson
+
+QUALITY, COST, LATENCY = range(3)
+# Standard deviations of the noise before anything is seen: of a quality in [0, 1], and of logs.
+NOISE_GUESS: Final = (0.25, 0.5, 0.5)
+# How many values that guess counts for.
+NOISE_GUESS_COUNT: Final = 10.0
+# What a model is taken to write before anything of it is seen, in tokens.
+_OUTPUT_TOKENS_GUESS: Final = 300
+_LATENCY_MS_GUESS: Final = 2000.0
+# Logs of zeros would dominate everything; less than these is a zero that was rounded.
+_COST_USD_MIN: Final = 1e-9
+_LATENCY_MS_MIN: Final = 1e-3
+# A price below this is none: over a denormal price a cost would be infinite, and nothing could be learnt after it.
+_PRICE_MTOK_USD_MIN: Final = 1e-12
+# exp() of what a log regression predicts stays finite and above zero.
+_LOG_MAX: Final = 60.0
+
+
+def measured(model: ModelSpec, lesson: Lesson) -> tuple[float, float, float]:
+    """Return quality, log cost ratio and log latency of a lesson; NaN where nothing finite was seen."""
+    quality = math.nan if lesson.quality is None or not math.isfinite(lesson.quality) else lesson.quality
+    cost = latency = math.nan
+    if lesson.cost_usd is not None and math.isfinite(lesson.cost_usd) and not is_free(model):
+        told = lesson.price_mtok_usd or 0.0
+        unit = told if model.price is not None and told >= _PRICE_MTOK_USD_MIN else unit_price(model)
+        cost = math.log(max(lesson.token_cost_usd, _COST_USD_MIN) / unit)
+    if lesson.latency_ms is not None and math.isfinite(lesson.latency_ms):
+        latency = math.log(max(lesson.latency_ms, _LATENCY_MS_MIN))
+    return quality, cost, latency
+
+
+def prior_means(model: ModelSpec, quality_guess: float) -> tuple[float, float, float]:
+    """Return what is expected of a model before anything of it is seen, as `measured` gives it."""
+    quality = quality_guess if model.quality_guess is None else model.quality_guess
+    latency = _LATENCY_MS_GUESS if model.latency_ms_guess is None else model.latency_ms_guess
+    cost = 0.0 if model.price is None else model.price.token_cost_usd(INPUT_TOKENS_GUESS, _OUTPUT_TOKENS_GUESS)
+    # The mean of a log is below the log of the mean by half the variance.
+    return (
+        quality,
+        math.log(cost / unit_price(model)) - 0.5 * NOISE_GUESS[COST] ** 2 if cost > 0.0 else 0.0,
+        math.log(latency) - 0.5 * NOISE_GUESS[LATENCY] ** 2,
+    )
+
+
+def is_free(model: ModelSpec) -> bool:
+    """Return whether the model costs nothing whatever was billed: there is no ratio to learn."""
+    return model.price is not None and model.price.blended_mtok_usd < _PRICE_MTOK_USD_MIN
+
+
+def unit_price(model: ModelSpec) -> float:
+    """Return what costs are learnt as ratios to: the blended price, or a dollar where there is none."""
+    blended = 0.0 if model.price is None else model.price.blended_mtok_usd
+    return blended if blended >= _PRICE_MTOK_USD_MIN else 1.0
+
+
+def shift_of_costs(old: ModelSpec, new: ModelSpec) -> float:
+    """Return what is to be added to logs that were learnt as ratios to a price, and are none now, or the reverse."""
+    if (old.price is None) == (new.price is None):
+        return 0.0
+    return math.log(unit_price(old)) - math.log(unit_price(new))
+
+
+def cost_offset(model: ModelSpec, variance: float, count: int) -> float:
+    """Return what turns a predicted log ratio into the log of the expected dollars.
+
+    Args:
+        model: The model.
+        variance: Of the logs around what is predicted: the mean of a log-normal is larger by half of it.
+        count: Costs seen: without a price the cost is known as far as it was reported.
+
+    Returns:
+        -inf for a free model, NaN where neither price nor cost is known.
+    """
+    if model.price is None:
+        return 0.5 * variance if count else math.nan
+    return -math.inf if is_free(model) else math.log(model.price.blended_mtok_usd) + 0.5 * variance
+
+
+def expected(log: float, offset: float) -> float:
+    """Return e^(log + offset), finite; NaN stays NaN."""
+    return math.exp(min(log + offset, _LOG_MAX)) if not math.isnan(offset) else math.nan
