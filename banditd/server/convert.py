@@ -277,8 +277,8 @@ def _rule(rule: PromotionRule) -> router_pb2.PromotionRule | None:
         automatic=rule.is_automatic,
         utility_margin=rule.margin,
         effective_sample_count_min=rule.effective_samples_min,
-        cost_usd_factor_max=rule.cost_ratio_max,
-        latency_ms_factor_max=rule.latency_ratio_max,
+        cost_share_max=rule.cost_ratio_max,
+        latency_share_max=rule.latency_ratio_max,
         rollback_window_ms=rule.rollback_window_ms,
     )
 

@@ -17,7 +17,7 @@ from banditd.server.settings import find_router
 from banditd_proto.v1 import promotion_pb2, router_pb2
 
 _SAMPLES_MAX: Final = 1e9
-_FACTOR_MAX: Final = 1000.0
+_SHARE_MAX: Final = 1000.0
 _WINDOW_MS: Final = (1_000, 7_776_000_000)
 
 
@@ -59,8 +59,8 @@ def check_rule(message: router_pb2.PromotionRule) -> PromotionRule:
         is_automatic=message.automatic,
         margin=checks.check_range(message.utility_margin, "router.promotion.utility_margin", 0.0, 1.0),
         effective_samples_min=number("effective_sample_count_min", default.effective_samples_min, _SAMPLES_MAX),
-        cost_ratio_max=number("cost_usd_factor_max", default.cost_ratio_max, _FACTOR_MAX),
-        latency_ratio_max=number("latency_ms_factor_max", default.latency_ratio_max, _FACTOR_MAX),
+        cost_ratio_max=number("cost_share_max", default.cost_ratio_max, _SHARE_MAX),
+        latency_ratio_max=number("latency_share_max", default.latency_ratio_max, _SHARE_MAX),
         rollback_window_ms=window_ms,
     )
 

@@ -135,7 +135,7 @@ def _named(name, preset, **parameters):
         ({"shadows": [_named("a", "nonlinear")]}, "FAILED_PRECONDITION", "SHADOW_FEATURES"),
         ({"shadows": [_named(f"s{i}", "linucb") for i in range(9)]}, "INVALID_ARGUMENT", "TOO_MANY_SHADOWS"),
         ({"promotion": {"utility_margin": -0.1}}, "INVALID_ARGUMENT", "OUT_OF_RANGE"),
-        ({"promotion": {"cost_usd_factor_max": float("nan")}}, "INVALID_ARGUMENT", "NOT_FINITE"),
+        ({"promotion": {"cost_share_max": float("nan")}}, "INVALID_ARGUMENT", "NOT_FINITE"),
         ({"promotion": {"rollback_window_ms": 1}}, "INVALID_ARGUMENT", "OUT_OF_RANGE"),
     ],
 )

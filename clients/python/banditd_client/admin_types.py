@@ -135,9 +135,9 @@ class PromotionRule:
     """What the lower bound of the difference in utility has to exceed."""
     effective_sample_count_min: float | None = None
     """None means the server's value, here and below."""
-    cost_usd_factor_max: float | None = None
+    cost_share_max: float | None = None
     """Most that it may cost, in costs of the policy that decides; 0 means no guard."""
-    latency_ms_factor_max: float | None = None
+    latency_share_max: float | None = None
     rollback_window_ms: int | None = None
     """How long after a promotion the former policy is promoted back by itself."""
 

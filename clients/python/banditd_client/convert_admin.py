@@ -119,8 +119,8 @@ def _rule_from_wire(message: router_pb2.Router) -> PromotionRule | None:
         automatic=rule.automatic,
         utility_margin=rule.utility_margin,
         effective_sample_count_min=present(rule, "effective_sample_count_min"),
-        cost_usd_factor_max=present(rule, "cost_usd_factor_max"),
-        latency_ms_factor_max=present(rule, "latency_ms_factor_max"),
+        cost_share_max=present(rule, "cost_share_max"),
+        latency_share_max=present(rule, "latency_share_max"),
         rollback_window_ms=rule.rollback_window_ms or None,
     )
 

@@ -72,20 +72,20 @@ class NamedPolicy(_message.Message):
     def __init__(self, name: _Optional[str] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
 
 class PromotionRule(_message.Message):
-    __slots__ = ("automatic", "utility_margin", "effective_sample_count_min", "cost_usd_factor_max", "latency_ms_factor_max", "rollback_window_ms")
+    __slots__ = ("automatic", "utility_margin", "effective_sample_count_min", "cost_share_max", "latency_share_max", "rollback_window_ms")
     AUTOMATIC_FIELD_NUMBER: _ClassVar[int]
     UTILITY_MARGIN_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_SAMPLE_COUNT_MIN_FIELD_NUMBER: _ClassVar[int]
-    COST_USD_FACTOR_MAX_FIELD_NUMBER: _ClassVar[int]
-    LATENCY_MS_FACTOR_MAX_FIELD_NUMBER: _ClassVar[int]
+    COST_SHARE_MAX_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_SHARE_MAX_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
     automatic: bool
     utility_margin: float
     effective_sample_count_min: float
-    cost_usd_factor_max: float
-    latency_ms_factor_max: float
+    cost_share_max: float
+    latency_share_max: float
     rollback_window_ms: int
-    def __init__(self, automatic: bool = ..., utility_margin: _Optional[float] = ..., effective_sample_count_min: _Optional[float] = ..., cost_usd_factor_max: _Optional[float] = ..., latency_ms_factor_max: _Optional[float] = ..., rollback_window_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, automatic: bool = ..., utility_margin: _Optional[float] = ..., effective_sample_count_min: _Optional[float] = ..., cost_share_max: _Optional[float] = ..., latency_share_max: _Optional[float] = ..., rollback_window_ms: _Optional[int] = ...) -> None: ...
 
 class Router(_message.Message):
     __slots__ = ("router_id", "embedding_dimension", "embedding_model", "model_ids", "policy", "objective", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time", "update_time", "budget", "exploration_share", "shadows", "promotion", "policy_name")
