@@ -169,11 +169,11 @@ def test_the_rule_is_judged_by_the_bound(rule, verdict):
 
 @pytest.mark.parametrize("variance", [0.0, 0.3, 4.0, 30.0, 300.0, 10_000.0])
 def test_the_width_is_where_the_capital_pays_out(variance):
-    """The bound and the test are one; and it is about as narrow as the simulator's mixture over all bets."""
+    """The bound and the test are one; and where it matters it is as narrow as the simulator's mixture over all bets."""
     u = width(variance)
     assert log_capital(u, variance) == pytest.approx(-math.log(ALPHA), rel=1e-9)
     assert not exceeds(u * (1 - 1e-9), variance)
     assert exceeds(u * (1 + 1e-9), variance)
-    if variance >= 4.0:
+    if variance >= 20.0:
         other = float(mixture_bound(np.array([variance]), threshold=-math.log(ALPHA), rho=1.0)[0])
-        assert 0.75 < u / other < 1.25
+        assert 0.85 < u / other < 1.0

@@ -44,7 +44,7 @@ NUMBERS = {
 UNITS = re.compile(
     r".*_(counts?|ms|bytes|usd|size|dimension|weight|version|position|deviation|code|indices|ms_guess|share)$"
 )
-LIMITS = re.compile(r"(cost_usd|latency_ms|quality|probability|count|share)_(max|min|sum)$")
+LIMITS = re.compile(r"(.*_)?(cost_usd|latency_ms|quality|probability|count|share)_(max|min|sum)$")
 UNITLESS = re.compile(
     r"((.*_)?(quality|qualities|probability|propensity|utility)(_guess|_margin|_difference(_low|_high)?)?|probabilities|propensities|embedding|confidence"
     r"|.*percentile)$"
