@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from banditd.domain.outcome import Failure
-from banditd.domain.promotion import PromotionCause, PromotionRule, Verdict
-from banditd.domain.records import Promotion, RouterChange
+from banditd.domain.outcome import Failure, Metric
+from banditd.domain.promotion import Promotion, PromotionCause, PromotionRule, Verdict
+from banditd.domain.records import ChangeAlarm, FeatureFit, RouterChange
 from banditd.domain.router import NamedPolicy, PolicySpec
 from banditd.learner.commands import ChangeSettings
 from banditd.learner.recovery import recover, replay
@@ -158,6 +158,34 @@ def test_the_rule_promotes_and_takes_back(rig, clock):
     assert [fact.cause for fact in facts(rig, Promotion)] == [PromotionCause.RULE, PromotionCause.ROLLBACK_RULE]
     assert rig.state.routers["r"].former == ""
     same_everywhere(rig)
+
+
+def test_a_fit_and_an_alarm_reach_the_shadows(shadowed):
+    """Both are learnt under the new encoding, and a changed metric is opened in each belief."""
+    live_for(shadowed, 30)
+    shadowed.decide(250, expected=EXPECTED)
+    shadowed.tend()
+    assert facts(shadowed, FeatureFit)[-1].prompt_count > 0
+    router = shadowed.state.routers["r"]
+    assert router.shadows["greedy"].features is router.features
+    before = router.shadows["greedy"].belief.digest()
+    shadowed.change(ChangeAlarm("r", 0, Metric.QUALITY, True, 11.0))
+    assert router.shadows["greedy"].belief.digest() != before
+    shadowed.take_snapshot()
+    live_for(shadowed, 5, seed=3)
+    same_everywhere(shadowed)
+
+
+def test_another_policy_that_decides_begins_all_comparisons_anew(shadowed):
+    """A setting that leaves it alone does not; a shadow that is taken away is gone with what it knew."""
+    live_for(shadowed, 20)
+    shadowed.change(router_change(shadows=(GREEDY, BLIND), quality_guess=0.5, switch_usd=0.5))
+    router = shadowed.state.routers["r"]
+    assert router.shadows["greedy"].account.figures().decisions == 20
+    shadowed.change(router_change(preset="softmax", shadows=(GREEDY,)))
+    assert list(router.shadows) == ["greedy"]
+    assert router.shadows["greedy"].account.figures().decisions == 0
+    same_everywhere(shadowed)
 
 
 @pytest.mark.parametrize(

@@ -232,8 +232,9 @@ async def test_no_input_gets_an_undocumented_answer_or_does_harm(tmp_path, seed)
         await prepare(server)
         answers = await fuzz(server, seed, 2000)
         await check_whole(server)
-        # The inputs reach past the parser: most methods also say yes, and refuse for many reasons.
-        assert sum(name.startswith("OK ") for name in answers) >= len(METHODS) - 3, answers
+        # The inputs reach past the parser: most methods also say yes, and refuse for many reasons. A promotion, its way
+        # back and a caller's own decision take what hardly comes by chance.
+        assert sum(name.startswith("OK ") for name in answers) >= len(METHODS) - 6, answers
         assert len(answers) >= 40, answers
 
 

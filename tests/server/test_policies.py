@@ -1,9 +1,14 @@
 """Shadows, promotions and reported decisions over the wire, through the client."""
 
+import json
+
 import grpc
 import pytest
+from click.testing import CliRunner
 from structlog.testing import capture_logs
 
+from banditd.cli.main import cli
+from banditd.cli.policies import read_policies
 from banditd.learner.commands import Tend
 from banditd_client import AsyncClient, Policy, PromotionRule, Verdict
 from banditd_proto.v1 import router_admin_service_pb2 as admin_pb
@@ -69,6 +74,24 @@ async def test_a_shadow_is_listed_promoted_and_rolled_back(tmp_path):
         assert list(router.shadows) == ["greedy"]
         with pytest.raises(Exception, match="no former policy"):
             await client.rollback_policy()
+
+
+async def test_the_command_line_shows_the_same_policies(tmp_path):
+    """As a table and as JSON."""
+    async with running(config_for(tmp_path)) as server, AsyncClient(server.address) as client:
+        await furnish(server, client)
+        await live_for(client, 10)
+        evaluation = (await listed(client))["greedy"].evaluation
+    found = read_policies(tmp_path, "default")
+    assert [policy["name"] for policy in found] == ["first", "greedy"]
+    assert found[1]["verdict"] == "NOT_BETTER"
+    assert found[1]["evaluation"]["low"] == evaluation.utility_difference_low
+    shown = CliRunner().invoke(cli, ["policies", "--data", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert "decides" in shown.output
+    assert "not better" in shown.output
+    assert json.loads(CliRunner().invoke(cli, ["policies", "--data", str(tmp_path), "--json"]).output) == found
+    assert CliRunner().invoke(cli, ["policies", "--data", str(tmp_path), "--router", "gone"]).exit_code == 1
 
 
 async def test_the_rule_promotes_by_itself(tmp_path):
