@@ -1,6 +1,7 @@
 """Shadows through a real writer: what is known of them and who decides is the same after any restart."""
 
 import random
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from banditd.learner.state import LearnerState, promotion_records
 from .rig import digests_of
 from .world import router_change
 
-GREEDY = NamedPolicy("greedy", PolicySpec("epsilon_greedy"))
+# Its belief differs from the live policy's, not only its explorer.
+GREEDY = NamedPolicy("greedy", PolicySpec("epsilon_greedy", MappingProxyType({"slope_penalty": 4.0})))
 BLIND = NamedPolicy("blind", PolicySpec("constant"))
 # Quality, cost and latency of the two models, as the live policy expects them.
 EXPECTED = np.array([[0.5, 0.5], [0.001, 0.002], [100.0, 100.0]], np.float32)
@@ -120,6 +122,7 @@ def test_a_promotion_changes_places_and_replays(shadowed):
     live_for(shadowed, 40)
     router = shadowed.state.routers["r"]
     belief, former = router.shadows["greedy"].belief.digest(), router.belief.digest()
+    assert belief != former
     promote(shadowed, "greedy")
     assert router.router.policy == GREEDY.policy
     assert router.router.policy_name == "greedy"
