@@ -16,6 +16,7 @@ from banditd.cli.health import health
 from banditd.cli.inspect import inspect
 from banditd.cli.leaderboard import leaderboard
 from banditd.cli.models import models
+from banditd.cli.policies import policies
 from banditd.cli.serve import serve
 from banditd.errors import BanditdError, DataLossError, StartupError
 
@@ -28,7 +29,7 @@ def cli() -> None:
     """Decides, for each prompt, which LLM should answer it, and learns from what came of it."""
 
 
-for _command in (serve, health, config, inspect, leaderboard, export, models):
+for _command in (serve, health, config, inspect, leaderboard, policies, export, models):
     cli.add_command(_command)
 
 

@@ -7,6 +7,7 @@ Numba only.
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
 from banditd.kernels.categories import add_evidence, shrink
 from banditd.kernels.choice import decide, decide_rows
+from banditd.kernels.contrasts import contrast, tally
 from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
@@ -41,6 +42,7 @@ __all__ = [
     "add_evidence",
     "add_outcome",
     "bound_shares",
+    "contrast",
     "decide",
     "decide_rows",
     "draw",
@@ -73,6 +75,7 @@ __all__ = [
     "softmax",
     "solve_factorised",
     "take_values",
+    "tally",
     "to_half",
     "to_quantiles",
     "ucb",

@@ -236,7 +236,7 @@ def _learn_metric(
 @kernel(
     array(f64, "TNN", inout=True),
     array(f64, "TN", inout=True),
-    array(f64, "TS", inout=True),
+    array(f64, "TY", inout=True),
     array(f64, "TN"),
     array(f64, "TN"),
     f64,
@@ -274,7 +274,7 @@ def learn_metrics(
 @kernel(
     array(f64, "TNN"),
     array(f64, "TN"),
-    array(f64, "TS"),
+    array(f64, "TY"),
     f64,
     i64,
     array(f32, "NTK", inout=True),

@@ -24,11 +24,13 @@ SIZES = {
     "R": (1, 8),
     "T": (3,),
     "V": (4,),
+    "X": (16,),
+    "S": (19,),
     "C": (1, 4, 17),
     "G": (1, 7),
     "Q": (1, 40, 1100),
     "J": (1, 5, 48),
-    "S": (5,),
+    "Y": (5,),
     "H": (2,),
 }
 
@@ -49,7 +51,7 @@ def _gram(rng, n):
 
 
 def _theta(rng, s):
-    if "S" in s:
+    if "Y" in s:
         return rng.normal(size=(3, s["N"])) * 0.1
     if "T" in s:
         return rng.normal(size=(s["N"], 3, s["K"])) * 0.1
@@ -84,7 +86,7 @@ SPECIAL = {
     # Models innermost where there are several.
     "a_inv": lambda rng, s: (
         _precisions(rng, s["N"], 3)
-        if "S" in s
+        if "Y" in s
         else np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2)
         if "K" in s
         else _precisions(rng, s["N"], 1)[0]
@@ -140,7 +142,12 @@ SPECIAL = {
     "share_tie": lambda rng, _: rng.choice([0.0, 0.1]),
     "order": lambda rng, _: float(rng.integers(-1, 2)),
     "reliability": lambda rng, _: rng.choice([1.0, 0.9, 0.3]),
-    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, (3, s["N"]) if "S" in s else s.get("N")),
+    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, (3, s["N"]) if "Y" in s else s.get("N")),
+    "live": lambda rng, s: 0.001 / s["K"] + 0.999 * _pmf(rng, np.ones(s["K"], bool)),
+    "shadow": lambda rng, s: _pmf(rng, np.ones(s["K"], bool)),
+    "expected": lambda rng, s: rng.random((3, s["K"])),
+    "usd_weight": lambda rng, _: rng.choice([0.0, 0.5, 5.0]),
+    "second_weight": lambda rng, _: rng.choice([0.0, 100.0]),
     "counts": lambda rng, s: rng.choice([0, 0, 1, 2, 50], s["C"]),
     "means": lambda rng, s: rng.normal(size=s["C"]),
     "betweens": lambda rng, s: 10.0 ** rng.uniform(-3, 1, s["G"]),
@@ -157,7 +164,7 @@ SPECIAL = {
     "index": lambda rng, s: rng.integers(-1, 2000, s["J"]),
     "similarity": lambda rng, s: -np.sort(-rng.uniform(-0.5, 1.01, s["J"])),
     "numbers": lambda rng, _: rng.integers(1, 50, (3, 5)).astype(float),
-    "prior_theta": lambda rng, s: rng.normal(size=(3, s["N"]) if "S" in s else s.get("N")),
+    "prior_theta": lambda rng, s: rng.normal(size=(3, s["N"]) if "Y" in s else s.get("N")),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }
 

@@ -17,6 +17,7 @@ from banditd_client.admin_types import (
     Policy,
     PolicyStatus,
     Price,
+    PromotionRule,
     Router,
     Snapshot,
     Standing,
@@ -34,6 +35,7 @@ from banditd_client.enums import (
     OutcomeStatus,
     Resolution,
     Unchanged,
+    Verdict,
     Winner,
 )
 from banditd_client.errors import (
@@ -54,6 +56,7 @@ from banditd_client.errors import (
     Unimplemented,
 )
 from banditd_client.measure import MeasuredCall
+from banditd_client.policy_types import Evaluation, ListedPolicy
 from banditd_client.retry import RetryPolicy
 from banditd_client.types import Candidate, Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 
@@ -75,6 +78,7 @@ __all__ = [
     "DecisionBooks",
     "DecisionSource",
     "Estimate",
+    "Evaluation",
     "ExclusionReason",
     "FailedPrecondition",
     "Failure",
@@ -83,6 +87,7 @@ __all__ = [
     "JudgeStanding",
     "Leaderboard",
     "Limits",
+    "ListedPolicy",
     "MeasuredCall",
     "Model",
     "ModelBelief",
@@ -98,6 +103,7 @@ __all__ = [
     "Policy",
     "PolicyStatus",
     "Price",
+    "PromotionRule",
     "Resolution",
     "ResourceExhausted",
     "RetryPolicy",
@@ -110,6 +116,7 @@ __all__ = [
     "Unavailable",
     "Unchanged",
     "Unimplemented",
+    "Verdict",
     "Winner",
     "__version__",
 ]
