@@ -549,9 +549,9 @@ class LearnerState:
         state = self.routers.get(decision.router_id)
         if state is None:
             return  # its router was removed while it was on its way
-        slot = decision.slot
+        chosen = decision.slot
         state.decision_count += 1
-        state.decision_counts[slot] = state.decision_counts.get(slot, 0) + 1
+        state.decision_counts[chosen] = state.decision_counts.get(chosen, 0) + 1
         support = state.support
         for slot, probability in zip(decision.slots.tolist(), decision.choice.pmf.tolist(), strict=True):
             if probability > 0.0:
@@ -560,7 +560,7 @@ class LearnerState:
         is_ours = decision.choice.source is not DecisionSource.CALLER
         if state.pacer is not None and is_ours:
             state.pacer.observe(decision, time_ms)
-        state.sessions.remember(decision.context.session, slot)
+        state.sessions.remember(decision.context.session, chosen)
         if not decision.learnable:
             state.censored += 1
         if is_comparable(decision):

@@ -321,7 +321,7 @@ def test_half_lives_fold_alike_everywhere(open_rig, clock, name, value, preset):
         if i == 15:
             rig.take_snapshot()
     # A guess that counts for ten, and what is left of thirty qualities.
-    assert sum(arm[0].numbers[3] for arm in rig.state.routers["r"].belief._arms.values()) < 45
+    assert sum(arm.quality.noise_weight for arm in rig.state.routers["r"].belief._arms.values()) < 45
     snapshot, again = published(rig), recover(rig.log, rig.snapshots).publish().routers["r"]
     np.testing.assert_array_equal(snapshot.belief.noise, again.belief.noise)
     same_everywhere(rig)
