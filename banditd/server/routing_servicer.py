@@ -45,6 +45,8 @@ class RoutingServicer:
         self._bridge = bridge
         self._acks_early = acks_early
         self._replies = convert.RouteReplies()
+        # Who waits for a decision.
+        self._calls: list[_Call] = []
         # Expected costs of the decisions of routers with a hard budget, those on their way to the writer included.
         self._decided_usd: dict[str, float] = {}
         # Requests on their way to the disk: a retry that overtakes the first attempt waits for its answer.
@@ -58,31 +60,80 @@ class RoutingServicer:
         context = checks.check_context(request.context, self._router(router_id).router)
         key, digest = _identify(router_id, request)
         await self._ready(router_id, [context], request)
-        waiting = _Waiting(key)
-        if self._acks_early:
-            response = self._decide(request, router_id, context, digest, waiting)
-            self._bridge.gather()
-            return response
-
-        def decide() -> None:
-            try:
-                waiting.response = self._decide(request, router_id, context, digest, waiting)
-            except BanditdError as error:
-                waiting.answer(error)
-            except Exception as error:  # noqa: BLE001 - raised where this call waits; the others of its group go on
-                waiting.fail(error)
-
-        self._bridge.gather(decide)
-        await waiting.durable()
+        waiting = _Waiting(key, acks_early=self._acks_early)
+        self._calls.append(_Call(request, router_id, context, digest, waiting))
+        self._bridge.gather(self._decide_all if len(self._calls) == 1 else None)
+        await waiting.answerable()
         return waiting.response
 
-    def _decide(
-        self, request: pb.RouteRequest, router_id: str, context: Context, digest: bytes, waiting: "_Waiting"
-    ) -> bytes:
-        """Decide, or find what was decided before; returns the answer, which may be sent once it is on disk."""
-        snapshot = self._router(router_id)
+    def _decide_all(self) -> None:
+        """Decide for all who called side by side; what goes wrong with one of them is raised where that one waits."""
+        calls, self._calls = self._calls, []
+        alike: dict[str, list[_Call]] = {}
+        for call in calls:
+            if call.is_plain:
+                alike.setdefault(call.router_id, []).append(call)
+        done: set[int] = set()
+        for router_id, group in alike.items():
+            if len(group) > 1:
+                done.update(map(id, self._decide_alike(router_id, group)))
+        for call in calls:
+            if id(call) not in done:
+                self._decide_one(call)
+
+    def _decide_alike(self, router_id: str, group: "list[_Call]") -> "list[_Call]":
+        """Decide for calls that ask for nothing but a choice, in one go; returns those for which that was possible."""
+        snapshot = self._bridge.snapshot.routers.get(router_id)
+        if snapshot is None or self._left_usd(snapshot) < math.inf:
+            return []
+        dimension = snapshot.router.embedding_dimension
+        new: list[_Call] = []
+        seen: set[bytes] = set()
+        for call in group:
+            key = call.waiting.key
+            if len(call.context.embedding) != dimension:
+                continue
+            if key:
+                if key in seen or key in self._underway or self._bridge.log.request(key) is not None:
+                    continue
+                seen.add(key)
+            new.append(call)
+        if len(new) < 2:
+            return []
+        try:
+            terms = self._terms(snapshot, new[0].request)
+            issued = self._bridge.issue_ids(len(new))
+            previous = [snapshot.sessions.last(call.context.session) for call in new]
+            contexts = [call.context for call in new]
+            choices = choose_rows(snapshot, contexts, terms, [uniform for _, uniform in issued], previous)
+        except BanditdError:
+            return []  # each is told by itself
+        refusal: BanditdError | None = None
+        for call, choice, ids, slot in zip(new, choices, issued, previous, strict=True):
+            decision = _decision(snapshot, call.context, terms, choice, ids, call.request.request_id, call.digest, slot)
+            try:
+                if refusal is None:
+                    self._reply(call, self._log((decision,), call.waiting))
+                    continue
+            except BanditdError as error:
+                refusal = error  # of the rest as well, for their ids name the places that follow
+            call.waiting.refuse(refusal)
+        return new
+
+    def _decide_one(self, call: "_Call") -> None:
+        try:
+            self._reply(call, self._decided(call))
+        except BanditdError as error:
+            call.waiting.refuse(error)
+        except Exception as error:  # noqa: BLE001 - raised where this call waits; the others of its group go on
+            call.waiting.fail(error)
+
+    def _decided(self, call: "_Call") -> "_Logged":
+        """Decide, or find what was decided before."""
+        request, context = call.request, call.context
+        snapshot = self._router(call.router_id)
         checks.check_dimension(len(context.embedding), snapshot.router.embedding_dimension, "context.embedding")
-        logged = self._find(waiting, digest)
+        logged = self._find(call.waiting, call.digest)
         if logged is None:
             terms = self._terms(snapshot, request)
             if request.compare:
@@ -90,10 +141,15 @@ class RoutingServicer:
             (issued,) = self._bridge.issue_ids(1)
             previous = snapshot.sessions.last(context.session)
             choice = choose(snapshot, context, terms, issued[1], previous)
-            decision = _decision(snapshot, context, terms, choice, issued, request.request_id, digest, previous)
-            logged = self._log((decision,), waiting)
+            decision = _decision(snapshot, context, terms, choice, issued, request.request_id, call.digest, previous)
+            logged = self._log((decision,), call.waiting)
             self._count_in(snapshot, choice)
-        return self._replies.encode(logged.decisions[0], logged.time_ms, self._bridge.snapshot.catalog)
+        return logged
+
+    def _reply(self, call: "_Call", logged: "_Logged") -> None:
+        """Make the answer, which may be sent once the decision is on disk, or at once where answers are early."""
+        catalog = self._bridge.snapshot.catalog
+        call.waiting.decide(self._replies.encode(logged.decisions[0], logged.time_ms, catalog))
 
     async def route_batch(self, request: pb.RouteBatchRequest) -> pb.RouteBatchResponse:
         """Choose a model for each of many prompts."""
@@ -103,7 +159,7 @@ class RoutingServicer:
         checks.check_embedding_model(request.embedding_model, router, "embedding_model")
         key, digest = _identify(router_id, request)
         snapshot = await self._ready(router_id, contexts, request)
-        waiting = _Waiting(key)
+        waiting = _Waiting(key, acks_early=self._acks_early)
         logged = self._find(waiting, digest)
         if logged is None:
             terms = self._terms(snapshot, request)
@@ -132,7 +188,7 @@ class RoutingServicer:
         self._bridge.gather()
         response = convert.route_batch_response(logged.decisions, logged.time_ms, self._bridge.snapshot.catalog)
         if not self._acks_early:
-            await waiting.durable()
+            await waiting.answerable()
         return response
 
     async def report_decision(self, request: pb.ReportDecisionRequest) -> pb.ReportDecisionResponse:
@@ -148,7 +204,7 @@ class RoutingServicer:
         if request.HasField("objective"):
             asked.objective.CopyFrom(request.objective)
         snapshot = await self._ready(router_id, [context], asked)
-        waiting = _Waiting(key)
+        waiting = _Waiting(key, acks_early=False)
         logged = self._find(waiting, digest)
         if logged is None:
             terms = self._terms(snapshot, asked)
@@ -159,7 +215,7 @@ class RoutingServicer:
             decision = _decision(snapshot, context, terms, taken, issued, request.request_id, digest, previous)
             logged = self._log((decision,), waiting)
         self._bridge.gather()
-        await waiting.durable()
+        await waiting.answerable()
         made = logged.decisions[0]
         return pb.ReportDecisionResponse(
             decision_id=made.decision_id.hex(), create_time=convert.timestamp(logged.time_ms)
@@ -377,36 +433,79 @@ class RoutingServicer:
         return () if found is None or not isinstance(found.record, Decision) else tuple(found.record.slots.tolist())
 
 
+class _Call:
+    """A call of Route that waits for its decision."""
+
+    __slots__ = ("context", "digest", "request", "router_id", "waiting")
+
+    def __init__(
+        self, request: pb.RouteRequest, router_id: str, context: Context, digest: bytes, waiting: "_Waiting"
+    ) -> None:
+        self.request = request
+        self.router_id = router_id
+        self.context = context
+        self.digest = digest
+        self.waiting = waiting
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for nothing but a choice among all models."""
+        request = self.request
+        return not (
+            request.candidate_model_ids
+            or request.compare
+            or request.HasField("limits")
+            or request.HasField("objective")
+        )
+
+
 class _Waiting:
-    """A call that waits until its decisions are on disk.
+    """A call that waits until its decisions are on disk, or only until they are made.
 
     Args:
         key: Under which its request is remembered; empty without a request id.
+        acks_early: Whether it is answered as soon as its decisions are made.
 
     Attributes:
         future: Gets the writer's answer.
         response: What the caller is told then.
     """
 
-    __slots__ = ("future", "key", "response")
+    __slots__ = ("_decided", "future", "key", "response")
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, acks_early: bool) -> None:
         self.key = key
-        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Answer] = loop.create_future()
+        self._decided: asyncio.Future[None] | None = loop.create_future() if acks_early else None
         self.response = b""
 
+    def decide(self, response: bytes) -> None:
+        """Take what the caller is told; where answers are early, end the waiting."""
+        self.response = response
+        if self._decided is not None and not self._decided.done():
+            self._decided.set_result(None)
+
     def answer(self, answer: Answer) -> None:
-        """End the waiting."""
+        """Pass on what the writer says."""
         if not self.future.done():
             self.future.set_result(answer)
 
+    def refuse(self, error: BanditdError) -> None:
+        """End the waiting: there is no decision."""
+        self.fail(error) if self._decided is not None else self.answer(error)
+
     def fail(self, error: Exception) -> None:
         """Raise where the call waits."""
-        if not self.future.done():
-            self.future.set_exception(error)
+        future = self.future if self._decided is None else self._decided
+        if not future.done():
+            future.set_exception(error)
 
-    async def durable(self) -> None:
-        """Return once the decisions are on disk; raises where they cannot be."""
+    async def answerable(self) -> None:
+        """Return once the call may be answered; raises where there is nothing to answer."""
+        if self._decided is not None:
+            await self._decided
+            return
         # The shield: a caller that goes away must not cancel what a retry of it waits for.
         answer = await (asyncio.shield(self.future) if self.key else self.future)
         if isinstance(answer, BanditdError):
