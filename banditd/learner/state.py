@@ -28,6 +28,7 @@ from banditd.domain.records import (
     Expiry,
     FeatureFit,
     HealthChange,
+    LeaderboardPrior,
     LogEntry,
     ModelChange,
     OutcomeRecord,
@@ -41,7 +42,7 @@ from banditd.features.fit import fit_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
 from banditd.learner.changes import Changes, Mark, do_again, fades
 from banditd.objective.pacer import Pacer, PacerView
-from banditd.policies.base import Belief, BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals
+from banditd.policies.base import Belief, BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals, SupposingBelief
 from banditd.policies.beliefs.factory import make_belief, relearns
 from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
@@ -350,6 +351,8 @@ class LearnerState:
             self._apply_expiry(entry.position, record, log)
         elif isinstance(record, Example):
             self._apply_example(entry.position, record)
+        elif isinstance(record, LeaderboardPrior):
+            self._apply_prior(entry.position, record)
         elif isinstance(record, ModelChange):
             self._apply_model(entry.position, record)
         elif isinstance(record, RouterChange):
@@ -524,6 +527,22 @@ class LearnerState:
             self._learn(state, record.context, slot, lesson, decisions, time_ms)
             state.changes.count(slot, lesson)
 
+    def _apply_prior(self, position: int, record: LeaderboardPrior) -> None:
+        state = self.routers.get(record.router_id)
+        if state is None:
+            return
+        self._suppose(state, record)
+        self._touch(state, position)
+
+    def _suppose(self, state: RouterState, record: LeaderboardPrior) -> None:
+        for slot, quality, strength in record.standings:
+            model = self.catalog.by_slot.get(slot)
+            # Under another policy than the one that took it, there may be no such prior.
+            if model is None or state.belief is None:
+                continue
+            if isinstance(state.belief, SupposingBelief):
+                state.belief.suppose(model, quality, strength)
+
     def _learn(
         self,
         state: RouterState,
@@ -668,6 +687,8 @@ class LearnerState:
                 self._learn_comparison(state, entry.record, log)
             elif isinstance(entry.record, Example):
                 self._learn_example(state, entry.record, decisions, entry.time_ms)
+            elif isinstance(entry.record, LeaderboardPrior):
+                self._suppose(state, entry.record)
             elif isinstance(entry.record, Expiry) and entry.record.quality is not None:
                 lesson = Lesson(quality=entry.record.quality)
                 for decision_position in entry.record.decision_positions:

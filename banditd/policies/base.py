@@ -187,6 +187,15 @@ class ComparingBelief(Protocol):
         ...
 
 
+@runtime_checkable
+class SupposingBelief(Protocol):
+    """A belief whose prior of a model can be set; the writer's thread only."""
+
+    def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
+        """Take a *quality* in [0, 1] at the average prompt for what *strength* > 0 observations have shown."""
+        ...
+
+
 class Explorer(Protocol):
     """Turns utilities into probabilities."""
 

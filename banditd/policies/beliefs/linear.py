@@ -133,10 +133,12 @@ class LinearBelief:
         residuals = [math.nan, math.nan, math.nan]
         for metric, (regression, value) in enumerate(zip(arm, values, strict=True)):
             if not math.isnan(value):
-                residuals[metric] = regression.learn(row, value, self._penalties_of(metric), self._retention)
+                residuals[metric] = regression.learn(
+                    row, value, self._penalties_of(metric), self._retention, lesson.weight
+                )
         self._changed.add(model.slot)
         if self._chooses and math.isfinite(residuals[_QUALITY]):
-            self._slope_prior.add(model.slot, row, values[_QUALITY], retention=self._retention)
+            self._slope_prior.add(model.slot, row, values[_QUALITY], weight=lesson.weight, retention=self._retention)
             self._count_one()
         return residuals[0], residuals[1], residuals[2]
 
@@ -194,6 +196,13 @@ class LinearBelief:
         self._observe(model_b, row, quality_a - seen.value, seen.variance + variance_a)
         if self._chooses:
             self._count_one()
+
+    def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
+        """Set the prior of a model's quality at the average prompt."""
+        self._arm(model)[_QUALITY].suppose(quality, strength, float(self._penalties[INTERCEPT]))
+        if self._chooses:
+            self._slope_prior.suppose(model.slot, quality, strength)
+        self._changed.add(model.slot)
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
         """Take note of a model that came, changed or went."""

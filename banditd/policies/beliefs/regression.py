@@ -71,22 +71,26 @@ class Regression:
     def log_price(self, value: float) -> None:
         self.numbers[4] = value
 
-    def learn(self, row: Array32, value: float, penalties: Array64, retention: float) -> float:
-        """Learn one value; returns the prediction's error in standard deviations, NaN where nothing was learnt."""
+    def learn(self, row: Array32, value: float, penalties: Array64, retention: float, weight: float = 1.0) -> float:
+        """Learn one value, which counts for *weight* observations.
+
+        Returns:
+            The prediction's error in standard deviations, NaN where nothing was learnt.
+        """
         numbers = self.numbers
         if retention == 1.0:
-            predicted, width_sq = update_ridge(self.a_inv, self.theta, row, value, 1.0)
+            predicted, width_sq = update_ridge(self.a_inv, self.theta, row, value, weight)
         else:
             predicted, width_sq = update_ridge_forgetting(
-                self.a_inv, self.theta, row, value, 1.0, penalties, self.prior, retention, int(numbers[3])
+                self.a_inv, self.theta, row, value, weight, penalties, self.prior, retention, int(numbers[3])
             )
         error = value - predicted
         if not math.isfinite(error):
             return math.nan  # the kernels change nothing where an input is not finite, and neither do we
         residual = error / math.sqrt(self.noise_variance * (1.0 + width_sq))
         numbers[0] += 1.0
-        numbers[1] = numbers[1] * retention + error * error / (1.0 + width_sq)
-        numbers[2] = numbers[2] * retention + 1.0
+        numbers[1] = numbers[1] * retention + weight * error * error / (1.0 + width_sq)
+        numbers[2] = numbers[2] * retention + weight
         numbers[3] = (numbers[3] + 1.0) % len(self.theta)
         return residual
 
@@ -126,6 +130,16 @@ class Regression:
         self.theta[:] = self.prior[:] = sibling.theta
         self.numbers[1] = NOISE_GUESS_COUNT * sibling.noise_variance
         self.numbers[2] = NOISE_GUESS_COUNT
+
+    def suppose(self, value: float, strength: float, intercept_penalty: float) -> None:
+        """Put the prior's level at *value*, and add *strength* observations of it to the prior's own precision.
+
+        What a prior says of the level is what as many observations at the average prompt would have shown.
+        """
+        self.move_prior(value, intercept_penalty)
+        unit = np.zeros(len(self.theta), np.float32)
+        unit[INTERCEPT] = 1.0
+        update_ridge(self.a_inv, self.theta, unit, value, strength)
 
     def observe(self, row: Array32, value: float, variance: float) -> None:
         """Learn a value of known variance; it says nothing of the noise, and lets no time pass."""

@@ -53,6 +53,16 @@ from banditd_client.errors import (
     Unavailable,
     Unimplemented,
 )
+from banditd_client.history import (
+    ComparedPrompt,
+    HistoryRow,
+    ImportResult,
+    LeaderboardEntry,
+    LeaderboardGuess,
+    PastDecision,
+    Score,
+    ScoredPrompt,
+)
 from banditd_client.measure import MeasuredCall
 from banditd_client.retry import RetryPolicy
 from banditd_client.types import Candidate, Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
@@ -68,6 +78,7 @@ __all__ = [
     "Cancelled",
     "Candidate",
     "Client",
+    "ComparedPrompt",
     "Comparison",
     "DataLoss",
     "DeadlineExceeded",
@@ -78,10 +89,14 @@ __all__ = [
     "ExclusionReason",
     "FailedPrecondition",
     "Failure",
+    "HistoryRow",
+    "ImportResult",
     "Internal",
     "InvalidArgument",
     "JudgeStanding",
     "Leaderboard",
+    "LeaderboardEntry",
+    "LeaderboardGuess",
     "Limits",
     "MeasuredCall",
     "Model",
@@ -94,6 +109,7 @@ __all__ = [
     "OutcomeBooks",
     "OutcomeResult",
     "OutcomeStatus",
+    "PastDecision",
     "PermissionDenied",
     "Policy",
     "PolicyStatus",
@@ -104,6 +120,8 @@ __all__ = [
     "Route",
     "RouteBatch",
     "Router",
+    "Score",
+    "ScoredPrompt",
     "Snapshot",
     "Standing",
     "Unauthenticated",

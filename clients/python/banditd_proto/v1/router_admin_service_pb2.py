@@ -22,55 +22,60 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from banditd_proto.v1 import history_pb2 as banditd_dot_v1_dot_history__pb2
 from banditd_proto.v1 import leaderboard_pb2 as banditd_dot_v1_dot_leaderboard__pb2
 from banditd_proto.v1 import policy_pb2 as banditd_dot_v1_dot_policy__pb2
 from banditd_proto.v1 import router_pb2 as banditd_dot_v1_dot_router__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%banditd/v1/router_admin_service.proto\x12\nbanditd.v1\x1a\x1c\x62\x61nditd/v1/leaderboard.proto\x1a\x17\x62\x61nditd/v1/policy.proto\x1a\x17\x62\x61nditd/v1/router.proto\x1a google/protobuf/field_mask.proto\"9\n\x13\x43reateRouterRequest\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\":\n\x14\x43reateRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\"%\n\x10GetRouterRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"7\n\x11GetRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\";\n\x12ListRoutersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListRoutersResponse\x12#\n\x07routers\x18\x01 \x03(\x0b\x32\x12.banditd.v1.Router\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x13UpdateRouterRequest\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x14UpdateRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\"(\n\x13\x44\x65leteRouterRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteRouterResponse\"+\n\x16GetPolicyStatusRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"C\n\x17GetPolicyStatusResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.banditd.v1.PolicyStatus\"d\n\x15GetLeaderboardRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x17\n\nconfidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"F\n\x16GetLeaderboardResponse\x12,\n\x0bleaderboard\x18\x01 \x01(\x0b\x32\x17.banditd.v1.Leaderboard\"P\n\x14ListSnapshotsRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x15ListSnapshotsResponse\x12\'\n\tsnapshots\x18\x01 \x03(\x0b\x32\x14.banditd.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x16RestoreSnapshotRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\"C\n\x17RestoreSnapshotResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.banditd.v1.PolicyStatus2\x8e\x06\n\x12RouterAdminService\x12Q\n\x0c\x43reateRouter\x12\x1f.banditd.v1.CreateRouterRequest\x1a .banditd.v1.CreateRouterResponse\x12H\n\tGetRouter\x12\x1c.banditd.v1.GetRouterRequest\x1a\x1d.banditd.v1.GetRouterResponse\x12N\n\x0bListRouters\x12\x1e.banditd.v1.ListRoutersRequest\x1a\x1f.banditd.v1.ListRoutersResponse\x12Q\n\x0cUpdateRouter\x12\x1f.banditd.v1.UpdateRouterRequest\x1a .banditd.v1.UpdateRouterResponse\x12Q\n\x0c\x44\x65leteRouter\x12\x1f.banditd.v1.DeleteRouterRequest\x1a .banditd.v1.DeleteRouterResponse\x12Z\n\x0fGetPolicyStatus\x12\".banditd.v1.GetPolicyStatusRequest\x1a#.banditd.v1.GetPolicyStatusResponse\x12W\n\x0eGetLeaderboard\x12!.banditd.v1.GetLeaderboardRequest\x1a\".banditd.v1.GetLeaderboardResponse\x12T\n\rListSnapshots\x12 .banditd.v1.ListSnapshotsRequest\x1a!.banditd.v1.ListSnapshotsResponse\x12Z\n\x0fRestoreSnapshot\x12\".banditd.v1.RestoreSnapshotRequest\x1a#.banditd.v1.RestoreSnapshotResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%banditd/v1/router_admin_service.proto\x12\nbanditd.v1\x1a\x18\x62\x61nditd/v1/history.proto\x1a\x1c\x62\x61nditd/v1/leaderboard.proto\x1a\x17\x62\x61nditd/v1/policy.proto\x1a\x17\x62\x61nditd/v1/router.proto\x1a google/protobuf/field_mask.proto\"9\n\x13\x43reateRouterRequest\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\":\n\x14\x43reateRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\"%\n\x10GetRouterRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"7\n\x11GetRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\";\n\x12ListRoutersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListRoutersResponse\x12#\n\x07routers\x18\x01 \x03(\x0b\x32\x12.banditd.v1.Router\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x13UpdateRouterRequest\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x14UpdateRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\"(\n\x13\x44\x65leteRouterRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteRouterResponse\"+\n\x16GetPolicyStatusRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"C\n\x17GetPolicyStatusResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.banditd.v1.PolicyStatus\"d\n\x15GetLeaderboardRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x17\n\nconfidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"F\n\x16GetLeaderboardResponse\x12,\n\x0bleaderboard\x18\x01 \x01(\x0b\x32\x17.banditd.v1.Leaderboard\"P\n\x14ListSnapshotsRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x15ListSnapshotsResponse\x12\'\n\tsnapshots\x18\x01 \x03(\x0b\x32\x14.banditd.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x16RestoreSnapshotRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\"C\n\x17RestoreSnapshotResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.banditd.v1.PolicyStatus\"\x95\x01\n\x14ImportHistoryRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x11\n\timport_id\x18\x02 \x01(\t\x12\x11\n\tfirst_row\x18\x03 \x01(\x03\x12\x13\n\x06weight\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12$\n\x04rows\x18\x05 \x03(\x0b\x32\x16.banditd.v1.HistoryRowB\t\n\x07_weight\"F\n\x15ImportHistoryResponse\x12\x14\n\x0clearnt_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x05\x32\xe4\x06\n\x12RouterAdminService\x12Q\n\x0c\x43reateRouter\x12\x1f.banditd.v1.CreateRouterRequest\x1a .banditd.v1.CreateRouterResponse\x12H\n\tGetRouter\x12\x1c.banditd.v1.GetRouterRequest\x1a\x1d.banditd.v1.GetRouterResponse\x12N\n\x0bListRouters\x12\x1e.banditd.v1.ListRoutersRequest\x1a\x1f.banditd.v1.ListRoutersResponse\x12Q\n\x0cUpdateRouter\x12\x1f.banditd.v1.UpdateRouterRequest\x1a .banditd.v1.UpdateRouterResponse\x12Q\n\x0c\x44\x65leteRouter\x12\x1f.banditd.v1.DeleteRouterRequest\x1a .banditd.v1.DeleteRouterResponse\x12Z\n\x0fGetPolicyStatus\x12\".banditd.v1.GetPolicyStatusRequest\x1a#.banditd.v1.GetPolicyStatusResponse\x12W\n\x0eGetLeaderboard\x12!.banditd.v1.GetLeaderboardRequest\x1a\".banditd.v1.GetLeaderboardResponse\x12T\n\rListSnapshots\x12 .banditd.v1.ListSnapshotsRequest\x1a!.banditd.v1.ListSnapshotsResponse\x12Z\n\x0fRestoreSnapshot\x12\".banditd.v1.RestoreSnapshotRequest\x1a#.banditd.v1.RestoreSnapshotResponse\x12T\n\rImportHistory\x12 .banditd.v1.ImportHistoryRequest\x1a!.banditd.v1.ImportHistoryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'banditd.v1.router_admin_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEROUTERREQUEST']._serialized_start=167
-  _globals['_CREATEROUTERREQUEST']._serialized_end=224
-  _globals['_CREATEROUTERRESPONSE']._serialized_start=226
-  _globals['_CREATEROUTERRESPONSE']._serialized_end=284
-  _globals['_GETROUTERREQUEST']._serialized_start=286
-  _globals['_GETROUTERREQUEST']._serialized_end=323
-  _globals['_GETROUTERRESPONSE']._serialized_start=325
-  _globals['_GETROUTERRESPONSE']._serialized_end=380
-  _globals['_LISTROUTERSREQUEST']._serialized_start=382
-  _globals['_LISTROUTERSREQUEST']._serialized_end=441
-  _globals['_LISTROUTERSRESPONSE']._serialized_start=443
-  _globals['_LISTROUTERSRESPONSE']._serialized_end=526
-  _globals['_UPDATEROUTERREQUEST']._serialized_start=528
-  _globals['_UPDATEROUTERREQUEST']._serialized_end=634
-  _globals['_UPDATEROUTERRESPONSE']._serialized_start=636
-  _globals['_UPDATEROUTERRESPONSE']._serialized_end=694
-  _globals['_DELETEROUTERREQUEST']._serialized_start=696
-  _globals['_DELETEROUTERREQUEST']._serialized_end=736
-  _globals['_DELETEROUTERRESPONSE']._serialized_start=738
-  _globals['_DELETEROUTERRESPONSE']._serialized_end=760
-  _globals['_GETPOLICYSTATUSREQUEST']._serialized_start=762
-  _globals['_GETPOLICYSTATUSREQUEST']._serialized_end=805
-  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_start=807
-  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_end=874
-  _globals['_GETLEADERBOARDREQUEST']._serialized_start=876
-  _globals['_GETLEADERBOARDREQUEST']._serialized_end=976
-  _globals['_GETLEADERBOARDRESPONSE']._serialized_start=978
-  _globals['_GETLEADERBOARDRESPONSE']._serialized_end=1048
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=1050
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=1130
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=1132
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=1221
-  _globals['_RESTORESNAPSHOTREQUEST']._serialized_start=1223
-  _globals['_RESTORESNAPSHOTREQUEST']._serialized_end=1290
-  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_start=1292
-  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_end=1359
-  _globals['_ROUTERADMINSERVICE']._serialized_start=1362
-  _globals['_ROUTERADMINSERVICE']._serialized_end=2144
+  _globals['_CREATEROUTERREQUEST']._serialized_start=193
+  _globals['_CREATEROUTERREQUEST']._serialized_end=250
+  _globals['_CREATEROUTERRESPONSE']._serialized_start=252
+  _globals['_CREATEROUTERRESPONSE']._serialized_end=310
+  _globals['_GETROUTERREQUEST']._serialized_start=312
+  _globals['_GETROUTERREQUEST']._serialized_end=349
+  _globals['_GETROUTERRESPONSE']._serialized_start=351
+  _globals['_GETROUTERRESPONSE']._serialized_end=406
+  _globals['_LISTROUTERSREQUEST']._serialized_start=408
+  _globals['_LISTROUTERSREQUEST']._serialized_end=467
+  _globals['_LISTROUTERSRESPONSE']._serialized_start=469
+  _globals['_LISTROUTERSRESPONSE']._serialized_end=552
+  _globals['_UPDATEROUTERREQUEST']._serialized_start=554
+  _globals['_UPDATEROUTERREQUEST']._serialized_end=660
+  _globals['_UPDATEROUTERRESPONSE']._serialized_start=662
+  _globals['_UPDATEROUTERRESPONSE']._serialized_end=720
+  _globals['_DELETEROUTERREQUEST']._serialized_start=722
+  _globals['_DELETEROUTERREQUEST']._serialized_end=762
+  _globals['_DELETEROUTERRESPONSE']._serialized_start=764
+  _globals['_DELETEROUTERRESPONSE']._serialized_end=786
+  _globals['_GETPOLICYSTATUSREQUEST']._serialized_start=788
+  _globals['_GETPOLICYSTATUSREQUEST']._serialized_end=831
+  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_start=833
+  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_end=900
+  _globals['_GETLEADERBOARDREQUEST']._serialized_start=902
+  _globals['_GETLEADERBOARDREQUEST']._serialized_end=1002
+  _globals['_GETLEADERBOARDRESPONSE']._serialized_start=1004
+  _globals['_GETLEADERBOARDRESPONSE']._serialized_end=1074
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=1076
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=1156
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=1158
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=1247
+  _globals['_RESTORESNAPSHOTREQUEST']._serialized_start=1249
+  _globals['_RESTORESNAPSHOTREQUEST']._serialized_end=1316
+  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_start=1318
+  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_end=1385
+  _globals['_IMPORTHISTORYREQUEST']._serialized_start=1388
+  _globals['_IMPORTHISTORYREQUEST']._serialized_end=1537
+  _globals['_IMPORTHISTORYRESPONSE']._serialized_start=1539
+  _globals['_IMPORTHISTORYRESPONSE']._serialized_end=1609
+  _globals['_ROUTERADMINSERVICE']._serialized_start=1612
+  _globals['_ROUTERADMINSERVICE']._serialized_end=2480
 # @@protoc_insertion_point(module_scope)
