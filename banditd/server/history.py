@@ -211,8 +211,9 @@ class _Reader:
             for i, e in enumerate(entries)
         ]
         mean = sum(ratings) / len(ratings)
-        # Under the linear link of comparisons, what one wins more often than loses is the difference in quality.
-        spread = [math.tanh(0.5 * (rating - mean) / _POINTS_PER_NAT) for rating in ratings]
+        # Under the linear link of comparisons the difference of two qualities is by how much one wins more often than
+        # it loses, tanh(d / 2) for d nats: of two models as far above as below the mean this is exactly that.
+        spread = [0.5 * math.tanh((rating - mean) / _POINTS_PER_NAT) for rating in ratings]
         return [min(max(self._snapshot.router.quality_guess + by, 0.0), 1.0) for by in spread]
 
     def _lesson(self, score: history_pb2.Score, context: Context, path: str) -> tuple[int, Lesson]:
