@@ -29,7 +29,7 @@ def new_records(command: ImportHistory, row_count: int) -> tuple[Record, ...]:
     if command.first_row > row_count:
         raise FailedPreconditionError(
             Reason.IMPORT_GAP,
-            f"first_row: expected at most {row_count}, the number of rows that this import has had, "
+            f"row_position: expected at most {row_count}, the number of rows that this import has had, "
             f"got {command.first_row}",
         )
     return command.records[row_count - command.first_row :]

@@ -36,14 +36,14 @@ def check_import(request: pb.ImportHistoryRequest, snapshot: RouterSnapshot, cat
         FailedPreconditionError: `CANNOT_WEIGH` or `CANNOT_TAKE_PRIOR`: the router's belief cannot learn it.
     """
     checks.check_name(request.import_id, "import_id", checks.REQUEST_ID, Reason.BAD_IMPORT_ID)
-    checks.check_range(request.first_row, "first_row", 0, _ROW_NUMBER_MAX)
+    checks.check_range(request.row_position, "row_position", 0, _ROW_NUMBER_MAX)
     weight = _weight(request, snapshot)
     if not 1 <= len(request.rows) <= ROWS_MAX:
         raise InvalidArgumentError(Reason.BATCH_SIZE, "rows", f"1..{ROWS_MAX}", f"{len(request.rows)}")
     reader = _Reader(snapshot, catalog, request.import_id, weight)
     records = tuple(reader.record(row, f"rows[{i}]") for i, row in enumerate(request.rows))
     _check_dimensions(records)
-    return ImportHistory(snapshot.router.router_id, request.import_id, request.first_row, records)
+    return ImportHistory(snapshot.router.router_id, request.import_id, request.row_position, records)
 
 
 def dimension_of(command: ImportHistory) -> int:
@@ -66,15 +66,15 @@ def _check_dimensions(records: Sequence[Record]) -> None:
 
 
 def _weight(request: pb.ImportHistoryRequest, snapshot: RouterSnapshot) -> float:
-    weight = request.weight if request.HasField("weight") else 1.0
+    weight = request.row_weight if request.HasField("row_weight") else 1.0
     if not 0.0 < weight <= 1.0:
         raise InvalidArgumentError(
-            Reason.WEIGHT_OUT_OF_RANGE, "weight", "a number above 0 and at most 1", f"{weight:g}"
+            Reason.WEIGHT_OUT_OF_RANGE, "row_weight", "a number above 0 and at most 1", f"{weight:g}"
         )
     if weight != 1.0 and not weighs(snapshot.policy):
         raise FailedPreconditionError(
             Reason.CANNOT_WEIGH,
-            f"weight: expected 1, since {snapshot.policy.preset} learns nothing but whole observations, got {weight:g}",
+            f"row_weight: expected 1, since {snapshot.policy.preset} learns whole observations only, got {weight:g}",
         )
     return weight
 

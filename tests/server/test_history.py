@@ -106,8 +106,8 @@ async def test_rows_of_half_the_weight_count_half(server, preset, kind):
         await server.add_router(name, embedding_dimension=DIMENSION, policy=router_pb2.Policy(preset=preset))
     row = make[kind]()
     await imported(server, row, router_id="whole")
-    await imported(server, row, router_id="half", weight=0.5)
-    await imported(server, row, row, router_id="halves", weight=0.5)
+    await imported(server, row, router_id="half", row_weight=0.5)
+    await imported(server, row, row, router_id="halves", row_weight=0.5)
     whole, half, halves = [(await believed(server, name))["small"].quality for name in ("whole", "half", "halves")]
     assert 0.5 < half < whole
     # Noise is learnt between the two, and a vote says less the better it was foreseen: about, and not exactly.
@@ -118,7 +118,7 @@ async def test_a_belief_that_cannot_weigh_says_so(server):
     """Presets knn and Vowpal Wabbit refuse fractions, and a leaderboard; whole rows they learn."""
     for preset in ("knn", "vowpal_squarecb"):
         await server.add_router(preset, policy=router_pb2.Policy(preset=preset))
-        refusal = await refused(imported(server, scored(small=1.0), router_id=preset, weight=0.5))
+        refusal = await refused(imported(server, scored(small=1.0), router_id=preset, row_weight=0.5))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CANNOT_WEIGH")
         refusal = await refused(imported(server, ranked(small=0.5), router_id=preset))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CANNOT_TAKE_PRIOR")
@@ -138,15 +138,17 @@ async def test_a_leaderboard_is_a_prior_of_its_strength(server, preset):
     assert found["strong"][0].quality == pytest.approx(0.8, abs=0.03)
     assert found["weak"][0].quality > 0.55
     assert found["strong"][0].quality_deviation < found["weak"][0].quality_deviation
-    assert found["strong"][1].quality > 0.7
-    assert found["weak"][1].quality < 0.5
+    moved = {name: before.quality - after.quality for name, (before, after) in found.items()}
+    assert 0.0 < moved["strong"] < 0.3 * moved["weak"]
 
 
 async def test_ratings_become_qualities_around_the_guess(server):
     """Who is 800 points above another wins 98 % more often than loses: their qualities differ by that."""
     await imported(server, ranked(small=1400.0, medium=1000.0, large=600.0))
     (prior,) = logged(server, LeaderboardPrior)
-    assert [quality for _, quality, _ in prior.standings] == pytest.approx([0.5 + 0.49010, 0.5, 0.5 - 0.49010])
+    assert [quality for _, quality, _ in prior.standings] == pytest.approx(
+        [0.5 + 0.490099, 0.5, 0.5 - 0.490099], rel=1e-4
+    )
 
 
 async def test_a_repeated_portion_teaches_once(server):
@@ -156,9 +158,9 @@ async def test_a_repeated_portion_teaches_once(server):
     digest = (await server.status()).state_digest
     assert await imported(server, *rows[:3]) == (0, 3)
     assert (await server.status()).state_digest == digest
-    assert await imported(server, *rows[2:], first_row=2) == (2, 1)
+    assert await imported(server, *rows[2:], row_position=2) == (2, 1)
     assert len(logged(server, Example)) == 5
-    refusal = await refused(imported(server, rows[0], first_row=9))
+    refusal = await refused(imported(server, rows[0], row_position=9))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "IMPORT_GAP")
     assert await imported(server, rows[0], import_id="another") == (1, 0)
 
@@ -176,7 +178,7 @@ async def test_a_router_made_anew_forgets_what_was_imported_before(server):
 async def test_state_is_the_same_after_a_restart_and_in_a_fold(tmp_path, preset):
     """Weights, priors and propensities are in the log: a start, a fold and a fit of the encoding end in one state."""
     rng = np.random.default_rng(0)
-    weight = {} if preset == "knn" else {"weight": 0.3}
+    weight = {} if preset == "knn" else {"row_weight": 0.3}
     kinds = [scored, lambda seed, **_: compared(seed), lambda seed, **_: decided(seed)]
     config = config_for(tmp_path / "data")
     async with running(config) as first:
@@ -186,7 +188,7 @@ async def test_state_is_the_same_after_a_restart_and_in_a_fold(tmp_path, preset)
             await imported(first, ranked(small=1400.0, large=1000.0), router_id="r", import_id="board")
         rows = [kinds[seed % 3](seed, small=float(rng.random()), large=0.5) for seed in range(400)]
         await imported(first, *rows[:200], router_id="r", **weight)
-        await imported(first, *rows[200:], router_id="r", first_row=200, **weight)
+        await imported(first, *rows[200:], router_id="r", row_position=200, **weight)
         while (await first.status("r")).feature_fit_position == 0:  # the fit is a record of its own, soon after
             await first.call("ImportHistory", pb.ImportHistoryRequest(router_id="r", import_id="i", rows=rows[:1]))
         digest = (await first.status("r")).state_digest
@@ -196,9 +198,11 @@ async def test_state_is_the_same_after_a_restart_and_in_a_fold(tmp_path, preset)
         assert await imported(second, *rows[:200], router_id="r", **weight) == (0, 200)
 
 
-async def test_imported_decisions_are_exported_for_evaluation(server, tmp_path):
+async def test_imported_decisions_are_exported_for_evaluation(tmp_path):
     """Their distribution, propensity and outcome are rounds like any other."""
-    await imported(server, *[decided(seed, seed / 10) for seed in range(5)])
+    async with running(config_for(tmp_path / "data")) as server:
+        await furnish(server)
+        await imported(server, *[decided(seed, seed / 10) for seed in range(5)])
     export_parquet(tmp_path / "data", tmp_path / "out", None)
     assert pq.read_table(tmp_path / "out" / "decisions.parquet")["source"].to_pylist() == ["IMPORTED"] * 5
     log = load_banditd(tmp_path / "out")
@@ -232,7 +236,7 @@ BAD_ROWS = {
     ),
     "other dimension": (
         changed(scored(small=1.0), "scores", context=context(0, 5)),
-        "rows[1].context.embedding",
+        "rows[1].scores.context.embedding_float32",
         "WRONG_DIMENSION",
     ),
     "no scores": (scored(), "rows[1].scores.scores", "BATCH_SIZE"),
@@ -282,13 +286,13 @@ async def test_a_bad_row_is_named_and_nothing_is_learnt(shared, name):
 @pytest.mark.parametrize("weight", [0.0, -1.0, 1.5, float("nan"), float("inf")])
 async def test_a_bad_weight_is_refused(shared, weight):
     """It is above 0 and at most 1."""
-    refusal = await refused(imported(shared, scored(small=1.0), weight=weight))
+    refusal = await refused(imported(shared, scored(small=1.0), row_weight=weight))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "WEIGHT_OUT_OF_RANGE")
 
 
 async def test_every_kind_of_row_goes_into_the_log(server):
     """As the record that it is, with its weight."""
-    await imported(server, *ALL_KINDS, weight=0.25)
+    await imported(server, *ALL_KINDS, row_weight=0.25)
     first, second = logged(server, Example)
     assert [lesson.weight for _, lesson in first.lessons] == [0.25, 0.25]
     assert (second.choice.propensity, second.import_id) == (0.25, "i")

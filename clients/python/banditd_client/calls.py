@@ -308,7 +308,7 @@ def restore_snapshot(policy_version: int, router: str) -> Call[PolicyStatus]:
 def import_history(portion: Portion, *, import_id: str, router: str, weight: float | None) -> Call[ImportResult]:
     """Return the call of ImportHistory for one portion of the rows."""
     request = router_admin_service_pb2.ImportHistoryRequest(
-        router_id=router, import_id=import_id, first_row=portion.first_row, weight=weight, rows=portion.rows
+        router_id=router, import_id=import_id, row_position=portion.first_row, row_weight=weight, rows=portion.rows
     )
     return Call(METHODS["ImportHistory"], request, lambda r: ImportResult(r.learnt_count, r.duplicate_count))
 

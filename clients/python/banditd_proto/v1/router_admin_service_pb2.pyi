@@ -136,18 +136,18 @@ class RestoreSnapshotResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[_policy_pb2.PolicyStatus, _Mapping]] = ...) -> None: ...
 
 class ImportHistoryRequest(_message.Message):
-    __slots__ = ("router_id", "import_id", "first_row", "weight", "rows")
+    __slots__ = ("router_id", "import_id", "row_position", "row_weight", "rows")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     IMPORT_ID_FIELD_NUMBER: _ClassVar[int]
-    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
-    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ROW_POSITION_FIELD_NUMBER: _ClassVar[int]
+    ROW_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     import_id: str
-    first_row: int
-    weight: float
+    row_position: int
+    row_weight: float
     rows: _containers.RepeatedCompositeFieldContainer[_history_pb2.HistoryRow]
-    def __init__(self, router_id: _Optional[str] = ..., import_id: _Optional[str] = ..., first_row: _Optional[int] = ..., weight: _Optional[float] = ..., rows: _Optional[_Iterable[_Union[_history_pb2.HistoryRow, _Mapping]]] = ...) -> None: ...
+    def __init__(self, router_id: _Optional[str] = ..., import_id: _Optional[str] = ..., row_position: _Optional[int] = ..., row_weight: _Optional[float] = ..., rows: _Optional[_Iterable[_Union[_history_pb2.HistoryRow, _Mapping]]] = ...) -> None: ...
 
 class ImportHistoryResponse(_message.Message):
     __slots__ = ("learnt_count", "duplicate_count")
