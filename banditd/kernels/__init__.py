@@ -5,6 +5,7 @@ Numba only.
 """
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
+from banditd.kernels.arrival import expect_arrival, update_arrival
 from banditd.kernels.categories import add_evidence, shrink
 from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
@@ -34,6 +35,7 @@ __all__ = [
     "bound_shares",
     "draw",
     "expect",
+    "expect_arrival",
     "factorise",
     "fourier",
     "fourier_rows",
@@ -63,6 +65,7 @@ __all__ = [
     "to_half",
     "to_quantiles",
     "ucb",
+    "update_arrival",
     "update_duel",
     "update_ridge",
     "update_ridge_forgetting",

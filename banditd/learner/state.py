@@ -6,7 +6,7 @@ Live, after a crash, under another encoding and in the simulator the same entrie
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -40,6 +40,7 @@ from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode
 from banditd.features.fit import fit_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
+from banditd.learner.arrival import Arrival
 from banditd.learner.changes import Changes, Mark, do_again, fades
 from banditd.objective.pacer import Pacer, PacerView
 from banditd.policies.base import Belief, BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals, SupposingBelief
@@ -97,6 +98,7 @@ class RouterState:
         forgotten: Ranges (from, to] of positions that a restored snapshot has taken back.
         sessions: The last model of each session; a restored snapshot leaves it as it is.
         changes: What it remembers of change.
+        arrival: How likely qualities are to arrive; facts of the callers, which a restored snapshot leaves as they are.
     """
 
     router: RouterSpec
@@ -119,6 +121,7 @@ class RouterState:
     forgotten: tuple[tuple[int, int], ...] = ()
     sessions: Sessions = field(default_factory=Sessions)
     changes: Changes = field(default_factory=Changes)
+    arrival: Arrival = field(default_factory=Arrival)
 
     def __post_init__(self) -> None:
         if self.router.budget is not None and self.pacer is None:
@@ -175,6 +178,8 @@ class RouterState:
         if self.pacer is not None:
             for array in self.pacer.to_arrays().values():
                 hasher.update(array.tobytes())
+        for array in self.arrival.to_arrays().values():
+            hasher.update(array.tobytes())
         return hasher.hexdigest()
 
     def header(self) -> dict[str, Any]:
@@ -204,6 +209,7 @@ class RouterState:
         arrays = {} if self.belief is None else self.belief.to_arrays()
         if self.pacer is not None:
             arrays |= {_PACER + name: array for name, array in self.pacer.to_arrays().items()}
+        arrays |= {_ARRIVAL + name: array for name, array in self.arrival.to_arrays().items()}
         return encode_state(self.header(), arrays)
 
     def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
@@ -231,7 +237,7 @@ class RouterState:
                 f"got {features.input_dimension}",
             )
         belief = make_belief(self.policy, features, self.router)
-        belief.load_arrays({name: array for name, array in arrays.items() if not name.startswith(_PACER)})
+        belief.load_arrays({name: array for name, array in arrays.items() if not name.startswith(_BESIDE)})
         self.features, self.belief = features, belief
 
     def load(self, raw: bytes) -> None:
@@ -242,6 +248,9 @@ class RouterState:
             self.pacer.load_arrays(
                 {name.removeprefix(_PACER): array for name, array in arrays.items() if name.startswith(_PACER)}
             )
+        self.arrival.load_arrays(
+            {name.removeprefix(_ARRIVAL): array for name, array in arrays.items() if name.startswith(_ARRIVAL)}
+        )
         self.version = header["version"]
         self.decision_counts = dict(map(tuple, header["decision_counts"]))
         self.failure_counts = dict(map(tuple, header["failure_counts"]))
@@ -256,8 +265,10 @@ class RouterState:
             self.changes = Changes.of_header(header["changes"])
 
 
-# What a pacer's arrays are called beside those of a belief.
+# What the arrays of a pacer and of arrivals are called beside those of a belief.
 _PACER: Final = "pacer/"
+_ARRIVAL: Final = "arrival/"
+_BESIDE: Final = (_PACER, _ARRIVAL)
 
 
 def _pacer(old: Pacer | None, budget: Budget | None) -> Pacer | None:
@@ -469,9 +480,9 @@ class LearnerState:
             if state.pacer is not None and ruling.lesson.cost_usd is not None:
                 choice = decision.choice
                 state.pacer.correct(float(choice.expected[1, choice.index]), ruling.lesson.cost_usd)
-            residuals = self._learn(
-                state, decision.context, decision.slot, ruling.lesson, state.decision_count, self._time_ms, decision
-            )
+            residuals = self._learn_outcome(state, ruling.lesson, state.decision_count, self._time_ms, decision)
+            if ruling.resolution is Resolution.OBSERVED:
+                state.arrival.note(decision.slot, decision.context, arrived=True)
             if state.policy.change.change_detection:
                 state.changes.watch(decision.slot, residuals)
             state.changes.count(decision.slot, ruling.lesson)
@@ -482,6 +493,9 @@ class LearnerState:
         if state is None:
             return
         state.expired += len(record.decision_positions)
+        for decision_position in record.decision_positions:
+            decision = log.decision(decision_position)
+            state.arrival.note(decision.slot, decision.context, arrived=False)
         if record.quality is not None:
             lesson = Lesson(quality=record.quality)
             for decision_position in record.decision_positions:
@@ -542,6 +556,22 @@ class LearnerState:
                 continue
             if isinstance(state.belief, SupposingBelief):
                 state.belief.suppose(model, quality, strength)
+
+    def _learn_outcome(
+        self, state: RouterState, lesson: Lesson, decisions: int, time_ms: int, decision: Decision
+    ) -> Residuals | None:
+        """Learn an outcome as `_learn` does; its quality counts the more, the less likely it was to arrive."""
+        bound, context, slot = state.policy.observation_weighting, decision.context, decision.slot
+        weight = 1.0
+        if bound > 1.0 and lesson.quality is not None and state.router.default_quality is None:
+            weight = state.arrival.weight(slot, context, bound)
+        if weight == 1.0:
+            return self._learn(state, context, slot, lesson, decisions, time_ms, decision)
+        # Costs and latencies come with their calls, not with judgements.
+        judged, rest = Lesson(lesson.quality, weight=weight), replace(lesson, quality=None)
+        residuals = self._learn(state, context, slot, judged, decisions, time_ms, decision)
+        beside = self._learn(state, context, slot, rest, decisions, time_ms, decision) if rest.metrics else None
+        return residuals if residuals is None or beside is None else (residuals[0], beside[1], beside[2])
 
     def _learn(
         self,
@@ -609,6 +639,7 @@ class LearnerState:
                 state.pacer.reprice(record.slot, price_factor(old, record.model))
             if record.model is None:
                 state.changes.drop(record.slot)
+                state.arrival.drop(record.slot)
             elif old is None:
                 self._welcome(state, position, record.model)
             self._settle(state, position)
@@ -682,7 +713,7 @@ class LearnerState:
             if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
                 decided = log.decision(entry.record.decision_position)
                 lesson = entry.record.ruling.lesson
-                self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided)
+                self._learn_outcome(state, lesson, decisions, entry.time_ms, decided)
             elif isinstance(entry.record, ComparisonRecord) and entry.record.status is OutcomeStatus.APPLIED:
                 self._learn_comparison(state, entry.record, log)
             elif isinstance(entry.record, Example):
