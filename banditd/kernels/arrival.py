@@ -7,6 +7,8 @@ Kalman filter.
 
 import math
 
+import numpy as np
+
 from banditd.kernels._jit import Array32, Array64, array, f32, f64, helper, kernel
 from banditd.kernels.duel import _MODERATION, _logistic
 
@@ -23,7 +25,7 @@ def _log_odds(
     mean = 0.0
     variance = 0.0
     for j in range(x.shape[0]):
-        x_j = float(x[j])
+        x_j = np.float64(x[j])
         mean += (common[j] + own[j]) * x_j
         variance += (common_spread[j] + own_spread[j]) * (x_j * x_j)
     return mean, variance
@@ -58,7 +60,7 @@ def update_arrival(
     x: Array32,  # (N,) what is known of the prompt; finite
     arrived: float,  # 1 where it did, 0 where it did not
 ) -> None:
-    """Learn one case: A Newton step from the prior mean, of which covariances are dropped."""
+    """Learn one case: a Newton step from the prior mean, of which covariances are dropped."""
     mean, variance = _log_odds(common, common_spread, own, own_spread, x)
     p = _logistic(mean)
     information = p * (1.0 - p)
@@ -66,7 +68,7 @@ def update_arrival(
     step = (arrived - p) * rate
     shrink = information * rate
     for j in range(x.shape[0]):
-        x_j = float(x[j])
+        x_j = np.float64(x[j])
         common[j] += common_spread[j] * x_j * step
         own[j] += own_spread[j] * x_j * step
         common_spread[j] -= common_spread[j] * common_spread[j] * (x_j * x_j) * shrink

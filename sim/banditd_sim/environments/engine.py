@@ -198,6 +198,10 @@ class Engine:
         ruling = Ruling(OutcomeStatus.NOT_LEARNED, resolution=Resolution.CENSORED)
         self.append(OutcomeRecord(self._router_id, position, outcome, ruling))
 
+    def expire(self, position: int) -> None:
+        """Record that the window of a decision closed without a quality."""
+        self.append(Expiry(self._router_id, (position,), self.router.router.default_quality))
+
     def force(self, embedding: Array16, slot: int, input_tokens: int = INPUT_TOKENS_UNKNOWN) -> tuple[int, Decision]:
         """Log a decision that somebody else made, of one candidate; returns position and decision."""
         decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)

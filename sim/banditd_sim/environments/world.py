@@ -186,6 +186,8 @@ class World:
         for place, sparse in enumerate(self.scenario.sparse):
             if sparse.models and self.arena.models[k].model_id not in sparse.models:
                 continue
+            if sparse.categories and self.arena.category_of(int(self.rows[t])) not in sparse.categories:
+                continue
             best = sparse.rate if sparse.rate_at_best is None else sparse.rate_at_best
             if self._luck[place, t] >= sparse.rate + (best - sparse.rate) * quality:
                 return None
