@@ -166,6 +166,11 @@ class World:
         )
 
     @cached_property
+    def expiry_rounds(self) -> int:
+        """Rounds after which the router is told that a quality will never come; 0 means never."""
+        return max((sparse.until_expiry for sparse in self.scenario.sparse), default=0)
+
+    @cached_property
     def _changed(self) -> bool:
         return self.scenario.changes_outcomes
 

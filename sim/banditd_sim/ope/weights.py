@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from banditd_sim.ope.arrays import BLOCK_ROWS, Bool, Float64, Int64, check_pmf
-from banditd_sim.ope.errors import LogError, SupportError
 from banditd_sim.ope.arrivals import observed_chances
+from banditd_sim.ope.errors import LogError, SupportError
 from banditd_sim.ope.log import LoggedRounds
 
 Missing = Literal["refuse", "drop", "per_model", "per_context"]
