@@ -5,6 +5,7 @@ Live, after a crash, under another encoding and in the simulator the same entrie
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -569,9 +570,12 @@ class LearnerState:
             return self._learn(state, context, slot, lesson, decisions, time_ms, decision)
         # Costs and latencies come with their calls, not with judgements.
         judged, rest = Lesson(lesson.quality, weight=weight), replace(lesson, quality=None)
-        residuals = self._learn(state, context, slot, judged, decisions, time_ms, decision)
+        missed = self._learn(state, context, slot, judged, decisions, time_ms, decision)
         beside = self._learn(state, context, slot, rest, decisions, time_ms, decision) if rest.metrics else None
-        return residuals if residuals is None or beside is None else (residuals[0], beside[1], beside[2])
+        # Errors of what arrives are 0 on average by their weights only. These are 1 on average and at most the bound,
+        # so that their squares are at most the bound on average: scaled by its root, a detector's alarms stay as rare.
+        quality = math.nan if missed is None else missed[0] * weight / math.sqrt(bound)
+        return (quality, math.nan, math.nan) if beside is None else (quality, beside[1], beside[2])
 
     def _learn(
         self,
