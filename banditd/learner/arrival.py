@@ -48,7 +48,8 @@ class Arrival:
         own = self._own.setdefault(slot, _prior(_OWN_VARIANCE))
         counts = self._counts.setdefault(slot, [0, 0])
         counts[0 if arrived else 1] += 1
-        update_arrival(*self._common, *own, row_of(context), float(arrived))
+        common = self._common
+        update_arrival(common[0], common[1], own[0], own[1], row_of(context), float(arrived))
 
     def counts(self, slot: int) -> tuple[int, int]:
         """Return how many qualities of a model arrived and how many did not."""
@@ -62,7 +63,10 @@ class Arrival:
 
     def probability(self, slot: int, context: Context) -> float:
         """Return how likely a quality of a model is to arrive in a context."""
-        return expect_arrival(*self._common, *self._own.get(slot, _prior(_OWN_VARIANCE)), row_of(context))
+        common, own = self._common, self._own.get(slot)
+        if own is None:
+            own = _prior(_OWN_VARIANCE)
+        return expect_arrival(common[0], common[1], own[0], own[1], row_of(context))
 
     def weight(self, slot: int, context: Context, bound: float) -> float:
         """Return what a quality that arrived counts for, so that contexts count as often as they came.
@@ -139,7 +143,7 @@ def _sketched(embedding: Array16) -> Array64:
     Unlike a projection it needs no stored matrix, and `bincount` adds up one value after another, the same everywhere.
     """
     buckets, signs = _hashes(len(embedding))
-    sums = np.bincount(buckets, signs * embedding, _SKETCH)
+    sums: Array64 = np.bincount(buckets, signs * embedding, _SKETCH).astype(np.float64)
     length = float(np.bincount(np.zeros(_SKETCH, np.int64), sums * sums)[0]) ** 0.5
     return sums / length if length > 0.0 else sums
 
@@ -149,4 +153,5 @@ def _hashes(dimension: int) -> tuple[Index, Array64]:
     """Return bucket and sign of each value of an embedding."""
     raw = hashlib.shake_256(b"banditd arrival").digest(2 * dimension)
     pairs = np.frombuffer(raw, np.uint8).reshape(dimension, 2)
-    return pairs[:, 0].astype(np.int64) % _SKETCH, 1.0 - 2.0 * (pairs[:, 1] & 1)
+    signs: Array64 = 1.0 - 2.0 * (pairs[:, 1] & 1).astype(np.float64)
+    return pairs[:, 0].astype(np.int64) % _SKETCH, signs

@@ -13,8 +13,8 @@ from banditd_sim.environments.scenario import Sparse
 from tests.sim.environments.test_scenarios import play
 from tests.sim.environments.worlds import make_table, world_of
 
-ROUNDS = 4000
-SEEDS = range(5)
+ROUNDS = 3000
+SEEDS = range(3)
 # Alike everywhere; seldom where the first model is good; seldom where an answer is good.
 RANDOM = [Sparse(rate=0.5, until_expiry=20)]
 BY_CONTEXT = [Sparse(rate=0.1, categories=["a"], until_expiry=20), Sparse(rate=0.9, categories=["b"], until_expiry=20)]
@@ -47,7 +47,7 @@ def means(router):
 
 @pytest.mark.parametrize(
     "events, weighting, first",
-    [(RANDOM, 0.0, 0.55), (RANDOM, 10.0, 0.55), (BY_CONTEXT, 0.0, 0.27), (BY_CONTEXT, 10.0, 0.55)],
+    [(RANDOM, 10.0, 0.55), (BY_CONTEXT, 0.0, 0.27), (BY_CONTEXT, 10.0, 0.55)],
 )
 def test_what_depends_on_the_context_is_corrected(events, weighting, first):
     """Unweighted, the first model seems to be 0.1 0.9 + 0.9 0.2 = 0.27; weighted it is 0.55, and the better one."""
