@@ -5,7 +5,7 @@
 #   build.lock    what builds our own distributions
 #   server.lock   what banditd and banditd-client need
 #   demo.lock     what banditd-sim[demo] and banditd[parquet] add
-#   dev.lock      what tests, checks, banditd[yaml] and banditd-sim[embed] add
+#   dev.lock      what tests, checks, banditd[yaml] and banditd-sim[embed,ml,ray] add
 #   proto.lock    the compiler of the protos, apart from the others
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ demo="./clients/python
 ./sim[demo]"
 dev="$demo
 .[yaml]
-./sim[embed]"
+./sim[embed,ml,ray]"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 

@@ -17,6 +17,7 @@ from banditd.cli.history import import_history
 from banditd.cli.inspect import inspect
 from banditd.cli.leaderboard import leaderboard
 from banditd.cli.models import models
+from banditd.cli.policies import policies
 from banditd.cli.serve import serve
 from banditd.errors import BanditdError, DataLossError, StartupError
 
@@ -29,7 +30,7 @@ def cli() -> None:
     """Decides, for each prompt, which LLM should answer it, and learns from what came of it."""
 
 
-for _command in (serve, health, config, inspect, leaderboard, export, import_history, models):
+for _command in (serve, health, config, inspect, leaderboard, policies, export, import_history, models):
     cli.add_command(_command)
 
 

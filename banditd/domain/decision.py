@@ -17,10 +17,11 @@ class DecisionSource(IntEnum):
     POLICY = 1
     FALLBACK = 2
     UNHEALTHY = 3
+    CALLER = 4
 
     @property
     def learnable(self) -> bool:
-        """Whether outcomes may teach the policy: it drew, with a known probability."""
+        """Whether outcomes may teach the policy: it was drawn, with a known probability."""
         return self is not DecisionSource.FALLBACK
 
 

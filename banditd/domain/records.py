@@ -10,6 +10,7 @@ from banditd.domain.decision import Decision
 from banditd.domain.health import Health
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric, Outcome, OutcomeStatus, Ruling
+from banditd.domain.promotion import Promotion
 from banditd.domain.router import RouterSpec
 
 
@@ -202,6 +203,7 @@ Record = (
     | Restore
     | HealthChange
     | ChangeAlarm
+    | Promotion
 )
 
 

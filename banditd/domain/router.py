@@ -1,12 +1,13 @@
 """Routers: named routing domains and their settings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
 from banditd.domain.budget import Budget
 from banditd.domain.decision import Objective
+from banditd.domain.promotion import FIRST_POLICY, PromotionRule
 
 DEFAULT_ROUTER: Final = "default"
 ROUTERS_MAX: Final = 64
@@ -30,6 +31,19 @@ class PolicySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedPolicy:
+    """A policy that sees a router's log and does not decide.
+
+    Attributes:
+        name: Its name, another one than that of the router's other policies.
+        policy: How it would decide, and how it learns.
+    """
+
+    name: str
+    policy: PolicySpec
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSpec:
     """Settings of a router.
 
@@ -49,6 +63,9 @@ class RouterSpec:
         create_time_ms: When it was created.
         update_time_ms: When it was last changed.
         switch_usd: What another model than a session's last one costs more, where it has no cached price.
+        policy_name: What the policy that decides is called.
+        shadows: Those that do not, at most `SHADOWS_MAX`.
+        promotion: When one of them takes over.
     """
 
     router_id: str
@@ -66,3 +83,18 @@ class RouterSpec:
     create_time_ms: int = 0
     update_time_ms: int = 0
     switch_usd: float = 0.0
+    policy_name: str = FIRST_POLICY
+    shadows: tuple[NamedPolicy, ...] = ()
+    promotion: PromotionRule = PromotionRule()
+
+
+def promoted(router: RouterSpec, name: str) -> RouterSpec:
+    """Return *router* with the shadow of that name, which it has, in the place of the policy that decides."""
+    (chosen,) = (shadow for shadow in router.shadows if shadow.name == name)
+    former = NamedPolicy(router.policy_name, router.policy)
+    return replace(
+        router,
+        policy=chosen.policy,
+        policy_name=name,
+        shadows=tuple(former if shadow.name == name else shadow for shadow in router.shadows),
+    )

@@ -7,15 +7,24 @@ Numba only.
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
 from banditd.kernels.arrival import expect_arrival, update_arrival
 from banditd.kernels.categories import add_evidence, shrink
+from banditd.kernels.choice import decide, decide_rows
+from banditd.kernels.contrasts import contrast, tally
 from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, settle, weigh
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
 from banditd.kernels.half import to_half
-from banditd.kernels.linear import update_ridge, update_ridge_forgetting
+from banditd.kernels.linear import learn_metrics, mirror_model, update_ridge, update_ridge_forgetting
 from banditd.kernels.neighbours import judge_neighbours, keep_nearest, take_values
 from banditd.kernels.pacing import mix_floor_within, mix_into, shadow_price
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
-from banditd.kernels.shrinkage import add_outcome, expect, factorise, invert_factorised, solve_factorised
+from banditd.kernels.shrinkage import (
+    add_differences,
+    add_outcome,
+    expect,
+    factorise,
+    invert_factorised,
+    solve_factorised,
+)
 from banditd.kernels.terms import add_charges, to_quantiles
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
@@ -30,9 +39,13 @@ __all__ = [
     "Mask",
     "Parameter",
     "add_charges",
+    "add_differences",
     "add_evidence",
     "add_outcome",
     "bound_shares",
+    "contrast",
+    "decide",
+    "decide_rows",
     "draw",
     "expect",
     "expect_arrival",
@@ -44,6 +57,8 @@ __all__ = [
     "invert_factorised",
     "judge_neighbours",
     "keep_nearest",
+    "learn_metrics",
+    "mirror_model",
     "mix_floor",
     "mix_floor_within",
     "mix_into",
@@ -62,6 +77,7 @@ __all__ = [
     "softmax",
     "solve_factorised",
     "take_values",
+    "tally",
     "to_half",
     "to_quantiles",
     "ucb",

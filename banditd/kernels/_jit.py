@@ -50,7 +50,8 @@ class Parameter:
         shape: One letter per axis, equal letters meaning equal lengths; empty for a scalar. ``K`` models, ``N`` row
             width, ``B`` contexts of a batch, ``E`` embedding width, ``D`` projected width, ``R`` random features,
             ``T`` the three metrics, ``V`` the four values expected of a model, ``C`` categories, ``G`` points of a
-            grid, ``Q`` rows of a chunk, ``J`` neighbours.
+            grid, ``Q`` rows of a chunk, ``J`` neighbours, ``X`` a contrast's row, ``S`` its sums, ``Y`` five numbers of
+            a regression, ``H`` two halves.
         out: Written and not read.
         inout: Read and written: a state.
     """

@@ -22,7 +22,7 @@ PRICE_UNKNOWN = 4
 COST_LIMIT = 5
 LATENCY_LIMIT = 6
 QUALITY_FLOOR = 7
-BUDGET = 8
+BUDGET = 11
 
 
 @helper
@@ -214,6 +214,8 @@ def _utility(
 
 @kernel(
     array(f64, "VK"),
+    array(f64, "K"),
+    f64,
     f64,
     f64,
     f64,
@@ -226,6 +228,8 @@ def _utility(
 )
 def weigh(
     values: Array64,  # (4, K) expected quality, its deviation, expected cost (nan where unknown), expected latency
+    limited_ms: Array64,  # (K,) the latency that is limited: expected, or a quantile
+    left_usd: float,  # what a hard budget leaves; inf for none
     usd_weight: float,  # what a dollar is worth in quality, >= 0
     second_weight: float,  # what a second is worth in quality, >= 0
     cost_usd_max: float,  # inf for no limit
@@ -248,11 +252,13 @@ def weigh(
         cost_usd = values[2, k]
         latency_ms = values[3, k]
         if inout_codes[k] == ELIGIBLE:
-            if money_matters and math.isnan(cost_usd):
+            if cost_usd > left_usd:
+                inout_codes[k] = BUDGET
+            elif money_matters and math.isnan(cost_usd):
                 inout_codes[k] = PRICE_UNKNOWN
             elif cost_usd > cost_usd_max:
                 inout_codes[k] = COST_LIMIT
-            elif latency_ms > latency_ms_max:
+            elif limited_ms[k] > latency_ms_max:
                 inout_codes[k] = LATENCY_LIMIT
             elif quality < quality_min:
                 inout_codes[k] = QUALITY_FLOOR

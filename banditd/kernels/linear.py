@@ -55,23 +55,15 @@ def _predict(
     return prediction
 
 
-@kernel(array(f64, "NN", inout=True), array(f64, "N", inout=True), array(f32, "N"), f64, f64, returns=(f64, f64))
-def update_ridge(
-    a_inv: Array64,  # (N, N) inverse regularised Gram matrix, updated; symmetric, and stays so to the bit
-    theta: Array64,  # (N,) ridge estimate, updated
-    x: Array32,  # (N,) encoded context
-    y: float,  # observed value
-    weight: float,  # of this observation, >= 0; 2 equals the same update twice
+@helper
+def _update(
+    a_inv: Array64,  # (N, N) updated
+    theta: Array64,  # (N,) updated
+    x: Array32,  # (N,)
+    y: float,
+    weight: float,
 ) -> tuple[float, float]:
-    """Learn one observation: A += weight x x', and theta stays A^-1 b.
-
-    Recursive least squares by the formula of Sherman & Morrison 1950.
-
-    Returns theta.x and x' A^-1 x from before the update: the error of that prediction is what the noise is learnt from.
-    If x, y or weight is not finite, or weight is negative, nothing is changed and both are nan.
-
-    A^-1 loses digits when one step shrinks it very much: keep weight * x' A^-1 x below 1e12.
-    """
+    """Do what `update_ridge` says."""
     n = x.shape[0]
     direction = np.empty(n, np.float64)
     leverage = _gain_direction(a_inv, x, direction)
@@ -91,6 +83,76 @@ def update_ridge(
         d_i = direction[i]
         for j in range(n):
             row[j] -= d_i * direction[j]
+    return prediction, leverage
+
+
+@kernel(array(f64, "NN", inout=True), array(f64, "N", inout=True), array(f32, "N"), f64, f64, returns=(f64, f64))
+def update_ridge(
+    a_inv: Array64,  # (N, N) inverse regularised Gram matrix, updated; symmetric, and stays so to the bit
+    theta: Array64,  # (N,) ridge estimate, updated
+    x: Array32,  # (N,) encoded context
+    y: float,  # observed value
+    weight: float,  # of this observation, >= 0; 2 equals the same update twice
+) -> tuple[float, float]:
+    """Learn one observation: A += weight x x', and theta stays A^-1 b.
+
+    Recursive least squares by the formula of Sherman & Morrison 1950.
+
+    Returns theta.x and x' A^-1 x from before the update: the error of that prediction is what the noise is learnt from.
+    If x, y or weight is not finite, or weight is negative, nothing is changed and both are nan.
+
+    A^-1 loses digits when one step shrinks it very much: keep weight * x' A^-1 x below 1e12.
+    """
+    return _update(a_inv, theta, x, y, weight)
+
+
+@helper
+def _update_forgetting(
+    a_inv: Array64,  # (N, N) updated
+    theta: Array64,  # (N,) updated
+    x: Array32,  # (N,)
+    y: float,
+    weight: float,
+    prior_precision: Array64,  # (N,)
+    prior_theta: Array64,  # (N,)
+    gamma: float,
+    cursor: int,
+) -> tuple[float, float]:
+    """Do what `update_ridge_forgetting` says."""
+    n = x.shape[0]
+    direction = np.empty(n, np.float64)
+    top_up = np.zeros(n, np.float64)
+    leverage = _gain_direction(a_inv, x, direction)
+    prediction = _predict(theta, x)
+    growth = 1.0 / gamma
+    rate = weight / (1.0 + weight * (leverage * growth))
+    root = np.sqrt(rate)
+    step = rate * (y - prediction)
+    if not (math.isfinite(step) and math.isfinite(root) and math.isfinite(leverage) and math.isfinite(weight)):
+        return math.nan, math.nan
+    for j in range(n):
+        direction[j] *= growth
+        theta[j] += step * direction[j]
+        direction[j] *= root
+    # At gamma = 1 this would add zeros, which can still turn -0.0 into 0.0.
+    if gamma < 1.0:
+        c = cursor % n
+        row = a_inv[c]
+        for j in range(n):
+            top_up[j] = row[j] * growth - direction[c] * direction[j]
+        precision = (1.0 - gamma) * n * prior_precision[c]
+        rate = precision / (1.0 + precision * top_up[c])
+        root = np.sqrt(rate)
+        step = rate * (prior_theta[c] - theta[c])
+        for j in range(n):
+            theta[j] += step * top_up[j]
+            top_up[j] *= root
+    for i in range(n):
+        row = a_inv[i]
+        d_i = direction[i]
+        t_i = top_up[i]
+        for j in range(n):
+            row[j] = (row[j] * growth - d_i * direction[j]) - t_i * top_up[j]
     return prediction, leverage
 
 
@@ -133,38 +195,119 @@ def update_ridge_forgetting(
     Returns theta.x and x' A^-1 x from before, like `update_ridge`, and refuses the same inputs. With gamma = 1 it does
     the same to the bit.
     """
-    n = x.shape[0]
-    direction = np.empty(n, np.float64)
-    top_up = np.zeros(n, np.float64)
-    leverage = _gain_direction(a_inv, x, direction)
-    prediction = _predict(theta, x)
-    growth = 1.0 / gamma
-    rate = weight / (1.0 + weight * (leverage * growth))
-    root = np.sqrt(rate)
-    step = rate * (y - prediction)
-    if not (math.isfinite(step) and math.isfinite(root) and math.isfinite(leverage) and math.isfinite(weight)):
-        return math.nan, math.nan
-    for j in range(n):
-        direction[j] *= growth
-        theta[j] += step * direction[j]
-        direction[j] *= root
-    # At gamma = 1 this would add zeros, which can still turn -0.0 into 0.0.
-    if gamma < 1.0:
-        c = cursor % n
-        row = a_inv[c]
-        for j in range(n):
-            top_up[j] = row[j] * growth - direction[c] * direction[j]
-        precision = (1.0 - gamma) * n * prior_precision[c]
-        rate = precision / (1.0 + precision * top_up[c])
-        root = np.sqrt(rate)
-        step = rate * (prior_theta[c] - theta[c])
-        for j in range(n):
-            theta[j] += step * top_up[j]
-            top_up[j] *= root
-    for i in range(n):
-        row = a_inv[i]
-        d_i = direction[i]
-        t_i = top_up[i]
-        for j in range(n):
-            row[j] = (row[j] * growth - d_i * direction[j]) - t_i * top_up[j]
-    return prediction, leverage
+    return _update_forgetting(a_inv, theta, x, y, weight, prior_precision, prior_theta, gamma, cursor)
+
+
+# Places in the numbers that are kept of a regression.
+COUNT, ERRORS, WEIGHT, CURSOR = range(4)
+
+
+@helper
+def _learn_metric(
+    a_inv: Array64,  # (N, N) updated
+    theta: Array64,  # (N,) updated
+    numbers: Array64,  # (5,) updated
+    prior_theta: Array64,  # (N,)
+    prior_precision: Array64,  # (N,)
+    gamma: float,
+    x: Array32,  # (N,)
+    value: float,
+    weight: float,
+) -> float:
+    if math.isnan(value):
+        return math.nan
+    if gamma == 1.0:
+        predicted, leverage = _update(a_inv, theta, x, value, weight)
+    else:
+        cursor = int(numbers[CURSOR])
+        predicted, leverage = _update_forgetting(
+            a_inv, theta, x, value, weight, prior_precision, prior_theta, gamma, cursor
+        )
+    error = value - predicted
+    if not math.isfinite(error):
+        return math.nan
+    residual = error / math.sqrt(numbers[ERRORS] / numbers[WEIGHT] * (1.0 + leverage))
+    numbers[COUNT] += 1.0
+    numbers[ERRORS] = numbers[ERRORS] * gamma + weight * error * error / (1.0 + leverage)
+    numbers[WEIGHT] = numbers[WEIGHT] * gamma + weight
+    numbers[CURSOR] = (numbers[CURSOR] + 1.0) % theta.shape[0]
+    return residual
+
+
+@kernel(
+    array(f64, "TNN", inout=True),
+    array(f64, "TN", inout=True),
+    array(f64, "TY", inout=True),
+    array(f64, "TN"),
+    array(f64, "TN"),
+    f64,
+    array(f32, "N"),
+    f64,
+    f64,
+    f64,
+    f64,
+    returns=(f64, f64, f64),
+)
+def learn_metrics(
+    a_inv: Array64,  # (3, N, N) of the regressions of quality, log cost and log latency, updated
+    theta: Array64,  # (3, N) updated
+    numbers: Array64,  # (3, 5) values learnt, sum of squared errors, their weight, cursor, and one that stays; updated
+    prior_theta: Array64,  # (3, N) the priors' means
+    prior_precision: Array64,  # (3, N) the priors' precisions
+    gamma: float,  # share kept of what was known, in (0, 1]
+    x: Array32,  # (N,) encoded context
+    quality: float,  # what was seen; nan for nothing
+    log_cost: float,  # likewise
+    log_latency: float,  # likewise
+    weight: float,  # observations that each counts for, > 0
+) -> tuple[float, float, float]:
+    """Learn what was seen of one model: `update_ridge` or `update_ridge_forgetting` of each metric, and of its noise.
+
+    The noise variance is the mean of e^2 / (1 + x' A^-1 x) over the errors e of the predictions made before. Returns
+    each error in standard deviations of its prediction; nan where nothing was seen, or nothing finite, which is not
+    learnt.
+    """
+    return (
+        _learn_metric(a_inv[0], theta[0], numbers[0], prior_theta[0], prior_precision[0], gamma, x, quality, weight),
+        _learn_metric(a_inv[1], theta[1], numbers[1], prior_theta[1], prior_precision[1], gamma, x, log_cost, weight),
+        _learn_metric(
+            a_inv[2], theta[2], numbers[2], prior_theta[2], prior_precision[2], gamma, x, log_latency, weight
+        ),
+    )
+
+
+@kernel(
+    array(f64, "TNN"),
+    array(f64, "TN"),
+    array(f64, "TY"),
+    f64,
+    i64,
+    array(f32, "NTK", inout=True),
+    array(f32, "NNK", inout=True),
+    array(f64, "K", inout=True),
+    array(f64, "K", inout=True),
+    array(f64, "K", inout=True),
+)
+def mirror_model(
+    a_inv: Array64,  # (3, N, N) as `learn_metrics` keeps it
+    theta: Array64,  # (3, N)
+    numbers: Array64,  # (3, 5)
+    log_price: float,  # -inf for a free model, nan where no cost is known
+    chosen: int,  # the model's place among the K
+    theta_of_all: Array32,  # (N, 3, K) its part is written, as `predict_models` reads it
+    a_inv_of_all: Array32,  # (N, N, K) of quality, likewise
+    noise: Array64,  # (K,) standard deviation of its quality's noise
+    cost_offset: Array64,  # (K,) log price plus half the variance of the log's noise
+    latency_offset: Array64,  # (K,) half the variance of the log's noise
+) -> None:
+    """Write one model's part of what decisions read."""
+    for i in range(theta.shape[1]):
+        row = a_inv[0, i]
+        out = a_inv_of_all[i]
+        for j in range(row.shape[0]):
+            out[j, chosen] = np.float32(row[j])
+        for metric in range(3):
+            theta_of_all[i, metric, chosen] = np.float32(theta[metric, i])
+    noise[chosen] = math.sqrt(numbers[0, ERRORS] / numbers[0, WEIGHT])
+    cost_offset[chosen] = log_price + 0.5 * (numbers[1, ERRORS] / numbers[1, WEIGHT])
+    latency_offset[chosen] = 0.5 * (numbers[2, ERRORS] / numbers[2, WEIGHT])

@@ -7,25 +7,52 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Array64, array, f32, f64, kernel
+from banditd.kernels._jit import Array32, Array64, Index, array, f32, f64, i64, kernel
 
 
-@kernel(array(f64, "NN", inout=True), array(f64, "N", inout=True), array(f32, "N"), f64, f64, f64)
+@kernel(array(f64, "HNN", inout=True), array(f64, "HN", inout=True), i64, array(f32, "N"), f64, f64, f64)
 def add_outcome(
-    gram: Array64,  # (N, N) sum of x x', updated
-    moment: Array64,  # (N,) sum of y x, updated
+    gram: Array64,  # (2, N, N) sums of x x' of two halves, updated
+    moment: Array64,  # (2, N) sums of y x, updated
+    half: int,  # whose observation it is
     x: Array32,  # (N,) encoded context
     y: float,  # observed value
     weight: float,  # precision of the observation, relative to others
     retention: float,  # factor on what was there, in (0, 1]
 ) -> None:
-    """Add one observation to the sums that a ridge regression is made of."""
+    """Add one observation to the sums that a ridge regression is made of, and let both halves forget."""
+    if retention < 1.0:
+        for h in range(gram.shape[0]):
+            for i in range(x.shape[0]):
+                row = gram[h, i]
+                for j in range(x.shape[0]):
+                    row[j] *= retention
+                moment[h, i] *= retention
     for i in range(x.shape[0]):
-        row = gram[i]
+        row = gram[half, i]
         x_i = weight * np.float64(x[i])
         for j in range(x.shape[0]):
-            row[j] = row[j] * retention + x_i * np.float64(x[j])
-        moment[i] = moment[i] * retention + x_i * y
+            row[j] += x_i * np.float64(x[j])
+        moment[half, i] += x_i * y
+
+
+@kernel(array(f64, "KN", inout=True), array(f32, "BN"), array(i64, "B"), array(i64, "B"))
+def add_differences(
+    sums: Array64,  # (K, N) updated
+    rows: Array32,  # (B, N) encoded contexts
+    ours: Index,  # (B,) whom one choice takes
+    theirs: Index,  # (B,) whom another takes
+) -> None:
+    """Add each context to the sum of whom one choice takes, and take it from that of whom the other takes."""
+    for b in range(rows.shape[0]):
+        if ours[b] == theirs[b]:
+            continue
+        plus = sums[ours[b]]
+        minus = sums[theirs[b]]
+        for j in range(rows.shape[1]):
+            value = np.float64(rows[b, j])
+            plus[j] += value
+            minus[j] -= value
 
 
 @kernel(array(f64, "NN"), array(f64, "N"), array(f64, "NN", out=True))

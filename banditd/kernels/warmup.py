@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from banditd.kernels._jit import KERNELS, Kernel, Parameter
+from banditd.kernels.contrasts import CONTRAST_WIDTH, SUMS_WIDTH
 
 # Any length will do; four also enters the loops that take four rows at once.
 _LENGTH = 5
-# Axes that are always as long: metrics, and the four rows of what is expected.
-_FIXED = {"T": 3, "V": 4}
+# Axes that are always as long: metrics, the four rows of what is expected, what `contrast` and `tally` write.
+_FIXED = {"T": 3, "V": 4, "X": CONTRAST_WIDTH, "S": SUMS_WIDTH}
 
 
 def _sample(parameter: Parameter) -> NDArray[np.generic] | float | int:

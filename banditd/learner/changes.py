@@ -65,6 +65,7 @@ class Changes:
         alarm_counts: Alarms per metric, by slot.
         alarm_times: Time of the last alarm, by slot.
         seen: By slot.
+        loud: Models of which a detector has passed its threshold; follows from `sums`.
         decisions: Decisions of the router when it last changed; with `time_ms`, what a published snapshot goes by.
         time_ms: The time then.
     """
@@ -75,6 +76,7 @@ class Changes:
     alarm_counts: dict[int, list[int]] = field(default_factory=dict)
     alarm_times: dict[int, int] = field(default_factory=dict)
     seen: dict[int, Seen] = field(default_factory=dict)
+    loud: set[int] = field(default_factory=set)
     decisions: int = 0
     time_ms: int = 0
 
@@ -93,7 +95,7 @@ class Changes:
     @staticmethod
     def of_header(header: Mapping[str, Any]) -> "Changes":
         """Return what `header` was made of."""
-        return Changes(
+        changes = Changes(
             sums={slot: (_sums(a), _sums(b), _sums(c)) for slot, (a, b, c) in header["sums"]},
             newcomers=dict(map(tuple, header["newcomers"])),
             marks=[Mark(*mark) for mark in header["marks"]],
@@ -103,25 +105,34 @@ class Changes:
             decisions=header["clock"][0],
             time_ms=header["clock"][1],
         )
+        changes.listen()
+        return changes
+
+    def listen(self) -> None:
+        """Find out anew who is loud."""
+        self.loud = {slot for slot, sums in self.sums.items() if any(map(alarms, sums))}
 
     def watch(self, slot: int, residuals: Residuals | None) -> None:
         """Show the detectors of a model what one lesson's predictions missed by."""
         if residuals is None:
             return
         quality, cost, latency = self.sums.get(slot, (START, START, START))
-        self.sums[slot] = watch(quality, residuals[0]), watch(cost, residuals[1]), watch(latency, residuals[2])
+        quality, cost, latency = watch(quality, residuals[0]), watch(cost, residuals[1]), watch(latency, residuals[2])
+        self.sums[slot] = quality, cost, latency
+        if alarms(quality) or alarms(cost) or alarms(latency):
+            self.loud.add(slot)
 
     def due(self, router_id: str) -> Iterator[ChangeAlarm]:
         """Yield the alarms that are to be logged."""
-        for slot, sums in sorted(self.sums.items()):
-            for metric, one in zip(METRICS, sums, strict=True):
+        for slot in sorted(self.loud):
+            for metric, one in zip(METRICS, self.sums[slot], strict=True):
                 if alarms(one):
                     yield ChangeAlarm(router_id, slot, metric, one[0] > one[1], max(one[0], one[1]))
 
     @property
     def any_due(self) -> bool:
         """Whether an alarm is to be logged."""
-        return any(alarms(one) for sums in list(self.sums.values()) for one in sums)
+        return bool(self.loud)
 
     def sound(self, position: int, time_ms: int, alarm: ChangeAlarm) -> Mark:
         """Take note of an alarm; its detector starts anew."""
@@ -129,6 +140,8 @@ class Changes:
         sums = list(self.sums.get(alarm.slot, (START, START, START)))
         sums[metric] = START
         self.sums[alarm.slot] = sums[0], sums[1], sums[2]
+        if not any(map(alarms, sums)):
+            self.loud.discard(alarm.slot)
         self.alarm_counts.setdefault(alarm.slot, [0, 0, 0])[metric] += 1
         self.alarm_times[alarm.slot] = time_ms
         return self.mark(Mark(position, alarm.slot, metric))
@@ -157,6 +170,7 @@ class Changes:
         """Forget a model that was removed."""
         for table in (self.sums, self.newcomers, self.alarm_counts, self.alarm_times, self.seen):
             table.pop(slot, None)
+        self.loud.discard(slot)
         self.marks = [mark for mark in self.marks if mark.slot != slot]
 
     def see(self, slot: int, parameters: ChangeParameters, decisions: int, time_ms: int) -> float:
@@ -170,10 +184,19 @@ class Changes:
         self.seen[slot] = Seen(decisions, time_ms, 1.0 if steps else share)
         return share if steps else 1.0
 
-    def freeze(self, belief: Belief, models: tuple[ModelSpec, ...], parameters: ChangeParameters) -> BeliefSnapshot:
-        """Return the belief as it decides: what has not been seen for long is less certain."""
+    def freeze(
+        self, belief: Belief, models: tuple[ModelSpec, ...], parameters: ChangeParameters, *, live: bool = False
+    ) -> BeliefSnapshot:
+        """Return the belief as it decides: what has not been seen for long is less certain.
+
+        Args:
+            belief: The belief.
+            models: The models.
+            parameters: Of the policy.
+            live: As `Belief.freeze` has it.
+        """
         if not fades(parameters) or not isinstance(belief, ChangingBelief):
-            return belief.freeze(models)
+            return belief.freeze(models, live=live)
         shares = {
             slot: seen.share * _kept(seen, parameters, self.decisions, self.time_ms) for slot, seen in self.seen.items()
         }

@@ -96,10 +96,10 @@ class TakeSnapshot:
 
 Command = LogDecisions | RecordOutcomes | RecordComparison | ImportHistory | ChangeSettings | Tend | TakeSnapshot
 
-# A change of a router is one record, and a new encoding may follow it.
+# A change of a router is one record, and a new encoding may follow it; a promotion is two.
 POSITIONS_PER_CHANGE = 2
-# Fits, expiries, alarms and changes of health of one turn: at most one fit per router, a few records per router and
-# window length, one change per model; alarms that do not fit wait for the next turn.
+# Fits, promotions, expiries, alarms and changes of health of one turn: at most one fit and one promotion per router, a
+# few records per router and window length, one change per model; alarms that do not fit wait for the next turn.
 POSITIONS_PER_TENDING = 1024
 ALARMS_PER_TENDING = 128
 

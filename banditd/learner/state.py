@@ -18,10 +18,11 @@ from banditd.catalog.models import Catalog
 from banditd.domain.arrays import AnyArray, Array16, Array32
 from banditd.domain.budget import Budget
 from banditd.domain.context import Context
-from banditd.domain.decision import Decision, Resolution
+from banditd.domain.decision import Decision, DecisionSource, Resolution
 from banditd.domain.health import GOOD_HEALTH, Health, ModelHealth
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson, OutcomeStatus
+from banditd.domain.promotion import Promotion, PromotionCause, Verdict
 from banditd.domain.records import (
     ChangeAlarm,
     ComparisonRecord,
@@ -36,10 +37,11 @@ from banditd.domain.records import (
     Restore,
     RouterChange,
 )
-from banditd.domain.router import RouterSpec
-from banditd.errors import FailedPreconditionError, Reason
+from banditd.domain.router import PolicySpec, RouterSpec, promoted
+from banditd.errors import DataLossError, FailedPreconditionError, Reason
+from banditd.evaluation import Account, judge
 from banditd.features.encode import encode
-from banditd.features.fit import fit_spec, seed_of, seeded_spec
+from banditd.features.fit import fit_spec, intercept_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
 from banditd.learner.arrival import Arrival
 from banditd.learner.changes import Changes, Mark, do_again, fades
@@ -49,6 +51,7 @@ from banditd.policies.beliefs.factory import make_belief, relearns
 from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
 from banditd.routing.sessions import Sessions
+from banditd.routing.shadowing import is_comparable, measure, shadow_pmf
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot, offered_models
 
 # A rebuild reads at most this many of the newest outcomes of a router, so that it takes seconds however long the log
@@ -58,6 +61,8 @@ REBUILD_OUTCOMES_MAX: Final = 50_000
 # while a fit still changes much, then ever more rarely.
 FIRST_FIT_PROMPTS: Final = 256
 FIT_GROWTH: Final = 4
+# What needs no fit, and whose rows tell nothing of a prompt.
+_BLIND: Final = FeatureKind.INTERCEPT_ONLY
 # Prompts that a fit looks at, the newest first.
 FIT_PROMPTS_MAX: Final = 4096
 
@@ -85,7 +90,8 @@ class RouterState:
         belief: What it believes; None like `features`.
         version: Position of the last entry that changed any of this but the counts.
         settings_version: Position of the last one that changed settings, models or the encoding.
-        decision_counts: Decisions per slot.
+        decision_count: Decisions made.
+        decision_counts: The same per slot.
         failure_counts: Failures per slot.
         support: Per slot, sum and least of the probabilities with which it could have been drawn where eligible.
         example_count: Examples learnt.
@@ -100,6 +106,11 @@ class RouterState:
         sessions: The last model of each session; a restored snapshot leaves it as it is.
         changes: What it remembers of change.
         arrival: How likely qualities are to arrive; facts of the callers, which a restored snapshot leaves as they are.
+        shadows: By name, the policies that do not decide: each learns like a router of its own that has nothing else.
+        account: Of a shadow, its evaluation against the policy that decides; of that, against callers who decided.
+        former: Name of the policy that decided before the last promotion; empty before the first and after a way back.
+        promotion_ms: When the last promotion was; 0 before the first.
+        preview: The shadow as it would decide now; None where that has to be made anew. No part of the state.
     """
 
     router: RouterSpec
@@ -108,6 +119,7 @@ class RouterState:
     belief: Belief | None = None
     version: int = 0
     settings_version: int = 0
+    decision_count: int = 0
     decision_counts: dict[int, int] = field(default_factory=dict)
     failure_counts: dict[int, int] = field(default_factory=dict)
     support: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -123,10 +135,59 @@ class RouterState:
     sessions: Sessions = field(default_factory=Sessions)
     changes: Changes = field(default_factory=Changes)
     arrival: Arrival = field(default_factory=Arrival)
+    shadows: dict[str, "RouterState"] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
+    former: str = ""
+    promotion_ms: int = 0
+    preview: RouterSnapshot | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.router.budget is not None and self.pacer is None:
             self.pacer = Pacer(self.router.budget)
+        for shadow in self.router.shadows:
+            self.shadows[shadow.name] = self.new_shadow(shadow.policy)
+
+    def new_shadow(self, policy: PolicySpec) -> "RouterState":
+        """Return a shadow that has learnt nothing."""
+        return RouterState(replace(self.router, policy=policy, budget=None, shadows=()), resolve(policy))
+
+    @property
+    def everyone(self) -> tuple["RouterState", ...]:
+        """The policy that decides and its shadows."""
+        return (self, *self.shadows.values())
+
+    def verdict(self, name: str, now_ms: int) -> Verdict:
+        """Return what the rule says of a shadow; of the policy that decided until lately, only whether it is better."""
+        rule, account = self.router.promotion, self.shadows[name].account
+        if name == self.former and now_ms - self.promotion_ms <= rule.rollback_window_ms:
+            return Verdict.PROMOTE if account.exceeds(rule.margin) else Verdict.NOT_BETTER
+        return judge(account, rule)
+
+    def due_promotion(self, now_ms: int) -> Promotion | None:
+        """Return the promotion that the rule asks for now."""
+        if not self.router.promotion.is_automatic:
+            return None
+        for name in self.shadows:
+            if self.verdict(name, now_ms) is Verdict.PROMOTE:
+                lately = name == self.former and now_ms - self.promotion_ms <= self.router.promotion.rollback_window_ms
+                return self.promotion(name, PromotionCause.ROLLBACK_RULE if lately else PromotionCause.RULE)
+        return None
+
+    def promotion(self, name: str, cause: PromotionCause, reason: str = "") -> Promotion:
+        """Return the record of a promotion."""
+        figures = self.shadows[name].account.figures()
+        return Promotion(
+            router_id=self.router.router_id,
+            name=name,
+            former=self.router.policy_name,
+            cause=cause,
+            reason=reason,
+            decisions=figures.decisions,
+            difference=figures.difference,
+            low=figures.low,
+            high=figures.high,
+            effective_samples=figures.effective_samples,
+        )
 
     @property
     def start_position(self) -> int:
@@ -136,11 +197,6 @@ class RouterState:
     def has_forgotten(self, position: int) -> bool:
         """Return whether a restored snapshot has taken back what stands at *position*."""
         return any(low < position <= high for low, high in self.forgotten)
-
-    @property
-    def decision_count(self) -> int:
-        """Decisions made."""
-        return sum(self.decision_counts.values())
 
     @property
     def prompt_count(self) -> int:
@@ -181,6 +237,10 @@ class RouterState:
                 hasher.update(array.tobytes())
         for array in self.arrival.to_arrays().values():
             hasher.update(array.tobytes())
+        for array in self._account_arrays().values():
+            hasher.update(array.tobytes())
+        for shadow in self.shadows.values():
+            hasher.update(shadow.digest().encode())
         return hasher.hexdigest()
 
     def header(self) -> dict[str, Any]:
@@ -203,15 +263,27 @@ class RouterState:
             "features": None if self.features is None else encode_spec(self.features).hex(),
             **({"sessions": self.sessions.to_bytes().hex()} if self.sessions else {}),
             "changes": self.changes.header(),
+            **({"promotion": [self.former, self.promotion_ms]} if self.promotion_ms else {}),
+            **({"shadows": {name: shadow.header() for name, shadow in self.shadows.items()}} if self.shadows else {}),
         }
 
-    def to_bytes(self) -> bytes:
-        """Return the learnt state; settings are no part of it."""
+    def _account_arrays(self) -> dict[str, AnyArray]:
+        return self.account.to_arrays() if self.account.is_open else {}
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Return the arrays of everything learnt, by name."""
         arrays = {} if self.belief is None else self.belief.to_arrays()
         if self.pacer is not None:
             arrays |= {_PACER + name: array for name, array in self.pacer.to_arrays().items()}
         arrays |= {_ARRIVAL + name: array for name, array in self.arrival.to_arrays().items()}
-        return encode_state(self.header(), arrays)
+        arrays |= {_ACCOUNT + name: array for name, array in self._account_arrays().items()}
+        for shadow_name, shadow in self.shadows.items():
+            arrays |= {f"{_SHADOWS}{shadow_name}/{name}": array for name, array in shadow.to_arrays().items()}
+        return arrays
+
+    def to_bytes(self) -> bytes:
+        """Return the learnt state; settings are no part of it."""
+        return encode_state(self.header(), self.to_arrays())
 
     def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
         """Take encoding and belief from a decoded state of the same policy.
@@ -238,22 +310,31 @@ class RouterState:
                 f"got {features.input_dimension}",
             )
         belief = make_belief(self.policy, features, self.router)
-        belief.load_arrays({name: array for name, array in arrays.items() if not name.startswith(_BESIDE)})
+        belief.load_arrays({name: array for name, array in arrays.items() if not name.startswith(_BESIDE_BELIEF)})
         self.features, self.belief = features, belief
 
     def load(self, raw: bytes) -> None:
         """Take everything from the bytes of `to_bytes`; raises as `load_belief`."""
-        header, arrays = decode_state(raw)
+        self.load_decoded(*decode_state(raw))
+
+    def load_decoded(self, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+        """Take everything from header and arrays of a decoded state; raises as `load_belief`."""
         self.load_belief(header, arrays)
         if self.pacer is not None:
-            self.pacer.load_arrays(
-                {name.removeprefix(_PACER): array for name, array in arrays.items() if name.startswith(_PACER)}
-            )
-        self.arrival.load_arrays(
-            {name.removeprefix(_ARRIVAL): array for name, array in arrays.items() if name.startswith(_ARRIVAL)}
-        )
+            self.pacer.load_arrays(_below(_PACER, arrays))
+        self.arrival.load_arrays(_below(_ARRIVAL, arrays))
+        account = _below(_ACCOUNT, arrays)
+        if account:
+            self.account.load_arrays(account)
+        self.former, self.promotion_ms = header.get("promotion", ("", 0))
+        for name, shadow in self.shadows.items():
+            # A snapshot that says nothing of one is damaged, and is passed over for the one before it.
+            if name not in header.get("shadows", {}):
+                raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected a shadow {name!r}, got none")
+            shadow.load_decoded(header["shadows"][name], _below(f"{_SHADOWS}{name}/", arrays))
         self.version = header["version"]
         self.decision_counts = dict(map(tuple, header["decision_counts"]))
+        self.decision_count = sum(self.decision_counts.values())
         self.failure_counts = dict(map(tuple, header["failure_counts"]))
         self.support = {slot: (total, least) for slot, total, least in header["support"]}
         self.example_count = header["examples"]
@@ -266,10 +347,16 @@ class RouterState:
             self.changes = Changes.of_header(header["changes"])
 
 
-# What the arrays of a pacer and of arrivals are called beside those of a belief.
+# What other arrays are called beside those of a belief.
 _PACER: Final = "pacer/"
 _ARRIVAL: Final = "arrival/"
-_BESIDE: Final = (_PACER, _ARRIVAL)
+_ACCOUNT: Final = "account/"
+_SHADOWS: Final = "shadows/"
+_BESIDE_BELIEF: Final = (_PACER, _ARRIVAL, _ACCOUNT, _SHADOWS)
+
+
+def _below(prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _pacer(old: Pacer | None, budget: Budget | None) -> Pacer | None:
@@ -317,6 +404,12 @@ def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:
     return FeatureFit(state.router.router_id, encode_spec(spec), len(embeddings))
 
 
+def promotion_records(state: RouterState, promotion: Promotion, now_ms: int) -> tuple[Promotion, RouterChange]:
+    """Return what is logged of a promotion: the fact, and the settings that it makes, which a start reads alone."""
+    router = replace(promoted(state.router, promotion.name), update_time_ms=now_ms)
+    return promotion, RouterChange(router.router_id, router)
+
+
 class LearnerState:
     """All routers' states, the catalogue and its health. Mutable; the writer's thread only."""
 
@@ -328,6 +421,8 @@ class LearnerState:
         self._time_ms = 0
         self._unhealthy: Mapping[int, Health] = MappingProxyType({})
         self._published: dict[str, RouterSnapshot] = {}
+        # Routers whose published snapshot shares memory with what goes on changing.
+        self._live: set[str] = set()
         self._encoded: tuple[Context, FeatureSpec, Array32] | None = None
 
     def encoded(self, features: FeatureSpec, context: Context) -> Array32:
@@ -354,7 +449,7 @@ class LearnerState:
         record = entry.record
         self._time_ms = entry.time_ms
         if isinstance(record, Decision):
-            self._apply_decision(record, entry.time_ms)
+            self._apply_decision(entry.position, record, entry.time_ms)
         elif isinstance(record, OutcomeRecord):
             self._apply_outcome(entry.position, record, log)
         elif isinstance(record, ComparisonRecord):
@@ -375,45 +470,62 @@ class LearnerState:
             self._apply_health(entry.position, record)
         elif isinstance(record, ChangeAlarm):
             self._apply_alarm(entry.position, record)
+        elif isinstance(record, Promotion):
+            self._apply_promotion(entry.position, record)
         else:
             self._apply_restore(entry.position, record)
         self.position = entry.position
 
     def publish(self) -> ServingSnapshot:
         """Return frozen copies of everything that a decision reads; what has not changed is shared with the last."""
-        for router_id, state in self.routers.items():
-            last = self._published.get(router_id)
-            if (
-                last is not None
-                and state.settings_version <= last.version
-                and state.changes.newcomers.keys() == last.newcomers
-            ):
-                # Settings and models, and what is derived of them, are what they were.
-                belief = last.belief
-                if state.version != last.version and state.belief is not None:
-                    belief = state.changes.freeze(state.belief, last.models, state.policy.change)
-                if belief is not last.belief or state.pacer is not None:
-                    self._published[router_id] = last.renewed(belief, state.version, state.pacer_view(belief))
-                continue
-            models = offered_models(self.catalog, state.router)
-            belief = None
-            if state.belief is not None:
-                belief = state.changes.freeze(state.belief, models, state.policy.change)
-            self._published[router_id] = RouterSnapshot(
-                router=state.router,
-                policy=state.policy,
-                features=state.features,
-                belief=belief,
-                models=models,
-                version=state.version,
-                pacer=state.pacer_view(belief),
-                sessions=state.sessions,
-                health=self._unhealthy,
-                newcomers=frozenset(state.changes.newcomers),
-            )
+        for router_id in self.routers:
+            self.publish_router(router_id)
         for router_id in self._published.keys() - self.routers.keys():
             del self._published[router_id]
         return ServingSnapshot(self.catalog, MappingProxyType(dict(self._published)), self.position, self._unhealthy)
+
+    def publish_router(self, router_id: str, *, live: bool = False) -> RouterSnapshot:
+        """Return what a decision of one router reads; what has not changed is shared with the last.
+
+        Args:
+            router_id: Of a router that is there.
+            live: Whether the snapshot is done with before the next entry is applied: then nothing need be copied.
+        """
+        state, last = self.routers[router_id], self._published.get(router_id)
+        was_live = router_id in self._live
+        if live:
+            self._live.add(router_id)
+        else:
+            self._live.discard(router_id)
+        if (
+            last is not None
+            and state.settings_version <= last.version
+            and state.changes.newcomers.keys() == last.newcomers
+        ):
+            # Settings and models, and what is derived of them, are what they were.
+            belief = last.belief
+            if (state.version != last.version or was_live) and state.belief is not None:
+                belief = state.changes.freeze(state.belief, last.models, state.policy.change, live=live)
+            if belief is not last.belief or state.pacer is not None:
+                last = self._published[router_id] = last.renewed(belief, state.version, state.pacer_view(belief))
+            return last
+        models = offered_models(self.catalog, state.router)
+        belief = None
+        if state.belief is not None:
+            belief = state.changes.freeze(state.belief, models, state.policy.change, live=live)
+        snapshot = self._published[router_id] = RouterSnapshot(
+            router=state.router,
+            policy=state.policy,
+            features=state.features,
+            belief=belief,
+            models=models,
+            version=state.version,
+            pacer=state.pacer_view(belief),
+            sessions=state.sessions,
+            health=self._unhealthy,
+            newcomers=frozenset(state.changes.newcomers),
+        )
+        return snapshot
 
     def health_of(self, slot: int) -> ModelHealth:
         """Return a model's health."""
@@ -436,28 +548,60 @@ class LearnerState:
     def _touch(self, state: RouterState, position: int) -> None:
         """Give a router a new version."""
         state.version = position
-        state.changes.decisions, state.changes.time_ms = state.decision_count, self._time_ms
+        for each in state.everyone:
+            each.changes.decisions, each.changes.time_ms = state.decision_count, self._time_ms
+            each.preview = None
 
     def _settle(self, state: RouterState, position: int) -> None:
         """Give a router a new version of which more than the belief is new."""
         self._touch(state, position)
         state.settings_version = position
 
-    def _apply_decision(self, decision: Decision, time_ms: int) -> None:
+    def _apply_decision(self, position: int, decision: Decision, time_ms: int) -> None:
         state = self.routers.get(decision.router_id)
         if state is None:
             return  # its router was removed while it was on its way
-        state.decision_counts[decision.slot] = state.decision_counts.get(decision.slot, 0) + 1
+        chosen = decision.slot
+        state.decision_count += 1
+        state.decision_counts[chosen] = state.decision_counts.get(chosen, 0) + 1
         support = state.support
         for slot, probability in zip(decision.slots.tolist(), decision.choice.pmf.tolist(), strict=True):
             if probability > 0.0:
                 total, least = support.get(slot, (0.0, 1.0))
                 support[slot] = (total + probability, min(least, probability))
-        if state.pacer is not None:
+        is_ours = decision.choice.source is not DecisionSource.CALLER
+        if state.pacer is not None and is_ours:
             state.pacer.observe(decision, time_ms)
-        state.sessions.remember(decision.context.session, decision.slot)
+        state.sessions.remember(decision.context.session, chosen)
         if not decision.learnable:
             state.censored += 1
+        if is_comparable(decision):
+            # The shadows are compared with the policy that decides, and that one with callers who decide themselves.
+            for watcher in state.shadows.values() if is_ours else (state,):
+                self._compare(state, watcher, position, decision)
+
+    def _compare(self, state: RouterState, watcher: RouterState, position: int, decision: Decision) -> None:
+        """Take note of how a policy that did not decide would have drawn, from what it has learnt by now."""
+        if watcher.features is None or watcher.belief is None:
+            return
+        if decision.context.embedding.shape[0] != watcher.features.input_dimension:
+            return  # as with outcomes
+        if watcher.preview is None:
+            models = state.offered(self.catalog)
+            belief = watcher.changes.freeze(watcher.belief, models, watcher.policy.change)
+            watcher.preview = RouterSnapshot(
+                router=watcher.router,
+                policy=watcher.policy,
+                features=watcher.features,
+                belief=belief,
+                models=models,
+                version=state.version,
+                pacer=state.pacer_view(belief),
+                newcomers=frozenset(state.changes.newcomers),
+            )
+        row = self.encoded(watcher.features, decision.context)
+        pmf = shadow_pmf(watcher.preview, decision, row)
+        watcher.account.note(position, decision.choice, pmf, measure(decision))
 
     def _apply_outcome(self, position: int, record: OutcomeRecord, log: LogView) -> None:
         slot = record.ruling.health_slot
@@ -473,17 +617,23 @@ class LearnerState:
             state.observed += 1
         elif ruling.resolution is Resolution.CENSORED:
             state.censored += 1
+            for each in state.everyone:
+                each.account.forget(record.decision_position)
         if record.outcome.failure is not Failure.NONE:
             slot = log.decision(record.decision_position).slot
             state.failure_counts[slot] = state.failure_counts.get(slot, 0) + 1
         if ruling.lesson.metrics:
             decision = log.decision(record.decision_position)
-            if state.pacer is not None and ruling.lesson.cost_usd is not None:
-                choice = decision.choice
+            choice = decision.choice
+            is_ours = choice.source is not DecisionSource.CALLER
+            if state.pacer is not None and is_ours and ruling.lesson.cost_usd is not None:
                 state.pacer.correct(float(choice.expected[1, choice.index]), ruling.lesson.cost_usd)
-            residuals = self._learn_outcome(state, ruling.lesson, state.decision_count, self._time_ms, decision)
+            residuals = self._teach(state, decision, ruling.lesson)
             if ruling.resolution is Resolution.OBSERVED:
                 state.arrival.note(decision.slot, decision.context, arrived=True)
+            if ruling.lesson.quality is not None:
+                for each in state.everyone:
+                    each.account.settle(record.decision_position, ruling.lesson, measure(decision))
             if state.policy.change.change_detection:
                 state.changes.watch(decision.slot, residuals)
             state.changes.count(decision.slot, ruling.lesson)
@@ -501,10 +651,20 @@ class LearnerState:
             lesson = Lesson(quality=record.quality)
             for decision_position in record.decision_positions:
                 decision = log.decision(decision_position)
-                self._learn(
-                    state, decision.context, decision.slot, lesson, state.decision_count, self._time_ms, decision
-                )
+                self._teach(state, decision, lesson)
+                for each in state.everyone:
+                    each.account.settle(decision_position, lesson, measure(decision))
             self._touch(state, position)
+        else:
+            for each in state.everyone:
+                for decision_position in record.decision_positions:
+                    each.account.forget(decision_position)
+
+    def _teach(self, state: RouterState, decision: Decision, lesson: Lesson) -> Residuals | None:
+        """Have the router and its shadows learn from a decision; return what the router's predictions missed by."""
+        for shadow in state.shadows.values():
+            self._learn_outcome(shadow, lesson, state.decision_count, self._time_ms, decision)
+        return self._learn_outcome(state, lesson, state.decision_count, self._time_ms, decision)
 
     def _apply_comparison(self, position: int, record: ComparisonRecord, log: LogView) -> None:
         state = self.routers.get(record.router_id)
@@ -513,7 +673,9 @@ class LearnerState:
         if record.context is None and record.decision_position <= state.start_position:
             return
         state.comparison_count += 1
-        self._learn_comparison(state, record, log)
+        for each in state.everyone:
+            self._learn_comparison(each, record, log)
+            each.preview = None
         state.version = position
 
     def _learn_comparison(self, state: RouterState, record: ComparisonRecord, log: LogView) -> None:
@@ -534,7 +696,8 @@ class LearnerState:
         if state is None:
             return
         state.example_count += 1
-        self._learn_example(state, record, state.decision_count, self._time_ms)
+        for each in state.everyone:
+            self._learn_example(each, record, state.decision_count, self._time_ms)
         self._touch(state, position)
 
     def _learn_example(self, state: RouterState, record: Example, decisions: int, time_ms: int) -> None:
@@ -546,7 +709,9 @@ class LearnerState:
         state = self.routers.get(record.router_id)
         if state is None:
             return
-        self._suppose(state, record)
+        for each in state.everyone:
+            self._suppose(each, record)
+            each.preview = None
         self._touch(state, position)
 
     def _suppose(self, state: RouterState, record: LeaderboardPrior) -> None:
@@ -565,7 +730,8 @@ class LearnerState:
         bound, context, slot = state.policy.observation_weighting, decision.context, decision.slot
         weight = 1.0
         if bound > 1.0 and lesson.quality is not None and state.router.default_quality is None:
-            weight = state.arrival.weight(slot, context, bound)
+            # A shadow's outcomes are the router's.
+            weight = self.routers[decision.router_id].arrival.weight(slot, context, bound)
         if weight == 1.0:
             return self._learn(state, context, slot, lesson, decisions, time_ms, decision)
         # Costs and latencies come with their calls, not with judgements.
@@ -624,9 +790,35 @@ class LearnerState:
         if state is None or record.slot not in self.catalog.by_slot:
             return
         mark = state.changes.sound(position, self._time_ms, record)
-        if state.belief is not None:
-            do_again(state.belief, mark, self.catalog.by_slot)
+        for each in state.everyone:
+            if each.belief is not None:
+                do_again(each.belief, mark, self.catalog.by_slot)
         self._settle(state, position)
+
+    def _apply_promotion(self, position: int, record: Promotion) -> None:
+        state = self.routers.get(record.router_id)
+        if state is None or record.name not in state.shadows:
+            return
+        shadow, former = state.shadows[record.name], state.router.policy_name
+        state.router = promoted(state.router, record.name)
+        # What was learnt changes places; what happened to the router stays.
+        shadow.router = replace(shadow.router, policy=next(p.policy for p in state.router.shadows if p.name == former))
+        shadow.policy, state.policy = state.policy, shadow.policy
+        shadow.features, state.features = state.features, shadow.features
+        shadow.belief, state.belief = state.belief, shadow.belief
+        shadow.changes.seen, state.changes.seen = state.changes.seen, shadow.changes.seen
+        state.changes.sums.clear()
+        state.shadows = {p.name: state.shadows.get(p.name, shadow) for p in state.router.shadows}
+        # There is no way back from a way back but the rule's for any shadow.
+        state.former = "" if record.cause.goes_back else former
+        state.promotion_ms = self._time_ms
+        self._open_accounts(state)
+        self._settle(state, position)
+
+    def _open_accounts(self, state: RouterState) -> None:
+        """Begin all comparisons anew: another policy decides."""
+        for each in state.everyone:
+            each.account = Account()
 
     def _apply_model(self, position: int, record: ModelChange) -> None:
         old = self.catalog.get(record.model_id)
@@ -637,12 +829,14 @@ class LearnerState:
         else:
             self.catalog = self.catalog.with_model(record.model)
         for state in self.routers.values():
-            if state.belief is not None:
-                state.belief.change_model(old, record.model)
+            for each in state.everyone:
+                if each.belief is not None:
+                    each.belief.change_model(old, record.model)
             if state.pacer is not None:
                 state.pacer.reprice(record.slot, price_factor(old, record.model))
             if record.model is None:
-                state.changes.drop(record.slot)
+                for each in state.everyone:
+                    each.changes.drop(record.slot)
                 state.arrival.drop(record.slot)
             elif old is None:
                 self._welcome(state, position, record.model)
@@ -656,9 +850,10 @@ class LearnerState:
             state.changes.welcome(model.slot, state.policy.change)
         sibling = self.catalog.get(model.sibling_model_id)
         if sibling is not None and state.belief is not None:
-            do_again(
-                state.belief, state.changes.mark(Mark(position, model.slot, -1, sibling.slot)), self.catalog.by_slot
-            )
+            mark = state.changes.mark(Mark(position, model.slot, -1, sibling.slot))
+            for each in state.everyone:
+                if each.belief is not None:
+                    do_again(each.belief, mark, self.catalog.by_slot)
 
     def _apply_router(self, position: int, record: RouterChange, log: LogView) -> None:
         router = record.router
@@ -675,7 +870,10 @@ class LearnerState:
             return
         changed = relearns(state.router, state.policy, router, policy)
         before = state.offered(self.catalog)
+        if state.policy != policy:
+            self._open_accounts(state)
         state.router, state.policy = router, policy
+        self._keep_shadows(state, position, log)
         self._settle(state, position)
         state.pacer = _pacer(state.pacer, router.budget)
         for model in state.offered(self.catalog):
@@ -685,7 +883,34 @@ class LearnerState:
             # A seeded start of the new kind follows as a record of its own, and a fit where enough prompts were seen.
             state.features, state.belief, state.next_fit = None, None, FIRST_FIT_PROMPTS
         elif state.features is not None and changed:
-            self._rebuild(state, position, log)
+            self._rebuild(state, position, log, state.decision_count)
+
+    def _keep_shadows(self, state: RouterState, position: int, log: LogView) -> None:
+        """Bring the shadows in line with the router's settings; one that is new learns from the log."""
+        kept = state.shadows
+        state.shadows = {}
+        for wanted in state.router.shadows:
+            fresh = state.new_shadow(wanted.policy)
+            shadow = kept.get(wanted.name, fresh)
+            if relearns(shadow.router, shadow.policy, fresh.router, fresh.policy):
+                shadow = fresh
+            shadow.router = fresh.router
+            state.shadows[wanted.name] = shadow
+            if shadow is fresh:
+                self._start_shadow(state, shadow, position, log)
+
+    def _start_shadow(self, state: RouterState, shadow: RouterState, position: int, log: LogView) -> None:
+        """Give a shadow the router's encoding, where it is of the kind that it needs, and learn under it."""
+        if state.features is None or (shadow.features is not None and shadow.features.kind is _BLIND):
+            return
+        if shadow.policy.features is _BLIND:
+            shadow.features = intercept_spec(state.features.input_dimension)
+        elif shadow.policy.features is state.features.kind:
+            shadow.features = state.features
+        if shadow.features is not None:
+            shadow.forgotten = state.forgotten
+            shadow.changes.marks = list(state.changes.marks)
+            self._rebuild(shadow, position, log, state.decision_count)
 
     def _apply_fit(self, position: int, record: FeatureFit, log: LogView) -> None:
         state = self.routers.get(record.router_id)
@@ -696,9 +921,16 @@ class LearnerState:
         while record.prompt_count and state.next_fit <= state.prompt_count:
             state.next_fit *= FIT_GROWTH
         self._settle(state, position)
-        self._rebuild(state, position, log)
+        self._rebuild(state, position, log, state.decision_count)
+        for shadow in state.shadows.values():
+            self._start_shadow(state, shadow, position, log)
 
-    def _rebuild(self, state: RouterState, position: int, log: LogView) -> None:
+    def _rebuild(self, state: RouterState, position: int, log: LogView, decision_count: int) -> None:
+        """Learn anew from the log, but for shadows.
+
+        How many decisions there had been at each outcome is not in the log: as if the newest of the *decision_count*
+        had one each.
+        """
         assert state.features is not None
         state.belief = make_belief(state.policy, state.features, state.router, self.catalog.models)
         state.changes.seen.clear()
@@ -708,8 +940,7 @@ class LearnerState:
             if not state.has_forgotten(entry.position)
         ]
         marks = [mark for mark in state.changes.marks if not state.has_forgotten(mark.position)]
-        # How many decisions there had been at each is not in the log: as if the newest had an outcome each.
-        decisions = state.decision_count - len(entries)
+        decisions = decision_count - len(entries)
         for entry in entries:
             decisions += 1
             while marks and marks[0].position < entry.position:
@@ -747,6 +978,7 @@ class LearnerState:
         for slot in (state.changes.sums.keys() | state.changes.seen.keys()) - self.catalog.by_slot.keys():
             state.changes.sums.pop(slot, None)
             state.changes.seen.pop(slot, None)
+        state.changes.listen()
         self._settle(state, position)
         state.forgotten = (*state.forgotten, (record.policy_version, position))
 

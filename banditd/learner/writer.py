@@ -16,6 +16,7 @@ from banditd.domain.decision import Decision, Resolution
 from banditd.domain.health import ModelHealth
 from banditd.domain.ledger import NEW_ENTRY
 from banditd.domain.outcome import Failure, Outcome, OutcomeStatus, Ruling
+from banditd.domain.promotion import Promotion
 from banditd.domain.records import ChangeAlarm, ComparisonRecord, Expiry, HealthChange, LogEntry, OutcomeRecord, Record
 from banditd.domain.snapshot import HEALTH, StoredSnapshot
 from banditd.errors import (
@@ -46,7 +47,7 @@ from banditd.learner.commands import (
 from banditd.learner.comparing import check_repetition, identity, rule_comparison
 from banditd.learner.importing import import_key, new_records
 from banditd.learner.publish import SnapshotRef
-from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, due_fit
+from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, due_fit, promotion_records
 from banditd.store.codec import DECISION
 from banditd.store.env import STORE_ERRORS
 from banditd.store.log import Batch, Log, request_key
@@ -154,7 +155,7 @@ class Writer:
         self._oldest_ns = 0
         self.last_group_commands = 0
         self.failure: BaseException | None = None
-        # Changes of health and alarms that are on disk, for whoever tells of them; the oldest go where nobody does.
+        # Changes of health, alarms and promotions that are on disk, for whoever tells of them; the oldest go first.
         self.news: deque[LogEntry] = deque(maxlen=_NEWS_MAX)
         self.published = SnapshotRef(state.publish())
 
@@ -307,7 +308,7 @@ class Writer:
             raise
         for entry in group.entries:
             self._state.apply(entry, self._log)
-            if isinstance(entry.record, HealthChange | ChangeAlarm):
+            if isinstance(entry.record, HealthChange | ChangeAlarm | Promotion):
                 self.news.append(entry)
         if group.snapshot_position:
             self._snapshot_position, self._snapshot_time_ms = group.snapshot_position, group.now_ms
@@ -500,6 +501,11 @@ class Writer:
         alarms = (alarm for name, router in self._state.routers.items() for alarm in router.changes.due(name))
         for alarm in itertools.islice(alarms, ALARMS_PER_TENDING):
             group.append(next(positions), group.now_ms, alarm)
+        for router in self._state.routers.values():
+            promotion = router.due_promotion(group.now_ms)
+            if promotion is not None:
+                for record in promotion_records(router, promotion, group.now_ms):
+                    group.append(next(positions), group.now_ms, record)
         self._judge_health(group, self._state.health, positions, group.now_ms)
         self._expire_windows(group, positions)
         self._forget_requests(group)

@@ -132,8 +132,13 @@ class Belief(Protocol):
         """Take note of a model that came, changed or went. None and a model: it is there, whatever was known of it."""
         ...
 
-    def freeze(self, models: tuple[ModelSpec, ...]) -> BeliefSnapshot:
-        """Return a frozen copy that speaks of *models*, in their order."""
+    def freeze(self, models: tuple[ModelSpec, ...], *, live: bool = False) -> BeliefSnapshot:
+        """Return what decisions read of *models*, in their order.
+
+        Args:
+            models: The models.
+            live: Whether the snapshot is done with before the belief changes again, and so need not be a copy.
+        """
         ...
 
     def summary(self, model: ModelSpec) -> ModelSummary:

@@ -9,7 +9,6 @@ from typing import Final
 from banditd.domain.router import PolicySpec
 from banditd.errors import InvalidArgumentError, Reason
 from banditd.features.spec import FeatureKind
-from banditd.policies.base import Explorer
 from banditd.policies.explorers import EXPLORERS
 from banditd.policies.vowpal_options import check_command_line, check_interactions
 
@@ -86,7 +85,7 @@ class PolicyParameters:
     Attributes:
         preset: Name of the preset.
         features: What the rows hold.
-        explorer: The explorer.
+        explorer: The explorer, a value of `EXPLORERS`.
         exploration: The explorer's own parameter.
         floor: Share of uniform exploration mixed in: each of K eligible models has at least floor / K.
         slope_penalty: Prior precision of each slope, in units of the noise precision; of quality, until data choose it.
@@ -102,7 +101,7 @@ class PolicyParameters:
 
     preset: str
     features: FeatureKind
-    explorer: Explorer
+    explorer: int
     exploration: float
     floor: float
     slope_penalty: float

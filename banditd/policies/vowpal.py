@@ -378,7 +378,12 @@ class VowpalBelief:
         elif old is not None:
             self._actions.pop(old.slot, None)
 
-    def freeze(self, models: tuple[ModelSpec, ...]) -> VowpalSnapshot:
+    def freeze(
+        self,
+        models: tuple[ModelSpec, ...],
+        *,
+        live: bool = False,  # noqa: ARG002 - as others have it
+    ) -> VowpalSnapshot:
         """Return a frozen copy that speaks of *models*, in their order."""
         return self._frozen(models, self._linear.freeze(models))
 

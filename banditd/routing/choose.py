@@ -6,6 +6,7 @@ logged traffic; a decision can be made again from its record.
 
 import math
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,14 +18,13 @@ from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, NO_SLOT, Choice, DecisionSource, Exclusion, Limits, Objective, Rival
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
-from banditd.kernels.decision import rank_models, settle
+from banditd.kernels.choice import GIVEN, GREEDY, NOBODY, decide, decide_rows
+from banditd.kernels.decision import rank_models, weigh
 from banditd.kernels.exploration import draw
-from banditd.kernels.pacing import mix_floor_within, mix_into
-from banditd.objective.weigh import weigh
-from banditd.policies.base import PolicySnapshot, Prediction
-from banditd.policies.explorers import greedy
+from banditd.objective.bounds import bounds_of, limited_latency
+from banditd.policies.base import Prediction
+from banditd.policies.explorers import parameter_now
 from banditd.policies.pairs import rival_pmf
-from banditd.routing.shares import explore
 from banditd.routing.snapshot import RouterSnapshot, leave_out
 
 
@@ -46,25 +46,6 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     pacing: Pacing | None = None
     left_usd: float = math.inf
     compares: bool = False
-
-
-class _OwnPmf(msgspec.Struct, frozen=True, gc=False):
-    """Stands in an explorer's place where the belief is a whole policy: it reads no utility."""
-
-    whole: PolicySnapshot
-    context: Context
-    candidates: Index | None
-
-    def __call__(
-        self,
-        utility: Array64,  # noqa: ARG002 - as explorers have it
-        deviation: Array64,  # noqa: ARG002 - as explorers have it
-        eligible: Mask,
-        parameter: float,  # noqa: ARG002 - as explorers have it
-        learnt_count: int,  # noqa: ARG002 - as explorers have it
-        out_pmf: Array64,
-    ) -> None:
-        self.whole.fill_pmf(self.context, self.candidates, eligible, out_pmf)
 
 
 def choose(
@@ -101,8 +82,8 @@ def choose_encoded(
 ) -> Choice:
     """Choose as `choose` does, for a context whose row under the snapshot's encoding is *row*."""
     assert snapshot.belief is not None
-    prediction = snapshot.belief.predict(row, context.category)
-    return _choose(snapshot, prediction, context, terms, uniform, previous_slot)
+    values = snapshot.belief.predict(row, context.category).values
+    return _choose(snapshot, values, context, terms, uniform, previous_slot)
 
 
 def choose_rows(
@@ -121,79 +102,185 @@ def choose_rows(
     assert snapshot.belief is not None
     embeddings = np.stack([context.embedding for context in contexts])
     rows = encode_rows(snapshot.features, embeddings, [context.input_tokens for context in contexts])
-    predictions = snapshot.belief.predict_rows(rows, [context.category for context in contexts]).values
+    values = snapshot.belief.predict_rows(rows, [context.category for context in contexts]).values
     if previous_slots is None:
         previous_slots = [NO_SLOT] * len(contexts)
+    if snapshot.whole is not None or snapshot.charges is not None or terms.limits is not NO_LIMITS:
+        return [
+            _choose(snapshot, own, context, terms, uniform, slot)
+            for own, context, uniform, slot in zip(values, contexts, uniforms, previous_slots, strict=True)
+        ]
+    # Nothing but what is expected differs from row to row, and how long each prompt is.
+    codes = np.stack([_exclusions(snapshot, context, terms) for context in contexts])
+    picked = values if terms.candidates is None else values.take(terms.candidates, axis=2)
+    shape, rule = codes.shape, _rule(snapshot, terms)
+    pmf, expected = np.empty(shape), np.empty((shape[0], 3, shape[1]), np.float32)
+    index = np.empty(shape[0], np.int64)
+    drawn = np.array(uniforms, np.float64)
+    decide_rows(picked, picked[:, _LATENCY].copy(), *rule, _NONE_GIVEN, drawn, codes, pmf, expected, index)
+    pacing = _pacing(snapshot, terms)
     return [
-        _choose(snapshot, Prediction(values), context, terms, uniform, previous_slot)
-        for values, context, uniform, previous_slot in zip(predictions, contexts, uniforms, previous_slots, strict=True)
+        Choice(k, pmf[b], codes[b], expected[b], _POLICY, pacing)
+        if k >= 0 and not terms.compares
+        else _choose(snapshot, values[b], contexts[b], terms, uniforms[b], previous_slots[b])
+        for b, k in enumerate(index.tolist())
     ]
 
 
 def _choose(
     snapshot: RouterSnapshot,
-    prediction: Prediction,
+    values: Array64,
     context: Context,
     terms: Terms,
     uniform: float,
     previous_slot: int,
 ) -> Choice:
-    limits, input_tokens = terms.limits, context.input_tokens
+    """Choose by what is expected: *values*, shape (4, K)."""
     if snapshot.charges is not None:
-        prediction = snapshot.charges.added(prediction, input_tokens, previous_slot)
+        values = snapshot.charges.added(Prediction(values), context.input_tokens, previous_slot).values
+    exclusions = _exclusions(snapshot, context, terms)
+    if terms.candidates is not None:
+        values = values.take(terms.candidates, axis=1)
+    count = len(exclusions)
+    pmf, expected = np.empty(count), np.empty((3, count), np.float32)
+    limited = limited_latency(values, terms.limits, _latency_deviation(snapshot, terms))
+    rule, given, source = _rule(snapshot, terms), _NONE_GIVEN, _POLICY
+    resorts = iter(_LAST_RESORTS if snapshot.unhealthy is not None else ())
+    while True:
+        if snapshot.whole is not None:
+            given = _own_pmf(snapshot, context, terms, values, limited, rule, exclusions)
+        index = decide(values, limited, *rule, given, uniform, exclusions, pmf, expected)
+        if index != NOBODY:
+            break
+        reasons = next(resorts, None)
+        if reasons is None:
+            raise no_eligible_model(snapshot, terms, exclusions)
+        exclusions[np.isin(exclusions, reasons)] = _ELIGIBLE
+        source = DecisionSource.UNHEALTHY
+    if index < 0:
+        return _fall_back(snapshot, terms, exclusions, expected)
+    rival = None
+    if terms.compares:
+        # By what they are worth at the high price, where there are two.
+        price = rule.price_high if rule.share_high > 0.0 else rule.price_low
+        _, utility, eligible = _weighed(values, limited, rule, price, exclusions)
+        rival = _rival(utility, values, eligible, pmf, index, snapshot.policy.floor, terms.left_usd, uniform)
+    return Choice(index, pmf, exclusions, expected, source, _pacing(snapshot, terms), rival)
+
+
+def _exclusions(snapshot: RouterSnapshot, context: Context, terms: Terms) -> Codes:
+    """Return the reasons that hold whatever is expected, of each candidate."""
+    limits, input_tokens = terms.limits, context.input_tokens
     if limits.required_tags or input_tokens > snapshot.window_tokens_min:
         exclusions = exclusions_of(snapshot.models, limits=limits, input_tokens=input_tokens)
         if snapshot.unhealthy is not None:
             leave_out(snapshot.unhealthy, exclusions)
     else:
         exclusions = snapshot.exclusions.copy()
-    if terms.candidates is not None:
-        picked = terms.candidates
-        exclusions = exclusions[picked]
-        prediction = Prediction(prediction.values.take(picked, axis=1))
-    values, count = prediction.values, len(exclusions)
-    if terms.left_usd < math.inf:
-        exclusions[(exclusions == _ELIGIBLE) & (values[2] > terms.left_usd)] = _BUDGET
-    policy, pacing = snapshot.policy, snapshot.pacing if terms.pacing is None else terms.pacing
-    explorer = policy.explorer if snapshot.whole is None else _OwnPmf(snapshot.whole, context, terms.candidates)
-    if limits.minimises_cost:
-        # Nothing to explore but by the floor, for the deviations are qualities'; and nothing cheaper to pace to.
-        explorer, pacing = greedy, FREE
+    return exclusions if terms.candidates is None else exclusions[terms.candidates]
+
+
+def _pacing(snapshot: RouterSnapshot, terms: Terms) -> Pacing:
+    # Where the cheapest is asked for, there is nothing cheaper to pace to.
+    if terms.limits.minimises_cost:
+        return FREE
+    return snapshot.pacing if terms.pacing is None else terms.pacing
+
+
+class _Rule(NamedTuple):
+    """What `decide` takes between the latencies and the given pmf, in that order."""
+
+    left_usd: float
+    usd_weight: float
+    second_weight: float
+    cost_usd_max: float
+    latency_ms_max: float
+    quality_min: float
+    price_low: float
+    price_high: float
+    share_high: float
+    explorer: int
+    parameter: float
+    caps: Array64
+    floor: float
+    spend_share: float
+
+
+def _rule(snapshot: RouterSnapshot, terms: Terms) -> _Rule:
+    """Return the numbers by which a router decides under a request's terms, whatever the context."""
+    policy, objective, pacing = snapshot.policy, terms.objective, _pacing(snapshot, terms)
     is_budgeted = snapshot.pacer is not None
-    eligible, utility, pmf = np.empty(count, np.bool_), np.empty(count), np.empty(count)
-    deviation = None if limits.latency_percentile is None else _latency_deviation(snapshot, terms)
-    weighing = (prediction, terms.objective, limits)
-    source = _POLICY
-    if not weigh(*weighing, pacing.low, is_budgeted, exclusions, eligible, utility, deviation):
-        for reasons in _LAST_RESORTS if snapshot.unhealthy is not None else ():
-            exclusions[np.isin(exclusions, reasons)] = Exclusion.ELIGIBLE
-            if weigh(*weighing, pacing.low, is_budgeted, exclusions, eligible, utility, deviation):
-                source = DecisionSource.UNHEALTHY
-                break
-        else:
-            raise no_eligible_model(snapshot, terms, exclusions)
-    learnt_count = 0 if snapshot.belief is None else snapshot.belief.learnt_count
+    minimises_cost = terms.limits.minimises_cost
+    if minimises_cost:
+        # Nothing to explore but by the floor, for the deviations are qualities'.
+        explorer, parameter = GREEDY, 0.0
+    elif snapshot.whole is not None:
+        explorer, parameter = GIVEN, 0.0
+    else:
+        learnt_count = 0 if snapshot.belief is None else snapshot.belief.learnt_count
+        explorer, parameter = policy.explorer, parameter_now(policy.explorer, policy.exploration, learnt_count)
+    is_frugal = is_budgeted or objective.usd_weight > 0.0 or minimises_cost
     caps = snapshot.share_caps
-    if caps is not None and terms.candidates is not None:
-        caps = caps[terms.candidates]
-    explore(explorer, policy, utility, values[1], eligible, learnt_count, caps, pmf)
-    if pacing.share_high > 0.0:
-        dear = np.empty(count)
-        weigh(*weighing, pacing.high, is_budgeted, exclusions, eligible, utility, deviation)
-        explore(explorer, policy, utility, values[1], eligible, learnt_count, caps, dear)
-        mix_into(pmf, dear, pacing.share_high)
-    floor = policy.floor
-    if is_budgeted or terms.objective.usd_weight > 0.0 or limits.minimises_cost:
-        mix_floor_within(pmf, eligible, values, floor, snapshot.router.exploration_share)
-        floor = 0.0
-    expected = np.empty((3, count), np.float32)
-    index = settle(values, eligible, floor, uniform, pmf, expected)
-    if index < 0:
-        return _fall_back(snapshot, terms, eligible, exclusions, expected)
-    rival = None
-    if terms.compares:
-        rival = _rival(utility, values, eligible, pmf, index, policy.floor, terms.left_usd, uniform)
-    return Choice(index, pmf, exclusions, expected, source, pacing, rival)
+    return _Rule(
+        terms.left_usd,
+        objective.usd_weight,
+        objective.second_weight,
+        *bounds_of(terms.limits, is_budgeted=is_budgeted),
+        pacing.low,
+        pacing.high,
+        pacing.share_high,
+        explorer,
+        parameter,
+        caps if terms.candidates is None else caps[terms.candidates],
+        policy.floor,
+        snapshot.router.exploration_share if is_frugal else 0.0,
+    )
+
+
+def _weighed(
+    values: Array64, limited: Array64, rule: _Rule, price: float, inout_codes: Codes
+) -> tuple[int, Array64, Mask]:
+    """Return how many are eligible, the utilities at a shadow price, and who is eligible."""
+    eligible, utility = np.empty(len(inout_codes), np.bool_), np.empty(len(inout_codes))
+    count = weigh(
+        values,
+        limited,
+        rule.left_usd,
+        rule.usd_weight + price,
+        rule.second_weight,
+        rule.cost_usd_max,
+        rule.latency_ms_max,
+        rule.quality_min,
+        inout_codes,
+        eligible,
+        utility,
+    )
+    return count, utility, eligible
+
+
+def _own_pmf(
+    snapshot: RouterSnapshot,
+    context: Context,
+    terms: Terms,
+    values: Array64,
+    limited: Array64,
+    rule: _Rule,
+    exclusions: Codes,
+) -> Array64:
+    """Return the pmf of a belief that is a whole policy, and the one without the models of bounded share: (2, K)."""
+    assert snapshot.whole is not None
+    given = np.zeros((2, len(exclusions)))
+    count, _, eligible = _weighed(values, limited, rule, rule.price_low, exclusions.copy())
+    free = eligible & (rule.caps >= 1.0)
+    if count:
+        snapshot.whole.fill_pmf(context, terms.candidates, eligible, given[0])
+    if free.any() and not free[eligible].all():
+        snapshot.whole.fill_pmf(context, terms.candidates, free, given[1])
+    return given
+
+
+_NONE_GIVEN: Final = np.zeros((2, 0))
+_LATENCY: Final = 3
 
 
 def _rival(
@@ -226,7 +313,9 @@ def _rival(
 _BELOW_ONE = 1.0 - 2.0**-53
 
 
-def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64:
+def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64 | None:
+    if terms.limits.latency_percentile is None:
+        return None
     assert snapshot.belief is not None
     deviation = snapshot.belief.latency_deviation
     return deviation if terms.candidates is None else deviation[terms.candidates]
@@ -237,11 +326,12 @@ def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64:
 _LAST_RESORTS = ((Exclusion.DEGRADED,), (Exclusion.DOWN, Exclusion.BACKING_OFF))
 # Looking up a member of an enumeration takes as long as a kernel's call.
 _POLICY = DecisionSource.POLICY
-_ELIGIBLE, _BUDGET = int(Exclusion.ELIGIBLE), int(Exclusion.BUDGET)
+_ELIGIBLE = int(Exclusion.ELIGIBLE)
 
 
-def _fall_back(snapshot: RouterSnapshot, terms: Terms, eligible: Mask, exclusions: Codes, expected: Array32) -> Choice:
+def _fall_back(snapshot: RouterSnapshot, terms: Terms, exclusions: Codes, expected: Array32) -> Choice:
     """Serve the configured model, or the first eligible one: a broken policy never leaves the caller without."""
+    eligible = exclusions == _ELIGIBLE
     index = snapshot.fallback_index
     if terms.candidates is not None:
         found = np.flatnonzero(terms.candidates == index)

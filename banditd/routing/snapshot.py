@@ -41,7 +41,7 @@ class RouterSnapshot:
         slots: Shape (K,), uint16, numbers of `models`.
         exclusions: Shape (K,), uint8: who is excluded whatever the request says.
         unhealthy: Shape (K,), uint8: who is left out for its health; None where nobody is.
-        share_caps: Shape (K,), float64: largest share of each model, 1 for no bound; None where nobody has one.
+        share_caps: Shape (K,), float64: largest share of each model, 1 for no bound.
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
         fallback_index: Index of the configured fallback model; -1 for none.
         charges: What calls cost beside tokens; None where nothing.
@@ -61,7 +61,7 @@ class RouterSnapshot:
     slots: Slots = field(init=False)
     exclusions: Codes = field(init=False)
     unhealthy: Codes | None = field(init=False)
-    share_caps: Array64 | None = field(init=False)
+    share_caps: Array64 = field(init=False)
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
@@ -108,7 +108,7 @@ class RouterSnapshot:
         )
         return frozen(codes) if codes.any() else None
 
-    def _share_caps(self) -> Array64 | None:
+    def _share_caps(self) -> Array64:
         change = self.policy.change
         caps = np.ones(len(self.models))
         for k, model in enumerate(self.models):
@@ -116,7 +116,7 @@ class RouterSnapshot:
                 caps[k] = change.newcomer_share
             if self.health.get(model.slot) is Health.PROBING:
                 caps[k] = min(caps[k], change.probe_share)
-        return frozen(caps) if (caps < 1.0).any() else None
+        return frozen(caps)
 
 
 _LEFT_OUT: Final = {

@@ -15,7 +15,7 @@ from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import NO_LIMITS, Limits, Objective
 from banditd.domain.model import MODEL_ID_PATTERN
 from banditd.domain.outcome import Failure, Outcome
-from banditd.domain.router import RouterSpec
+from banditd.domain.router import ROUTER_MODELS_MAX, RouterSpec
 from banditd.errors import FailedPreconditionError, InvalidArgumentError, Reason
 from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
 from banditd.kernels.half import to_half
@@ -38,6 +38,7 @@ _EMBEDDING_MODEL_MAX: Final = 128
 _WHOLE_MAX: Final = 1e15
 # The largest finite float16; embeddings are logged as float16.
 _VALUE_MAX: Final = 65504.0
+_PROPENSITY_TOLERANCE: Final = 1e-6
 _FLOAT32: Final = np.dtype("<f4")
 
 
@@ -286,6 +287,34 @@ def _candidates(snapshot: RouterSnapshot, catalog: Catalog, model_ids: Sequence[
     if len(set(picked)) != len(picked):
         raise InvalidArgumentError(Reason.DUPLICATE_MODEL, field, "each model once", "one of them twice")
     return np.array(sorted(picked), np.int64)
+
+
+def check_propensities(request: routing_service_pb2.ReportDecisionRequest) -> dict[str, float]:
+    """Return the probabilities that a caller drew by, by model: they sum to 1, and what was drawn could be."""
+    count = len(request.propensities)
+    if not 1 <= count <= ROUTER_MODELS_MAX:
+        raise InvalidArgumentError(
+            Reason.TOO_MANY_CANDIDATES, "propensities", f"1..{ROUTER_MODELS_MAX} models", f"{count}"
+        )
+    found: dict[str, float] = {}
+    for i, message in enumerate(request.propensities):
+        field = f"propensities[{i}]"
+        check_name(message.model_id, f"{field}.model_id", MODEL_ID, Reason.BAD_NAME)
+        if message.model_id in found:
+            raise InvalidArgumentError(
+                Reason.DUPLICATE_MODEL, f"{field}.model_id", "each model once", shown_name(message.model_id)
+            )
+        found[message.model_id] = check_range(
+            message.propensity, f"{field}.propensity", 0.0, 1.0, Reason.BAD_PROPENSITIES
+        )
+    total = math.fsum(found.values())
+    if abs(total - 1.0) > _PROPENSITY_TOLERANCE:
+        raise InvalidArgumentError(Reason.BAD_PROPENSITIES, "propensities", "a sum of 1", f"{total!r}")
+    if not found.get(request.model_id, 0.0) > 0.0:
+        raise InvalidArgumentError(
+            Reason.BAD_PROPENSITIES, "model_id", "a model with a propensity above 0", shown_name(request.model_id)
+        )
+    return {model_id: propensity / total for model_id, propensity in found.items()}
 
 
 def shown_name(model_id: str) -> str:

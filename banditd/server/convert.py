@@ -14,6 +14,7 @@ from banditd.domain.decision import NO_SLOT, Decision, Resolution
 from banditd.domain.health import GOOD_HEALTH, ModelHealth
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Outcome
+from banditd.domain.promotion import PromotionRule
 from banditd.domain.router import RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.learner.leaderboard import Interval, Leaderboard
@@ -245,6 +246,9 @@ def router_message(router: RouterSpec) -> router_pb2.Router:
             amount_usd=router.budget.usd, window=wire(router.budget.window), hard=router.budget.is_hard
         ),
         exploration_share=router.exploration_share,
+        shadows=_shadows(router),
+        promotion=_rule(router.promotion),
+        policy_name=router.policy_name,
     )
 
 
@@ -252,6 +256,31 @@ def _budget(budget: Budget | None) -> router_pb2.Budget | None:
     if budget is None:
         return None
     return router_pb2.Budget(amount_usd=budget.usd, window=wire(budget.window), hard=budget.is_hard)
+
+
+def _shadows(router: RouterSpec) -> list[router_pb2.NamedPolicy]:
+    return [
+        router_pb2.NamedPolicy(
+            name=shadow.name,
+            policy=router_pb2.Policy(
+                preset=shadow.policy.preset, parameters=shadow.policy.parameters, texts=shadow.policy.texts
+            ),
+        )
+        for shadow in router.shadows
+    ]
+
+
+def _rule(rule: PromotionRule) -> router_pb2.PromotionRule | None:
+    if rule == PromotionRule():
+        return None
+    return router_pb2.PromotionRule(
+        automatic=rule.is_automatic,
+        utility_margin=rule.margin,
+        effective_sample_count_min=rule.effective_samples_min,
+        cost_share_max=rule.cost_ratio_max,
+        latency_share_max=rule.latency_ratio_max,
+        rollback_window_ms=rule.rollback_window_ms,
+    )
 
 
 def _budget_status(view: PacerView | None) -> policy_pb2.BudgetStatus | None:

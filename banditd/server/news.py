@@ -1,4 +1,4 @@
-"""News of the writer: a log line and a count for each change of health and each alarm, once it is on disk."""
+"""News of the writer: a log line and a count for each change of health, alarm and promotion, once it is on disk."""
 
 from collections import Counter, deque
 
@@ -7,6 +7,7 @@ import structlog
 from banditd.catalog.models import Catalog
 from banditd.domain.health import Health
 from banditd.domain.outcome import Metric
+from banditd.domain.promotion import Promotion
 from banditd.domain.records import ChangeAlarm, HealthChange, LogEntry
 
 _log = structlog.get_logger()
@@ -39,6 +40,18 @@ class News:
                     metric=metric,
                     direction="up" if record.rising else "down",
                     statistic=round(record.statistic, 2),
+                    position=entry.position,
+                )
+            elif isinstance(record, Promotion):
+                _log.warning(
+                    "policy.promoted",
+                    router=record.router_id,
+                    policy=record.name,
+                    former=record.former,
+                    cause=record.cause.name.lower(),
+                    reason=record.reason,
+                    count=record.decisions,
+                    difference=round(record.difference, 6),
                     position=entry.position,
                 )
 

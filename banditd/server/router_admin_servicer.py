@@ -4,20 +4,21 @@ import asyncio
 from typing import Final
 
 from banditd.domain.decision import Objective
+from banditd.domain.promotion import SHADOWS_MAX
 from banditd.domain.records import Record
-from banditd.domain.router import DEFAULT_ROUTER, ROUTER_MODELS_MAX, PolicySpec, RouterSpec
+from banditd.domain.router import DEFAULT_ROUTER, ROUTER_MODELS_MAX, RouterSpec
 from banditd.errors import InvalidArgumentError, NotFoundError, Reason
 from banditd.features.spec import DIMENSION_MAX, DIMENSION_MIN
 from banditd.learner.commands import ChangeSettings
 from banditd.learner.leaderboard import EVIDENCE_MAX, Leaderboard, leaderboard
 from banditd.learner.state import LearnerState
 from banditd.policies.registry import resolve
-from banditd.server import checks, convert, settings
+from banditd.server import checks, convert, promotions, settings
 from banditd.server.bridge import Bridge
 from banditd.server.history import check_import, dimension_of
 from banditd.server.paging import page_of
 from banditd.server.update_mask import masked_fields
-from banditd_proto.v1 import policy_pb2, router_pb2
+from banditd_proto.v1 import policy_pb2, promotion_pb2, router_pb2
 from banditd_proto.v1 import router_admin_service_pb2 as pb
 
 _WINDOW_MS_MIN: Final = 1_000
@@ -27,6 +28,7 @@ _CONFIDENCE: Final = 0.9
 _CONFIDENCE_RANGE: Final = (0.5, 0.999)
 _ROUTERS_PAGE_MAX: Final = 64
 _SNAPSHOTS_PAGE_MAX: Final = 100
+_POLICIES_PAGE_MAX: Final = 1 + SHADOWS_MAX
 _FIELDS: Final = {
     name: name
     for name in (
@@ -42,6 +44,8 @@ _FIELDS: Final = {
         "quality_guess",
         "budget",
         "exploration_share",
+        "shadows",
+        "promotion",
     )
 }
 
@@ -152,6 +156,38 @@ class RouterAdminServicer:
         learnt = await self._bridge.learn(command)
         return pb.ImportHistoryResponse(learnt_count=learnt, duplicate_count=len(request.rows) - learnt)
 
+    async def list_policies(self, request: pb.ListPoliciesRequest) -> pb.ListPoliciesResponse:
+        """List a router's policies and how they compare."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        self._find(router_id)
+        found: list[promotion_pb2.ListedPolicy] = []
+
+        def look(state: LearnerState) -> tuple[Record, ...]:
+            router = settings.find_router(state, router_id)
+            found.extend(promotions.listed_policies(router, self._bridge.clock.now_ms()))
+            return ()
+
+        await self._bridge.change(ChangeSettings(look))
+        page, token = page_of(found, request.page_size, request.page_token, _POLICIES_PAGE_MAX)
+        return pb.ListPoliciesResponse(policies=page, next_page_token=token)
+
+    async def promote_policy(self, request: pb.PromotePolicyRequest) -> pb.PromotePolicyResponse:
+        """Let a shadow decide."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        self._find(router_id)
+        name = checks.check_name(request.name, "name", checks.ROUTER_ID, Reason.BAD_NAME)
+        reason = checks.check_text(request.reason, "reason")
+        await self._bridge.change(promotions.promote_policy(router_id, name, reason, self._bridge.clock.now_ms()))
+        return pb.PromotePolicyResponse(router=convert.router_message(self._find(router_id)))
+
+    async def rollback_policy(self, request: pb.RollbackPolicyRequest) -> pb.RollbackPolicyResponse:
+        """Let the policy decide again that did before the last promotion."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        self._find(router_id)
+        reason = checks.check_text(request.reason, "reason")
+        await self._bridge.change(promotions.rollback_policy(router_id, reason, self._bridge.clock.now_ms()))
+        return pb.RollbackPolicyResponse(router=convert.router_message(self._find(router_id)))
+
     async def _status(self, router_id: str) -> policy_pb2.PolicyStatus:
         """Return the status, made on the writer's thread, where the state does not change meanwhile."""
         found: list[policy_pb2.PolicyStatus] = []
@@ -179,11 +215,7 @@ class RouterAdminServicer:
             checks.check_range(dimension, "router.embedding_dimension", DIMENSION_MIN, DIMENSION_MAX)
         policy = self._defaults.policy
         if message.HasField("policy"):
-            policy = PolicySpec(
-                message.policy.preset,
-                dict(sorted(message.policy.parameters.items())),
-                dict(sorted(message.policy.texts.items())),
-            )
+            policy = promotions.policy_spec(message.policy)
         resolve(policy, "router.policy")
         window = message.attribution_window_ms or self._defaults.attribution_window_ms
         checks.check_range(window, "router.attribution_window_ms", _WINDOW_MS_MIN, _WINDOW_MS_MAX)
@@ -214,6 +246,8 @@ class RouterAdminServicer:
             quality_guess=quality_guess,
             budget=checks.check_budget(message.budget, "router.budget") if message.HasField("budget") else None,
             exploration_share=exploration_share,
+            shadows=promotions.check_shadows(message.shadows),
+            promotion=promotions.check_rule(message.promotion),
         )
 
 

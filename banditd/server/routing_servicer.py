@@ -1,15 +1,16 @@
-"""RoutingService: Route, RouteBatch, RecordOutcome, RecordOutcomes, RecordComparison, GetDecision."""
+"""RoutingService: Route, RouteBatch, ReportDecision, RecordOutcome, RecordOutcomes, RecordComparison, GetDecision."""
 
 import asyncio
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
-from banditd.domain.decision import Choice, Decision
+from banditd.domain.decision import Choice, Decision, DecisionSource
 from banditd.domain.ids import parse_decision_id
 from banditd.domain.outcome import Outcome
 from banditd.domain.records import OutcomeRecord
@@ -133,6 +134,36 @@ class RoutingServicer:
         if not self._acks_early:
             await waiting.durable()
         return response
+
+    async def report_decision(self, request: pb.ReportDecisionRequest) -> pb.ReportDecisionResponse:
+        """Record a decision that the caller took himself."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        if not request.HasField("context"):
+            raise InvalidArgumentError(Reason.EMPTY_EMBEDDING, "context", "a context with an embedding", "none")
+        context = checks.check_context(request.context, self._router(router_id).router)
+        propensities = checks.check_propensities(request)
+        key, digest = _identify(router_id, request)
+        # What the router would be asked: its expectations are what the caller's choice is compared by.
+        asked = pb.RouteRequest(candidate_model_ids=propensities)
+        if request.HasField("objective"):
+            asked.objective.CopyFrom(request.objective)
+        snapshot = await self._ready(router_id, [context], asked)
+        waiting = _Waiting(key)
+        logged = self._find(waiting, digest)
+        if logged is None:
+            terms = self._terms(snapshot, asked)
+            (issued,) = self._bridge.issue_ids(1)
+            previous = snapshot.sessions.last(context.session)
+            choice = choose(snapshot, context, terms, issued[1], previous)
+            taken = _taken(snapshot, terms, choice, request.model_id, propensities)
+            decision = _decision(snapshot, context, terms, taken, issued, request.request_id, digest, previous)
+            logged = self._log((decision,), waiting)
+        self._bridge.gather()
+        await waiting.durable()
+        made = logged.decisions[0]
+        return pb.ReportDecisionResponse(
+            decision_id=made.decision_id.hex(), create_time=convert.timestamp(logged.time_ms)
+        )
 
     async def record_outcome(self, request: pb.RecordOutcomeRequest) -> pb.RecordOutcomeResponse:
         """Record what came of a decision."""
@@ -399,7 +430,24 @@ class _Logged:
         self.future = future
 
 
-def _identify(router_id: str, request: pb.RouteRequest | pb.RouteBatchRequest) -> tuple[bytes, bytes]:
+def _taken(
+    snapshot: RouterSnapshot, terms: Terms, choice: Choice, model_id: str, propensities: Mapping[str, float]
+) -> Choice:
+    """Return the caller's own choice, with what the router expected of it. Nothing was excluded: the caller decided."""
+    assert terms.candidates is not None
+    names = [snapshot.models[k].model_id for k in terms.candidates.tolist()]
+    return Choice(
+        index=names.index(model_id),
+        pmf=np.array([propensities[name] for name in names]),
+        exclusions=np.zeros(len(names), np.uint8),
+        expected=choice.expected,
+        source=DecisionSource.CALLER,
+    )
+
+
+def _identify(
+    router_id: str, request: pb.RouteRequest | pb.RouteBatchRequest | pb.ReportDecisionRequest
+) -> tuple[bytes, bytes]:
     """Return the key under which a request is remembered and the digest of its content; empty without an id."""
     if not request.request_id:
         return b"", b""

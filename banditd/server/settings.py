@@ -5,7 +5,7 @@ from dataclasses import replace
 from banditd.catalog.models import MODELS_MAX, SLOT_MAX
 from banditd.domain.model import ModelSpec
 from banditd.domain.records import ModelChange, Record, Restore, RouterChange
-from banditd.domain.router import DEFAULT_ROUTER, ROUTERS_MAX, RouterSpec
+from banditd.domain.router import DEFAULT_ROUTER, ROUTERS_MAX, NamedPolicy, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import (
     AlreadyExistsError,
@@ -15,7 +15,7 @@ from banditd.errors import (
     Reason,
     ResourceExhaustedError,
 )
-from banditd.features.spec import decode_spec
+from banditd.features.spec import FeatureKind, decode_spec
 from banditd.learner.commands import ChangeSettings
 from banditd.learner.state import LearnerState, RouterState, missing_fit
 from banditd.policies.beliefs.factory import make_belief
@@ -123,6 +123,7 @@ def create_router(wanted: RouterSpec, now_ms: int) -> ChangeSettings:
             raise ResourceExhaustedError(
                 Reason.TOO_MANY_ROUTERS, f"router: expected at most {ROUTERS_MAX}, got one more"
             )
+        _check_fit(wanted, None)
         router = replace(wanted, create_time_ms=now_ms, update_time_ms=now_ms)
         _check_budget(router)
         return _with_start(state, router)
@@ -134,7 +135,8 @@ def update_router(wanted: RouterSpec, fields: tuple[str, ...], now_ms: int) -> C
     """Put the values of some fields in the place of the router's."""
 
     def decide(state: LearnerState) -> tuple[Record, ...]:
-        there = find_router(state, wanted.router_id).router
+        found = find_router(state, wanted.router_id)
+        there = found.router
         dimension = there.embedding_dimension
         if "embedding_dimension" in fields and dimension not in (0, wanted.embedding_dimension):
             raise FailedPreconditionError(
@@ -142,20 +144,48 @@ def update_router(wanted: RouterSpec, fields: tuple[str, ...], now_ms: int) -> C
                 f"router.embedding_dimension: it is fixed at {dimension}; make another router for another embedding",
             )
         router = replace(there, **{name: getattr(wanted, name) for name in fields}, update_time_ms=now_ms)
+        _check_fit(router, found)
         _check_budget(router)
         return _with_start(state, router)
 
     return ChangeSettings(decide)
 
 
+def _check_fit(router: RouterSpec, state: RouterState | None) -> None:
+    """Raise where a router's shadows do not go with the policy that decides.
+
+    Args:
+        router: As it is to be.
+        state: As it is; None for a new one. What is there already has its encoding.
+    """
+    there = () if state is None else (NamedPolicy(state.router.policy_name, state.router.policy), *state.router.shadows)
+    kind = resolve(router.policy).features
+    for i, shadow in enumerate(router.shadows):
+        field = f"router.shadows[{i}]"
+        if shadow.name == router.policy_name:
+            raise InvalidArgumentError(
+                Reason.DUPLICATE_POLICY, f"{field}.name", "another name than the deciding policy's", repr(shadow.name)
+            )
+        if shadow not in there and resolve(shadow.policy).features not in (kind, FeatureKind.INTERCEPT_ONLY):
+            raise FailedPreconditionError(
+                Reason.SHADOW_FEATURES,
+                f"{field}.policy: expected one whose rows are encoded as those of {router.policy.preset!r}, or not at "
+                f"all, got {shadow.policy.preset!r}",
+            )
+
+
 def _check_budget(router: RouterSpec) -> None:
-    policy = resolve(router.policy)
-    if router.budget is not None and policy.has_fixed_objective:
-        raise FailedPreconditionError(
-            Reason.FIXED_OBJECTIVE,
-            f"router.budget: {policy.preset} has learnt the router's trade-off and cannot follow the shadow price of a "
-            "budget; set the objective's usd_weight, or use a preset that weighs at each request",
-        )
+    if router.budget is None:
+        return
+    # A shadow may decide one day.
+    for spec in (router.policy, *(shadow.policy for shadow in router.shadows)):
+        policy = resolve(spec)
+        if policy.has_fixed_objective:
+            raise FailedPreconditionError(
+                Reason.FIXED_OBJECTIVE,
+                f"router.budget: {policy.preset} has learnt the router's trade-off and cannot follow the shadow price "
+                "of a budget; set the objective's usd_weight, or use a preset that weighs at each request",
+            )
 
 
 def fix_dimension(router_id: str, dimension: int, now_ms: int) -> ChangeSettings:

@@ -35,6 +35,7 @@ from banditd.domain.health import Health
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
+from banditd.domain.promotion import FIRST_POLICY, Promotion, PromotionCause, PromotionRule
 from banditd.domain.records import (
     ChangeAlarm,
     ComparisonRecord,
@@ -51,7 +52,7 @@ from banditd.domain.records import (
     Restore,
     RouterChange,
 )
-from banditd.domain.router import EXPLORATION_SHARE, PolicySpec, RouterSpec
+from banditd.domain.router import EXPLORATION_SHARE, NamedPolicy, PolicySpec, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import DataLossError, Reason
 from banditd_proto.storage.v1 import records_pb2 as pb
@@ -474,6 +475,17 @@ def _encode_router(record: RouterChange) -> tuple[int, bytes]:
         budget_window=0 if r.budget is None else r.budget.window,
         budget_is_hard=r.budget is not None and r.budget.is_hard,
         exploration_share=None if r.exploration_share == EXPLORATION_SHARE else r.exploration_share,
+        policy_name="" if r.policy_name == FIRST_POLICY else r.policy_name,
+        shadows=[
+            pb.Shadow(
+                name=s.name,
+                preset=s.policy.preset,
+                parameters=dict(sorted(s.policy.parameters.items())),
+                texts=dict(sorted(s.policy.texts.items())),
+            )
+            for s in r.shadows
+        ],
+        promotion=None if r.promotion == PromotionRule() else _encode_rule(r.promotion),
     ).SerializeToString(deterministic=True)
 
 
@@ -485,11 +497,7 @@ def _decode_router(raw: bytes) -> RouterChange:
         m.router_id,
         RouterSpec(
             router_id=m.router_id,
-            policy=PolicySpec(
-                m.preset,
-                MappingProxyType(dict(sorted(m.parameters.items()))),
-                MappingProxyType(dict(sorted(m.texts.items()))),
-            ),
+            policy=_policy(m),
             embedding_dimension=m.embedding_dimension,
             embedding_model=m.embedding_model,
             model_ids=tuple(m.model_ids),
@@ -505,7 +513,40 @@ def _decode_router(raw: bytes) -> RouterChange:
             if m.HasField("budget_usd")
             else None,
             exploration_share=m.exploration_share if m.HasField("exploration_share") else EXPLORATION_SHARE,
+            policy_name=m.policy_name or FIRST_POLICY,
+            shadows=tuple(NamedPolicy(s.name, _policy(s)) for s in m.shadows),
+            promotion=_decode_rule(m.promotion) if m.HasField("promotion") else PromotionRule(),
         ),
+    )
+
+
+def _policy(m: pb.RouterChange | pb.Shadow) -> PolicySpec:
+    return PolicySpec(
+        m.preset,
+        MappingProxyType(dict(sorted(m.parameters.items()))),
+        MappingProxyType(dict(sorted(m.texts.items()))),
+    )
+
+
+def _encode_rule(rule: PromotionRule) -> pb.PromotionRule:
+    return pb.PromotionRule(
+        automatic=rule.is_automatic,
+        margin=rule.margin,
+        effective_sample_count_min=rule.effective_samples_min,
+        cost_ratio_max=rule.cost_ratio_max,
+        latency_ratio_max=rule.latency_ratio_max,
+        rollback_window_ms=rule.rollback_window_ms,
+    )
+
+
+def _decode_rule(m: pb.PromotionRule) -> PromotionRule:
+    return PromotionRule(
+        is_automatic=m.automatic,
+        margin=m.margin,
+        effective_samples_min=m.effective_sample_count_min,
+        cost_ratio_max=m.cost_ratio_max,
+        latency_ratio_max=m.latency_ratio_max,
+        rollback_window_ms=m.rollback_window_ms,
     )
 
 
@@ -555,6 +596,38 @@ def _decode_alarm(raw: bytes) -> ChangeAlarm:
     return ChangeAlarm(m.router_id, m.slot, Metric(m.metric), m.rising, m.statistic)
 
 
+def _encode_promotion(record: Promotion) -> tuple[int, bytes]:
+    message = pb.Promotion(
+        router_id=record.router_id,
+        name=record.name,
+        former=record.former,
+        cause=record.cause,
+        reason=record.reason,
+        decision_count=record.decisions,
+        difference=record.difference,
+        low=record.low,
+        high=record.high,
+        effective_sample_count=record.effective_samples,
+    )
+    return int(pb.RECORD_KIND_PROMOTION), message.SerializeToString()
+
+
+def _decode_promotion(raw: bytes) -> Promotion:
+    m = pb.Promotion.FromString(raw)
+    return Promotion(
+        router_id=m.router_id,
+        name=m.name,
+        former=m.former,
+        cause=PromotionCause(m.cause),
+        reason=m.reason,
+        decisions=m.decision_count,
+        difference=m.difference,
+        low=m.low,
+        high=m.high,
+        effective_samples=m.effective_sample_count,
+    )
+
+
 _ENCODERS: Final[dict[type, Callable[..., tuple[int, bytes]]]] = {
     Decision: _encode_decision,
     OutcomeRecord: _encode_outcome,
@@ -568,6 +641,7 @@ _ENCODERS: Final[dict[type, Callable[..., tuple[int, bytes]]]] = {
     Restore: _encode_restore,
     HealthChange: _encode_health,
     ChangeAlarm: _encode_alarm,
+    Promotion: _encode_promotion,
 }
 _DECODERS: Final[dict[int, Callable[[bytes], Record]]] = {
     DECISION: _decode_decision,
@@ -582,6 +656,7 @@ _DECODERS: Final[dict[int, Callable[[bytes], Record]]] = {
     int(pb.RECORD_KIND_RESTORE): _decode_restore,
     int(pb.RECORD_KIND_HEALTH_CHANGE): _decode_health,
     int(pb.RECORD_KIND_CHANGE_ALARM): _decode_alarm,
+    int(pb.RECORD_KIND_PROMOTION): _decode_promotion,
 }
 
 

@@ -46,6 +46,9 @@ ALLOWED_KEYS = frozenset(
         "direction",
         "statistic",
         "health",
+        "former",
+        "cause",
+        "difference",
     ]
 )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from banditd.kernels import COMPILED, predict_models, update_ridge, update_ridge_forgetting
+from banditd.kernels import COMPILED, learn_metrics, predict_models, update_ridge, update_ridge_forgetting
 
 N = 12 if COMPILED else 5
 STEPS = 10_000 if COMPILED else 400
@@ -221,3 +221,28 @@ def _deviation(a_inv, x):
     theta = np.zeros((len(x), 3, 1), np.float32)
     predict_models(theta, np.ascontiguousarray(a_inv[:, :, None]), one, one, one, x, values)
     return values[1, 0]
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.9])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_metric_that_was_not_seen_keeps_its_bits(gamma, value):
+    """Nor does one learn what is not finite; the others learn as they would alone."""
+    rng = np.random.default_rng(3)
+    row = rng.normal(size=N).astype(np.float32)
+    states = []
+    for quality in (value, 0.3):
+        a_inv, theta = np.stack([np.eye(N)] * 3), np.zeros((3, N))
+        numbers = np.tile([0.0, 2.0, 10.0, 0.0, 7.0], (3, 1))
+        residuals = learn_metrics(
+            a_inv, theta, numbers, np.zeros((3, N)), np.ones((3, N)), gamma, row, quality, 0.5, -1.0, 1.0
+        )
+        states.append((a_inv, theta, numbers, residuals))
+    unseen, seen = states
+    np.testing.assert_array_equal(unseen[0][0], np.eye(N))
+    np.testing.assert_array_equal(unseen[1][0], np.zeros(N))
+    np.testing.assert_array_equal(unseen[2][0], [0.0, 2.0, 10.0, 0.0, 7.0])
+    assert np.isnan(unseen[3][0])
+    assert np.isfinite(seen[3]).all()
+    for ours, theirs in zip(unseen[:3], seen[:3], strict=True):
+        np.testing.assert_array_equal(ours[1:], theirs[1:])
+    assert unseen[3][1:] == seen[3][1:]

@@ -24,10 +24,14 @@ SIZES = {
     "R": (1, 8),
     "T": (3,),
     "V": (4,),
+    "X": (16,),
+    "S": (19,),
     "C": (1, 4, 17),
     "G": (1, 7),
     "Q": (1, 40, 1100),
     "J": (1, 5, 48),
+    "Y": (5,),
+    "H": (2,),
 }
 
 
@@ -47,6 +51,8 @@ def _gram(rng, n):
 
 
 def _theta(rng, s):
+    if "Y" in s:
+        return rng.normal(size=(3, s["N"])) * 0.1
     if "T" in s:
         return rng.normal(size=(s["N"], 3, s["K"])) * 0.1
     return rng.normal(size=(s["K"], s["N"]) if "B" in s else s["N"]) * 0.1
@@ -79,15 +85,28 @@ def _pmf(rng, eligible):
 SPECIAL = {
     # Models innermost where there are several.
     "a_inv": lambda rng, s: (
-        np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2) if "K" in s else _precisions(rng, s["N"], 1)[0]
+        _precisions(rng, s["N"], 3)
+        if "Y" in s
+        else np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2)
+        if "K" in s
+        else _precisions(rng, s["N"], 1)[0]
     ),
     "noise": lambda rng, s: rng.random(s["K"]) if "K" in s else 0.01 + rng.random(),
     "theta": _theta,
-    "gram": lambda rng, s: _gram(rng, s["N"]),
+    "gram": lambda rng, s: np.stack([_gram(rng, s["N"])] * 2) if "H" in s else _gram(rng, s["N"]),
+    "half": lambda rng, _: int(rng.integers(2)),
+    "ours": lambda rng, s: rng.integers(0, s["K"], s["B"]),
+    "theirs": lambda rng, s: rng.integers(0, s["K"], s["B"]),
     "penalties": lambda rng, s: rng.uniform(0.1, 3.0, s["N"]),
     "root": lambda rng, s: np.linalg.cholesky(_gram(rng, s["N"]) + np.eye(s["N"])).T,
     "retention": lambda rng, _: rng.choice([1.0, rng.uniform(0.5, 1.0)]),
-    "inout_codes": lambda rng, s: rng.choice([0, 0, 1, 3], s["K"]),
+    "inout_codes": lambda rng, s: rng.choice([0, 0, 1, 3], (s["B"], s["K"]) if "B" in s else s["K"]),
+    "left_usd": lambda rng, _: rng.choice([np.inf, 1.0]),
+    "explorer": lambda rng, _: int(rng.integers(6)),
+    "spend_share": lambda rng, _: rng.choice([0.0, 0.02, 1.0]),
+    "share_high": lambda rng, _: rng.choice([0.0, rng.random()]),
+    "given": lambda rng, s: np.array([_pmf(rng, np.ones(s["K"], bool)) for _ in range(2)]),
+    "uniform": lambda rng, s: rng.random(s["B"]) if "B" in s else rng.random(),
     "codes": lambda rng, s: rng.choice([0, 0, 0, 5], s["K"]),
     "slots": lambda rng, s: rng.permutation(s["K"]),
     "previous_slot": lambda rng, s: int(rng.integers(-1, s["K"])),
@@ -101,7 +120,7 @@ SPECIAL = {
     "caps": lambda rng, s: rng.choice([1.0, 1.0, 0.2, 0.05, 0.0], s["K"]),
     "alpha": lambda rng, _: rng.random(),
     "temperature": lambda rng, _: 10.0 ** rng.uniform(-2, 2),
-    "gamma": lambda rng, s: rng.uniform(0.5, 1.0) if "N" in s else 10.0 ** rng.uniform(-2, 4),
+    "gamma": lambda rng, s: rng.choice([1.0, rng.uniform(0.5, 1.0)]) if "N" in s else 10.0 ** rng.uniform(-2, 4),
     "floor": lambda rng, _: rng.choice([0.0, 0.05, 1.0, rng.random()]),
     "scale": lambda rng, _: 10.0 ** rng.uniform(-3, 1),
     "row_norm_max": lambda rng, _: 10.0 ** rng.uniform(-1, 2),
@@ -123,7 +142,12 @@ SPECIAL = {
     "share_tie": lambda rng, _: rng.choice([0.0, 0.1]),
     "order": lambda rng, _: float(rng.integers(-1, 2)),
     "reliability": lambda rng, _: rng.choice([1.0, 0.9, 0.3]),
-    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, s.get("N")),
+    "prior_precision": lambda rng, s: rng.uniform(0.1, 3, (3, s["N"]) if "Y" in s else s.get("N")),
+    "live": lambda rng, s: 0.001 / s["K"] + 0.999 * _pmf(rng, np.ones(s["K"], bool)),
+    "shadow": lambda rng, s: _pmf(rng, np.ones(s["K"], bool)),
+    "expected": lambda rng, s: rng.random((3, s["K"])),
+    "usd_weight": lambda rng, _: rng.choice([0.0, 0.5, 5.0]),
+    "second_weight": lambda rng, _: rng.choice([0.0, 100.0]),
     "common_spread": lambda rng, s: rng.uniform(0.01, 4.0, s["N"]),
     "own_spread": lambda rng, s: rng.uniform(0.01, 1.0, s["N"]),
     "arrived": lambda rng, _: float(rng.integers(2)),
@@ -142,6 +166,8 @@ SPECIAL = {
     "inout_index": lambda rng, s: -1 - rng.permutation(s["J"]),
     "index": lambda rng, s: rng.integers(-1, 2000, s["J"]),
     "similarity": lambda rng, s: -np.sort(-rng.uniform(-0.5, 1.01, s["J"])),
+    "numbers": lambda rng, _: rng.integers(1, 50, (3, 5)).astype(float),
+    "prior_theta": lambda rng, s: rng.normal(size=(3, s["N"]) if "Y" in s else s.get("N")),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }
 
@@ -164,6 +190,8 @@ def _arguments(kernel, seed):
             drawn["mask_of_pmf"] = eligible
         if name == "eligible" and "mask_of_pmf" in drawn:
             value = drawn["mask_of_pmf"]
+        if name == "values" and "explorer" in names:
+            value = np.abs(rng.normal(size=shape))
         if name == "without":
             value = _pmf(rng, drawn["eligible"])
         if name == "inout_pmf":
@@ -206,6 +234,8 @@ TOLERANCE = {
     "fourier": 5e-6,
     "fourier_rows": 5e-6,
     "probability_best": 1e-7,
+    "decide": 1e-7,
+    "decide_rows": 1e-7,
     "predict_duel": 3e-4,
     "predict_duel_rows": 3e-4,
     "update_duel": 1e-8,
@@ -214,6 +244,7 @@ TOLERANCE = {
     "keep_nearest": 2e-5,
     "judge_neighbours": 1e-8,
     "update_ridge": 1e-9,
+    "learn_metrics": 1e-9,
     "factorise": 1e-9,
     "solve_factorised": 1e-9,
     "invert_factorised": 1e-9,

@@ -85,6 +85,7 @@ def decision(
     uniform: float = 0.5,
     rng: random.Random | None = None,
     source: DecisionSource = DecisionSource.POLICY,
+    expected: np.ndarray | None = None,
     **fields,
 ) -> Decision:
     """Return a decision of a uniform policy."""
@@ -114,7 +115,7 @@ def decision(
             index=slots.index(slot),
             pmf=np.full(count, 1.0 / count),
             exclusions=np.zeros(count, np.uint8),
-            expected=np.full((3, count), 0.5, np.float32),
+            expected=np.full((3, count), 0.5, np.float32) if expected is None else expected,
             source=source,
         ),
         uniform=uniform,

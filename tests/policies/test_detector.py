@@ -104,7 +104,7 @@ def test_residuals_are_errors_over_predicted_deviations():
     """Against batch ridge regression and the noise as it was before."""
     belief, model, rows, y = taught(59)
     penalties, prior = np.array([0.5, 2, 2, 2]), np.array([0.5, 0, 0, 0])
-    (quality, _, _) = belief._arms[0]
+    quality = belief._arms[0].quality
     x = np.array([1.0, 0.5, -0.5, 0.25], np.float32)
     gram = rows.T.astype(float) @ rows + np.diag(penalties)
     theta = np.linalg.solve(gram, rows.T.astype(float) @ y + penalties * prior)
@@ -120,9 +120,9 @@ def test_fading_keeps_a_share_of_the_evidence_and_all_of_the_prior(share):
     """A becomes share (A - P) + P and the estimate the one of data of that weight."""
     belief, model, rows, y = taught()
     penalties, prior = np.array([0.5, 2, 2, 2]), np.array([0.5, 0, 0, 0])
-    noise = belief._arms[0][0].noise_variance
+    noise = belief._arms[0].regressions[0].noise_variance
     belief.fade(model, share)
-    regression = belief._arms[0][0]
+    regression = belief._arms[0].regressions[0]
     rows = rows.astype(float)
     gram = share * rows.T @ rows + np.diag(penalties)
     np.testing.assert_allclose(regression.a_inv, np.linalg.inv(gram), rtol=1e-7, atol=1e-9)
@@ -152,7 +152,7 @@ def test_an_alarm_leaves_no_more_than_a_hundred_values():
     """With much evidence the rest is faded as well."""
     belief, model, rows, _ = taught(500)
     belief.widen(model, 0)
-    inverse = belief._arms[0][0].a_inv.copy()
+    inverse = belief._arms[0].regressions[0].a_inv.copy()
     inverse[0, 0] -= 2.0
     share = 100 / 510
     gram = share * rows.T.astype(float) @ rows + np.diag([0.5, 2, 2, 2])
@@ -164,17 +164,17 @@ def test_a_sibling_lends_its_estimate_and_not_its_certainty():
     belief, model, _, _ = taught()
     new = ModelSpec(7, "new", sibling_model_id="m")
     belief.start_like(new, model)
-    ours, theirs = belief._arms[7], belief._arms[0]
+    ours, theirs = belief._arms[7].regressions, belief._arms[0].regressions
     np.testing.assert_array_equal(ours[0].theta, theirs[0].theta)
     np.testing.assert_array_equal(ours[0].a_inv, np.diag([2.0, 0.5, 0.5, 0.5]))
     assert ours[0].noise_variance == pytest.approx(theirs[0].noise_variance)
     assert ours[0].count == 0
     # Nothing was learnt of the sibling's cost, so there is nothing to lend.
     untaught = LinearBelief(resolve(PolicySpec("linucb")), 4, 0.5)._arm(new)
-    np.testing.assert_array_equal(ours[1].prior, untaught[1].prior)
+    np.testing.assert_array_equal(ours[1].prior, untaught.cost.prior)
     level = float(ours[0].theta[0])
     belief.change_model(new, ModelSpec(7, "new", enabled=False, sibling_model_id="m"))
-    assert float(belief._arms[7][0].theta[0]) == level
+    assert float(belief._arms[7].regressions[0].theta[0]) == level
 
 
 def test_what_was_not_seen_for_long_is_less_certain_up_to_the_prior():

@@ -14,6 +14,7 @@ PUBLIC = (
     "model",
     "outcome",
     "policy",
+    "promotion",
     "router",
     "router_admin_service",
     "routing_service",
@@ -43,9 +44,9 @@ NUMBERS = {
 UNITS = re.compile(
     r".*_(counts?|ms|bytes|usd|size|dimension|weight|version|position|deviation|code|indices|ms_guess|share)$"
 )
-LIMITS = re.compile(r"(cost_usd|latency_ms|quality|probability)_(max|min|sum)$")
+LIMITS = re.compile(r"(.*_)?(cost_usd|latency_ms|quality|probability|count|share)_(max|min|sum)$")
 UNITLESS = re.compile(
-    r"((.*_)?(quality|qualities|probability|propensity)(_guess)?|probabilities|propensities|embedding|confidence"
+    r"((.*_)?(quality|qualities|probability|propensity|utility)(_guess|_margin|_difference(_low|_high)?)?|probabilities|propensities|embedding|confidence"
     r"|rating|strength|.*percentile)$"
 )
 # Messages that stand in requests: their fields say whether they are required.
@@ -165,7 +166,9 @@ def test_a_method_is_a_verb_and_a_noun_with_messages_of_its_own(name):
         assert method.output_type.name == f"{method.name}Response"
         assert not method.client_streaming
         assert not method.server_streaming
-        assert re.match(r"(Route|Record|Create|Get|List|Update|Delete|Restore|Import)", method.name)
+        assert re.match(
+            r"(Route|Record|Create|Get|List|Update|Delete|Restore|Promote|Rollback|Report|Import)", method.name
+        )
 
 
 @pytest.mark.parametrize("name", sorted(m for m in MESSAGES if re.search(r"List\w+Request$", m)))

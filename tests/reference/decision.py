@@ -29,6 +29,8 @@ def _utility(quality, cost_usd, latency_ms, usd_weight, second_weight):
 
 def weigh(
     values,
+    limited_ms,
+    left_usd,
     usd_weight,
     second_weight,
     cost_usd_max,
@@ -43,10 +45,11 @@ def weigh(
     free = inout_codes == 0
     found = np.zeros_like(inout_codes)
     found[quality < quality_min] = 7
-    found[latency_ms > latency_ms_max] = 6
+    found[limited_ms > latency_ms_max] = 6
     found[cost_usd > cost_usd_max] = 5
     if usd_weight > 0 or np.isfinite(cost_usd_max) or np.isfinite(quality_min):
         found[np.isnan(cost_usd)] = 4
+    found[cost_usd > left_usd] = 11
     inout_codes[free] = found[free]
     out_eligible[:] = inout_codes == 0
     utility = _utility(quality, cost_usd, latency_ms, usd_weight, second_weight)

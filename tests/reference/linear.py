@@ -22,3 +22,32 @@ def update_ridge_forgetting(a_inv, theta, x, y, weight, prior_precision, prior_t
     a_inv[:] = np.linalg.inv(a)
     theta[:] = np.linalg.solve(a, b)
     return prediction, leverage
+
+
+def learn_metrics(
+    a_inv, theta, numbers, prior_theta, prior_precision, gamma, x, quality, log_cost, log_latency, weight
+):
+    """One regression after the other."""
+    residuals = []
+    for m, value in enumerate((quality, log_cost, log_latency)):
+        _, errors, count, cursor, _ = numbers[m]
+        predicted, leverage = update_ridge_forgetting(
+            a_inv[m], theta[m], x, value, weight, prior_precision[m], prior_theta[m], gamma, int(cursor)
+        )
+        squared = (value - predicted) ** 2 / (1 + leverage)
+        residuals.append(np.sign(value - predicted) * np.sqrt(squared * count / errors))
+        numbers[m, :4] += [1, (gamma - 1) * errors + weight * squared, (gamma - 1) * count + weight, 1]
+        numbers[m, 3] %= len(x)
+    return tuple(residuals)
+
+
+def mirror_model(
+    a_inv, theta, numbers, log_price, chosen, theta_of_all, a_inv_of_all, noise, cost_offset, latency_offset
+):
+    """By NumPy's assignments."""
+    theta_of_all[:, :, chosen] = theta.T
+    a_inv_of_all[:, :, chosen] = a_inv[0]
+    variance = numbers[:, 1] / numbers[:, 2]
+    noise[chosen] = np.sqrt(variance[0])
+    cost_offset[chosen] = log_price + variance[1] / 2
+    latency_offset[chosen] = variance[2] / 2

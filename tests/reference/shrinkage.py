@@ -3,11 +3,19 @@
 import numpy as np
 
 
-def add_outcome(gram, moment, x, y, weight, retention):
+def add_outcome(gram, moment, half, x, y, weight, retention):
     """One more row of a regression."""
     x = x.astype(float)
-    gram[:] = retention * gram + weight * np.outer(x, x)
-    moment[:] = retention * moment + weight * y * x
+    gram *= retention
+    moment *= retention
+    gram[half] += weight * np.outer(x, x)
+    moment[half] += weight * y * x
+
+
+def add_differences(sums, rows, ours, theirs):
+    """By one-hot matrices."""
+    models = np.arange(len(sums))[:, None]
+    sums += ((models == ours) * 1.0 - (models == theirs)) @ rows.astype(float)
 
 
 def factorise(gram, penalties, out_root):

@@ -687,6 +687,9 @@ TABLE: dict[str, list[Case]] = {
     "GetPolicyStatus": named(admin.GetPolicyStatusRequest),
     "ListSnapshots": [*named(admin.ListSnapshotsRequest), *pages(admin.ListSnapshotsRequest, 100)],
     "RestoreSnapshot": [*named(admin.RestoreSnapshotRequest), *RESTORE],
+    "ListPolicies": [*named(admin.ListPoliciesRequest), *pages(admin.ListPoliciesRequest, 9)],
+    "PromotePolicy": named(admin.PromotePolicyRequest),
+    "RollbackPolicy": named(admin.RollbackPolicyRequest),
 }  # fmt: skip
 
 
@@ -835,8 +838,19 @@ EMPTY = {
     "UpdateRouter": (INVALID, Reason.BAD_UPDATE_MASK),
     "DeleteRouter": (INVALID, Reason.BAD_NAME),
     "RestoreSnapshot": (NOT_FOUND, Reason.SNAPSHOT_NOT_FOUND),
+    "ReportDecision": (INVALID, Reason.EMPTY_EMBEDDING),
+    "PromotePolicy": (INVALID, Reason.BAD_NAME),
+    "RollbackPolicy": (PRECONDITION, Reason.NO_FORMER_POLICY),
 }
-ALL_OPTIONAL = ("ListModels", "GetRouter", "ListRouters", "GetPolicyStatus", "GetLeaderboard", "ListSnapshots")
+ALL_OPTIONAL = (
+    "ListModels",
+    "GetRouter",
+    "ListRouters",
+    "GetPolicyStatus",
+    "GetLeaderboard",
+    "ListSnapshots",
+    "ListPolicies",
+)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -18,7 +18,7 @@ from banditd.errors import Reason
 from banditd.learner.commands import TakeSnapshot
 from banditd.learner.recovery import replay
 from banditd.learner.state import LearnerState
-from banditd_proto.v1 import catalog_service_pb2, outcome_pb2, router_admin_service_pb2
+from banditd_proto.v1 import catalog_service_pb2, outcome_pb2, router_admin_service_pb2, router_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
 from tests.server.harness import (
     METHODS,
@@ -26,6 +26,7 @@ from tests.server.harness import (
     RESPONSE_TYPES,
     batch_request,
     config_for,
+    context,
     embedding,
     route_request,
     running,
@@ -98,6 +99,12 @@ class Maker:
             "UpdateRouter": lambda: router_admin_service_pb2.UpdateRouterRequest(
                 router={"router_id": "default", "objective": {"usd_weight": 1.0}}, update_mask={"paths": ["objective"]}
             ),
+            "ReportDecision": lambda: pb.ReportDecisionRequest(
+                context=context(), model_id="small", propensities=[{"model_id": "small", "propensity": 1.0}]
+            ),
+            "PromotePolicy": lambda: router_admin_service_pb2.PromotePolicyRequest(
+                name=self.random.choice(("first", "greedy"))
+            ),
             "DeleteRouter": lambda: router_admin_service_pb2.DeleteRouterRequest(router_id="fuzz"),
             "RestoreSnapshot": lambda: router_admin_service_pb2.RestoreSnapshotRequest(
                 policy_version=self.random.choice(self.policy_versions)
@@ -112,7 +119,9 @@ class Maker:
             message.ClearField(entry.name)
             return
         if entry.message_type is not None and entry.message_type.GetOptions().map_entry:
-            getattr(message, entry.name)[self.random.choice(STRINGS)] = self.random.choice(DOUBLES)
+            getattr(message, entry.name)[self.random.choice(STRINGS)] = self.value(
+                entry.message_type.fields_by_name["value"]
+            )
         elif entry.message_type is not None:
             inner = getattr(message, entry.name)
             if entry.is_repeated:
@@ -211,6 +220,9 @@ async def prepare(server) -> None:
     for model_id in ("small", "large", "probe/model"):
         await server.add_model(model_id)
     await server.add_router("probe.router", model_ids=["probe/model"])
+    await server.change_router(
+        "default", shadows=[router_pb2.NamedPolicy(name="greedy", policy=router_pb2.Policy(preset="epsilon_greedy"))]
+    )
     await server.route()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from banditd.domain.decision import Decision
 from banditd.learner.writer import REQUEST_MEMORY_MS
-from banditd.policies import registry
+from banditd.policies.beliefs.linear import LinearSnapshot
 from banditd_proto.v1 import decision_pb2, model_pb2, outcome_pb2, router_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
 from tests.server.conftest import furnish
@@ -272,18 +272,21 @@ async def test_a_server_without_models_says_so(tmp_path):
 
 
 def spoil(value: float):
-    """Return an explorer that is broken: its probabilities are no distribution."""
+    """Return what a broken belief expects: qualities of which no distribution can be made."""
+    sound = LinearSnapshot.predict
 
-    def explorer(utility, deviation, eligible, parameter, learnt_count, out_pmf):
-        out_pmf[:] = value
+    def predict(self, row, category=""):
+        prediction = sound(self, row, category)
+        prediction.values[0] = value
+        return prediction
 
-    return explorer
+    return predict
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, 0.1], ids=str)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")], ids=str)
 async def test_a_broken_policy_serves_the_fallback_and_never_learns_from_it(tmp_path, value):
     """The caller gets an answer, marked as what it is."""
-    with mock.patch.object(registry, "EXPLORERS", {**registry.EXPLORERS, "ucb": spoil(value)}):
+    with mock.patch.object(LinearSnapshot, "predict", spoil(value)):
         async with running(config_for(tmp_path / "data")) as server:
             await furnish(server)
             await server.change_router("default", fallback_model_id="medium")

@@ -18,6 +18,7 @@ from banditd.domain.health import Health
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
+from banditd.domain.promotion import FIRST_POLICY, Promotion, PromotionCause, PromotionRule
 from banditd.domain.records import (
     ChangeAlarm,
     ComparisonRecord,
@@ -29,7 +30,7 @@ from banditd.domain.records import (
     Restore,
     RouterChange,
 )
-from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.domain.router import NamedPolicy, PolicySpec, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 
 positions = st.integers(1, 2**48 - 1)
@@ -200,6 +201,12 @@ def model_changes(draw):
     return ModelChange(name, slot, model)
 
 
+named_policies = st.builds(
+    NamedPolicy, names, st.builds(PolicySpec, names, st.dictionaries(names, numbers, max_size=2).map(MappingProxyType))
+)
+promotion_rules = st.builds(PromotionRule, st.booleans(), numbers, numbers, numbers, numbers, times)
+
+
 @st.composite
 def router_changes(draw):
     """A router after a change, or its removal."""
@@ -220,6 +227,9 @@ def router_changes(draw):
         create_time_ms=draw(times),
         update_time_ms=draw(times),
         switch_usd=draw(numbers),
+        policy_name=draw(names) or FIRST_POLICY,
+        shadows=tuple(draw(st.lists(named_policies, max_size=2))),
+        promotion=draw(promotion_rules),
     )
     return RouterChange(name, router)
 
@@ -228,6 +238,9 @@ fits = st.builds(FeatureFit, names, st.binary(max_size=200), counts)
 restores = st.builds(Restore, names, positions, st.binary(max_size=200))
 health_changes = st.builds(HealthChange, slots, st.sampled_from(Health), times, st.integers(0, 100))
 alarms = st.builds(ChangeAlarm, names, slots, st.sampled_from(Metric), st.booleans(), numbers)
+promotions = st.builds(
+    Promotion, names, names, names, st.sampled_from(PromotionCause), names, counts, numbers, numbers, numbers, numbers
+)
 records = (
     decisions()
     | outcome_records()
@@ -239,6 +252,7 @@ records = (
     | restores
     | health_changes
     | alarms
+    | promotions
 )
 
 

@@ -208,7 +208,12 @@ class CategoryBelief:
             if before[metric] != after[metric]:  # only then: what a sibling has lent stays
                 priors[metric] = after[metric]
 
-    def freeze(self, models: tuple[ModelSpec, ...]) -> CategorySnapshot:
+    def freeze(
+        self,
+        models: tuple[ModelSpec, ...],
+        *,
+        live: bool = False,  # noqa: ARG002 - as others have it
+    ) -> CategorySnapshot:
         """Return a frozen copy that speaks of *models*, in their order; only what changed is computed anew."""
         shape = (len(self._keys) + 1, 4, len(models))
         if self._last is not None and self._last[0] == models and self._last[1].table.shape == shape:

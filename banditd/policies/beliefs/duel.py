@@ -216,7 +216,12 @@ class DuelBelief:
         utility.numbers[0] = prior
         self._changed.add(new.slot)
 
-    def freeze(self, models: tuple[ModelSpec, ...]) -> DuelSnapshot:
+    def freeze(
+        self,
+        models: tuple[ModelSpec, ...],
+        *,
+        live: bool = False,  # noqa: ARG002 - as others have it
+    ) -> DuelSnapshot:
         """Return a frozen copy that speaks of *models*, in their order; only what changed is copied anew."""
         width = len(self._penalties)
         if self._last is not None and self._last[0] == models:

@@ -396,7 +396,12 @@ class KnnBelief:
                 value = shelf.chunks[index].values[COST, column]
                 shelf.set_values(row, np.array([math.nan, value + np.float32(shift), math.nan], np.float32))
 
-    def freeze(self, models: tuple[ModelSpec, ...]) -> KnnSnapshot:
+    def freeze(
+        self,
+        models: tuple[ModelSpec, ...],
+        *,
+        live: bool = False,  # noqa: ARG002 - as others have it
+    ) -> KnnSnapshot:
         """Return a frozen copy that speaks of *models*, in their order; the rows are not copied."""
         shelves = [self._shelf(model) for model in models]
         beliefs = [_anywhere(shelf) for shelf in shelves]

@@ -22,29 +22,28 @@ from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.features.spec import INTERCEPT
 from banditd.kernels.decision import predict_models, predict_models_rows
+from banditd.kernels.linear import mirror_model
 from banditd.policies.base import ModelSummary, Prediction, Residuals
+from banditd.policies.beliefs.arm import Arm
 from banditd.policies.beliefs.difference import difference
 from banditd.policies.beliefs.judges import Judges, is_of_judges
 from banditd.policies.beliefs.measures import (
-    NOISE_GUESS,
+    COST,
+    LATENCY,
     NOISE_GUESS_COUNT,
+    QUALITY,
     cost_offset,
     expected,
-    is_free,
+    log_price,
     measured,
     prior_means,
     shift_of_costs,
-    unit_price,
 )
 from banditd.policies.beliefs.regression import Regression
 from banditd.policies.beliefs.slope_prior import SlopePrior, is_of_slope_prior, loaded, penalties_of
 from banditd.policies.registry import PolicyParameters
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
-_QUALITY, _COST, _LATENCY = range(3)
-
-
-_Arm = tuple[Regression, Regression, Regression]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +101,16 @@ class LinearBelief:
     def __init__(self, parameters: PolicyParameters, width: int, quality_guess: float) -> None:
         self._retention = parameters.retention
         self._quality_guess = quality_guess
-        # Those of cost and latency; quality has its own, which the data choose.
-        self._penalties = penalties_of(width, parameters.slope_penalty, parameters.intercept_penalty)
+        # By metric; the data choose those of quality.
+        self._penalties = np.stack([penalties_of(width, parameters.slope_penalty, parameters.intercept_penalty)] * 3)
         self._slope_prior = SlopePrior(width, parameters.slope_penalty, parameters.intercept_penalty)
         self._chooses = parameters.shrinkage >= 0.5 and width > 1
-        self._arms: dict[int, _Arm] = {}
+        self._arms: dict[int, Arm] = {}
         self._judges = Judges()
+        self._learnt_count = 0
+        # What decisions read, as it was when frozen last, and the models that have changed since.
+        self._mirror: tuple[tuple[ModelSpec, ...], LinearSnapshot] | None = None
         self._changed: set[int] = set()
-        self._last: tuple[tuple[ModelSpec, ...], LinearSnapshot] | None = None
 
     def learn(
         self,
@@ -129,39 +130,38 @@ class LinearBelief:
             decision: Not looked at.
         """
         arm, values = self._arm(model), measured(model, lesson)
-        arm[_COST].log_price = _log_price(model)
-        residuals = [math.nan, math.nan, math.nan]
-        for metric, (regression, value) in enumerate(zip(arm, values, strict=True)):
-            if not math.isnan(value):
-                residuals[metric] = regression.learn(
-                    row, value, self._penalties_of(metric), self._retention, lesson.weight
-                )
+        arm.cost.log_price = log_price(model)
+        residuals = arm.learn(row, values, self._penalties, self._retention, lesson.weight)
         self._changed.add(model.slot)
-        if self._chooses and math.isfinite(residuals[_QUALITY]):
-            self._slope_prior.add(model.slot, row, values[_QUALITY], weight=lesson.weight, retention=self._retention)
-            self._count_one()
-        return residuals[0], residuals[1], residuals[2]
+        if math.isfinite(residuals[QUALITY]):
+            self._learnt_count += 1
+            if self._chooses:
+                self._slope_prior.add(model.slot, row, values[QUALITY], weight=lesson.weight, retention=self._retention)
+                self._count_one()
+        return residuals
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Take what was learnt of one metric for worth little: it has changed."""
         if model.slot in self._arms:
-            share = self._arms[model.slot][metric].open_up(self._penalties_of(metric))
-            if metric == _QUALITY:
+            share = self._arms[model.slot].regressions[metric].open_up(self._penalties[metric])
+            if metric == QUALITY:
                 self._slope_prior.fade(model.slot, share)
                 self._slope_prior.free_level(model.slot)
             self._changed.add(model.slot)
 
     def fade(self, model: ModelSpec, share: float) -> None:
         """Keep a share of the evidence of a model."""
-        for metric, regression in enumerate(self._arms.get(model.slot, ())):
-            regression.fade(share, self._penalties_of(metric))
-        self._slope_prior.fade(model.slot, share)
-        self._changed.add(model.slot)
+        if model.slot in self._arms:
+            for regression, penalties in zip(self._arms[model.slot].regressions, self._penalties, strict=True):
+                regression.fade(share, penalties)
+            self._slope_prior.fade(model.slot, share)
+            self._changed.add(model.slot)
 
     def start_like(self, model: ModelSpec, sibling: ModelSpec) -> None:
         """Guess of a model, of which nothing is seen, what is expected of *sibling*."""
         if sibling.slot in self._arms and model.slot not in self._arms:
-            for regression, like in zip(self._arm(model), self._arms[sibling.slot], strict=True):
+            ours, theirs = self._arm(model).regressions, self._arms[sibling.slot].regressions
+            for regression, like in zip(ours, theirs, strict=True):
                 if like.count:
                     regression.start_like(like)
             self._changed.add(model.slot)
@@ -173,7 +173,7 @@ class LinearBelief:
         which are the largest there are: no less is left than one part of as many as there are values and one more.
         """
         snapshot = self.freeze(models)
-        evidence = [max(self._peek(m)[_QUALITY].noise_weight - NOISE_GUESS_COUNT, 0.0) for m in models]
+        evidence = [max(self._peek(m).quality.noise_weight - NOISE_GUESS_COUNT, 0.0) for m in models]
         kept = [max(shares.get(m.slot, 1.0), 1.0 / (1.0 + n)) for m, n in zip(models, evidence, strict=True)]
         return replace(snapshot, noise=frozen(snapshot.noise / np.sqrt(np.array(kept))))
 
@@ -186,7 +186,7 @@ class LinearBelief:
         it, of variance at most 1. Bias of the place and reliability are corrected as `judges` has them: a judge of
         reliability r says (2 r - 1) times that.
         """
-        a, b = self._arm(model_a)[_QUALITY], self._arm(model_b)[_QUALITY]
+        a, b = self._arm(model_a).quality, self._arm(model_b).quality
         seen = difference(a, b, row, comparison, self._judges)
         if seen is None:
             return
@@ -199,7 +199,7 @@ class LinearBelief:
 
     def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
         """Set the prior of a model's quality at the average prompt."""
-        self._arm(model)[_QUALITY].suppose(quality, strength, float(self._penalties[INTERCEPT]))
+        self._arm(model).quality.suppose(quality, strength, float(self._penalties[QUALITY, INTERCEPT]))
         if self._chooses:
             self._slope_prior.suppose(model.slot, quality, strength)
         self._changed.add(model.slot)
@@ -207,61 +207,78 @@ class LinearBelief:
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
         """Take note of a model that came, changed or went."""
         if new is None:
-            if old is not None:
-                self._arms.pop(old.slot, None)
+            if old is not None and old.slot in self._arms:
+                self._learnt_count -= self._arms.pop(old.slot).quality.count
                 self._slope_prior.drop(old.slot)
             return
         arm = self._arms.get(new.slot)
         if arm is None or old is None:
             return  # it starts from its prior when something of it is learnt
         self._changed.add(new.slot)
-        quality, cost, latency = arm
-        cost.shift_values(shift_of_costs(old, new))
-        cost.log_price = _log_price(new)
-        penalty = float(self._penalties[INTERCEPT])
+        arm.cost.shift_values(shift_of_costs(old, new))
+        arm.cost.log_price = log_price(new)
+        penalty = float(self._penalties[QUALITY, INTERCEPT])
         before, after = prior_means(old, self._quality_guess), prior_means(new, self._quality_guess)
-        # Only where the guess is another: what a sibling has lent stays.
-        if before[_QUALITY] != after[_QUALITY]:
-            quality.move_prior(after[_QUALITY], penalty)
-        if before[_LATENCY] != after[_LATENCY]:
-            latency.move_prior(after[_LATENCY], penalty)
+        for metric in (QUALITY, LATENCY):
+            # Only where the guess is another: what a sibling has lent stays.
+            if before[metric] != after[metric]:
+                arm.regressions[metric].move_prior(after[metric], penalty)
 
-    def freeze(self, models: tuple[ModelSpec, ...]) -> LinearSnapshot:
-        """Return a frozen copy that speaks of *models*, in their order.
+    def freeze(self, models: tuple[ModelSpec, ...], *, live: bool = False) -> LinearSnapshot:
+        """Return what decisions read of *models*, in their order.
 
-        Only what changed since the last call is copied anew where the models are the same.
+        Args:
+            models: The models.
+            live: Whether the snapshot is done with before the belief changes again, and so need not be a copy.
         """
-        arms = [self._peek(model) for model in models]
-        if self._last is not None and self._last[0] == models:
-            theta, a_inv = self._last[1].theta.copy(), self._last[1].a_inv.copy()
+        mirror = self._refreshed(models)
+        if live:
+            return mirror
+        return LinearSnapshot(
+            theta=frozen(mirror.theta.copy()),
+            a_inv=frozen(mirror.a_inv.copy()),
+            noise=frozen(mirror.noise.copy()),
+            cost_offset=frozen(mirror.cost_offset.copy()),
+            latency_offset=frozen(mirror.latency_offset.copy()),
+            learnt_count=mirror.learnt_count,
+        )
+
+    def _refreshed(self, models: tuple[ModelSpec, ...]) -> LinearSnapshot:
+        """Return a snapshot that is overwritten by the next call, and copies only what has changed since the last."""
+        if self._mirror is not None and (self._mirror[0] is models or self._mirror[0] == models):
+            mirror = self._mirror[1]
             stale = [k for k, model in enumerate(models) if model.slot in self._changed]
         else:
-            width = len(self._penalties)
-            theta, a_inv = (
-                np.empty((width, 3, len(models)), np.float32),
-                np.empty((width, width, len(models)), np.float32),
-            )
-            stale = list(range(len(models)))
+            width, count = self._penalties.shape[1], len(models)
+            theta, a_inv = np.empty((width, 3, count), np.float32), np.empty((width, width, count), np.float32)
+            mirror = LinearSnapshot(theta, a_inv, np.empty(count), np.empty(count), np.empty(count), 0)
+            stale = list(range(count))
         for k in stale:
-            a_inv[:, :, k] = arms[k][_QUALITY].a_inv
-            for metric in range(3):
-                theta[:, metric, k] = arms[k][metric].theta
-        snapshot = LinearSnapshot(
-            theta=frozen(theta),
-            a_inv=frozen(a_inv),
-            noise=frozen(np.array([math.sqrt(arm[_QUALITY].noise_variance) for arm in arms])),
-            cost_offset=frozen(np.array([_cost_offset(m, arm[_COST]) for m, arm in zip(models, arms, strict=True)])),
-            latency_offset=frozen(np.array([0.5 * arm[_LATENCY].noise_variance for arm in arms])),
-            learnt_count=sum(arm[_QUALITY].count for arm in self._arms.values()),
-        )
-        self._last = (models, snapshot)
+            arm = self._peek(models[k])
+            mirror_model(
+                arm.a_inv,
+                arm.theta,
+                arm.numbers,
+                cost_offset(models[k], 0.0, arm.cost.count),
+                k,
+                mirror.theta,
+                mirror.a_inv,
+                mirror.noise,
+                mirror.cost_offset,
+                mirror.latency_offset,
+            )
+        if mirror.learnt_count != self._learnt_count:
+            mirror = LinearSnapshot(
+                mirror.theta, mirror.a_inv, mirror.noise, mirror.cost_offset, mirror.latency_offset, self._learnt_count
+            )
+        self._mirror = (models, mirror)
         self._changed.clear()
-        return snapshot
+        return mirror
 
     def summary(self, model: ModelSpec) -> ModelSummary:
         """Return what is held of one model; the average prompt is the row that is 0 but for its intercept."""
-        quality, cost, latency = self._peek(model)
-        cost_usd = expected(float(cost.theta[INTERCEPT]), _cost_offset(model, cost))
+        quality, cost, latency = self._peek(model).regressions
+        cost_usd = expected(float(cost.theta[INTERCEPT]), cost_offset(model, cost.noise_variance, cost.count))
         return ModelSummary(
             quality_count=quality.count,
             cost_count=cost.count,
@@ -276,7 +293,7 @@ class LinearBelief:
         """Return the whole state as named arrays."""
         arrays: dict[str, AnyArray] = {}
         for slot in sorted(self._arms):
-            for metric, regression in zip(METRICS, self._arms[slot], strict=True):
+            for metric, regression in zip(METRICS, self._arms[slot].regressions, strict=True):
                 for part in Regression.__slots__:
                     arrays[f"{slot}/{metric.name}/{part}"] = getattr(regression, part)
         if self._chooses:
@@ -289,22 +306,20 @@ class LinearBelief:
         Raises:
             DataLossError: The arrays do not fit.
         """
-        width = len(self._penalties)
-        shapes = {"a_inv": (width, width), "numbers": (5,), "prior": (width,), "theta": (width,)}
         own = (name for name in arrays if not is_of_judges(name) and not is_of_slope_prior(name))
-        arms: dict[int, _Arm] = {}
+        arms: dict[int, Arm] = {}
         for slot in sorted({int(name.split("/")[0]) for name in own}):
-            regressions = []
-            for metric, noise in zip(METRICS, NOISE_GUESS, strict=True):
-                regression = Regression(self._penalties, np.zeros(width), noise)
-                for part, shape in shapes.items():
-                    setattr(regression, part, loaded(arrays, f"{slot}/{metric.name}/{part}", shape))
-                regressions.append(regression)
-            arms[slot] = (regressions[0], regressions[1], regressions[2])
+            arm = arms[slot] = Arm(self._penalties, (0.0, 0.0, 0.0), np.zeros(self._penalties.shape[1]))
+            for metric, regression in zip(METRICS, arm.regressions, strict=True):
+                for part in Regression.__slots__:
+                    array = getattr(regression, part)
+                    array[:] = loaded(arrays, f"{slot}/{metric.name}/{part}", array.shape)
         if self._chooses:
             self._slope_prior.load_arrays(arrays)
+            self._penalties[QUALITY] = self._slope_prior.penalties
         self._judges.load_arrays(arrays)
-        self._arms, self._last = arms, None
+        self._arms, self._mirror = arms, None
+        self._learnt_count = sum(arm.quality.count for arm in arms.values())
         self._changed.clear()
 
     def digest(self) -> bytes:
@@ -327,61 +342,50 @@ class LinearBelief:
             return
         arms = [self._arms[slot] for slot in self._slope_prior.slots]
         moved = self._slope_prior.choose(
-            np.array([arm[_QUALITY].prior for arm in arms]),
-            np.array([arm[_QUALITY].noise_variance for arm in arms]),
+            np.array([arm.quality.prior for arm in arms]),
+            np.array([arm.quality.noise_variance for arm in arms]),
             lambda rows: _expected_costs(arms, rows),
         )
         if moved is None:
             return
-        for slot, (quality, _, _) in self._arms.items():
+        self._penalties[QUALITY] = self._slope_prior.penalties
+        for slot, arm in self._arms.items():
+            quality = arm.quality
             quality.prior += moved
-            quality.a_inv, quality.theta = self._slope_prior.posterior(slot, quality.prior)
-        self._last = None
+            quality.a_inv[:], quality.theta[:] = self._slope_prior.posterior(slot, quality.prior)
+        self._changed.update(self._arms)
 
     def _observe(self, model: ModelSpec, row: Array32, value: float, variance: float) -> None:
         """Learn what amounts to a quality of known variance."""
-        quality = self._arm(model)[_QUALITY]
+        quality = self._arm(model).quality
         if self._chooses:
             self._slope_prior.add(model.slot, row, value, weight=quality.noise_variance / variance)
         quality.observe(row, value, variance)
         self._changed.add(model.slot)
 
-    def _penalties_of(self, metric: int) -> Array64:
-        return self._slope_prior.penalties if metric == _QUALITY else self._penalties
-
-    def _arm(self, model: ModelSpec) -> _Arm:
+    def _arm(self, model: ModelSpec) -> Arm:
         """Return the model's regressions, to be learnt by."""
         arm = self._arms.get(model.slot)
         if arm is None:
             arm = self._arms[model.slot] = self._prior(model)
         return arm
 
-    def _peek(self, model: ModelSpec) -> _Arm:
+    def _peek(self, model: ModelSpec) -> Arm:
         """Return the model's regressions, to be read: a model that was only looked at is no part of the state."""
         return self._arms.get(model.slot) or self._prior(model)
 
-    def _prior(self, model: ModelSpec) -> _Arm:
-        regressions = []
-        for metric, (mean, noise) in enumerate(zip(prior_means(model, self._quality_guess), NOISE_GUESS, strict=True)):
-            prior = self._slope_prior.slopes.copy() if metric == _QUALITY else np.zeros(len(self._penalties))
-            prior[INTERCEPT] = mean
-            regressions.append(Regression(self._penalties_of(metric), prior, noise))
-        return regressions[0], regressions[1], regressions[2]
+    def _prior(self, model: ModelSpec) -> Arm:
+        return Arm(self._penalties, prior_means(model, self._quality_guess), self._slope_prior.slopes)
 
 
-def _log_price(model: ModelSpec) -> float:
-    """Return the log of the blended price: -inf for a free model, 0 where there is none and dollars are learnt."""
-    return -math.inf if is_free(model) else math.log(unit_price(model))
-
-
-def _expected_costs(arms: list[_Arm], rows: Array32) -> Array64:
+def _expected_costs(arms: list[Arm], rows: Array32) -> Array64:
     """Return what each model is expected to cost in each context, shape (B, K); NaN where nothing is known."""
     width, count = rows.shape[1], len(arms)
     theta = np.zeros((width, 3, count), np.float32)
     for k, arm in enumerate(arms):
-        theta[:, _COST, k] = arm[_COST].theta
-    offsets = np.array([arm[_COST].log_price + 0.5 * arm[_COST].noise_variance for arm in arms])
-    unknown = np.array([arm[_COST].log_price == 0.0 and arm[_COST].count == 0 for arm in arms])
+        theta[:, COST, k] = arm.cost.theta
+    offsets = np.array([arm.cost.log_price + 0.5 * arm.cost.noise_variance for arm in arms])
+    unknown = np.array([arm.cost.log_price == 0.0 and arm.cost.count == 0 for arm in arms])
     values = np.empty((len(rows), 4, count))
     predict_models_rows(
         theta,
@@ -393,7 +397,3 @@ def _expected_costs(arms: list[_Arm], rows: Array32) -> Array64:
         values,
     )
     return np.ascontiguousarray(values[:, 2, :])
-
-
-def _cost_offset(model: ModelSpec, cost: Regression) -> float:
-    return cost_offset(model, cost.noise_variance, cost.count)

@@ -64,6 +64,11 @@ def unit_price(model: ModelSpec) -> float:
     return blended if blended >= _PRICE_MTOK_USD_MIN else 1.0
 
 
+def log_price(model: ModelSpec) -> float:
+    """Return the log of `unit_price`; -inf for a free model."""
+    return -math.inf if is_free(model) else math.log(unit_price(model))
+
+
 def shift_of_costs(old: ModelSpec, new: ModelSpec) -> float:
     """Return what is to be added to logs that were learnt as ratios to a price, and are none now, or the reverse."""
     if (old.price is None) == (new.price is None):

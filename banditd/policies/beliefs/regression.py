@@ -5,18 +5,17 @@ y_i is Gaussian with
 
     A = diag(penalties) + sum x_i x_i',   theta = m + A^-1 sum x_i (y_i - x_i' m),   covariance s2 A^-1
 
-(Bishop 2006, section 3.3), kept up to date by recursive least squares. The noise variance is learnt from the errors of
-the predictions made before each update, e^2 / (1 + x' A^-1 x), which are unbiased for it.
+(Bishop 2006, section 3.3), kept up to date by recursive least squares (`kernels.linear`). The noise variance is learnt
+from the errors of the predictions made before each update, e^2 / (1 + x' A^-1 x), which are unbiased for it.
 """
 
-import math
 from typing import Final
 
 import numpy as np
 
 from banditd.domain.arrays import Array32, Array64
 from banditd.features.spec import INTERCEPT
-from banditd.kernels.linear import update_ridge, update_ridge_forgetting
+from banditd.kernels.linear import COUNT, ERRORS, WEIGHT, update_ridge
 from banditd.policies.beliefs.measures import NOISE_GUESS_COUNT
 
 # Values that the evidence of a metric is worth at most after an alarm. What changes is most often the level, which
@@ -24,6 +23,8 @@ from banditd.policies.beliefs.measures import NOISE_GUESS_COUNT
 # Of 8, 30, 50 and 100, the first relearns the shifted stream the soonest (regret 384; 433 with 100), but takes longest
 # to leave a model whose level fell, for optimism returns to all contexts (share at 600 prompts 12 %; 6 % with 100).
 _KEPT_BY_ALARM: Final = 100.0
+# Place of the log of the price in the numbers, which the kernels leave alone.
+_LOG_PRICE: Final = 4
 
 
 class Regression:
@@ -39,60 +40,35 @@ class Regression:
 
     __slots__ = ("a_inv", "numbers", "prior", "theta")
 
-    def __init__(self, penalties: Array64, prior: Array64, noise_guess: float) -> None:
-        self.a_inv: Array64 = np.diag(1.0 / penalties)
-        self.theta: Array64 = prior.copy()
-        self.prior: Array64 = prior
-        self.numbers: Array64 = np.array(
-            [0.0, NOISE_GUESS_COUNT * noise_guess * noise_guess, NOISE_GUESS_COUNT, 0.0, 0.0]
-        )
+    def __init__(self, a_inv: Array64, theta: Array64, prior: Array64, numbers: Array64) -> None:
+        self.a_inv = a_inv
+        self.theta = theta
+        self.prior = prior
+        self.numbers = numbers
 
     @property
     def count(self) -> int:
         """Values learnt."""
-        return int(self.numbers[0])
+        return int(self.numbers[COUNT])
 
     @property
     def noise_variance(self) -> float:
         """Estimated variance of a value around its expectation."""
-        return float(self.numbers[1] / self.numbers[2])
+        return float(self.numbers[ERRORS] / self.numbers[WEIGHT])
 
     @property
     def noise_weight(self) -> float:
         """Errors that the noise variance is the mean of, the guess counting for `NOISE_GUESS_COUNT`."""
-        return float(self.numbers[2])
+        return float(self.numbers[WEIGHT])
 
     @property
     def log_price(self) -> float:
         """Log of the blended price when something was last learnt, for a regression of costs."""
-        return float(self.numbers[4])
+        return float(self.numbers[_LOG_PRICE])
 
     @log_price.setter
     def log_price(self, value: float) -> None:
-        self.numbers[4] = value
-
-    def learn(self, row: Array32, value: float, penalties: Array64, retention: float, weight: float = 1.0) -> float:
-        """Learn one value, which counts for *weight* observations.
-
-        Returns:
-            The prediction's error in standard deviations, NaN where nothing was learnt.
-        """
-        numbers = self.numbers
-        if retention == 1.0:
-            predicted, width_sq = update_ridge(self.a_inv, self.theta, row, value, weight)
-        else:
-            predicted, width_sq = update_ridge_forgetting(
-                self.a_inv, self.theta, row, value, weight, penalties, self.prior, retention, int(numbers[3])
-            )
-        error = value - predicted
-        if not math.isfinite(error):
-            return math.nan  # the kernels change nothing where an input is not finite, and neither do we
-        residual = error / math.sqrt(self.noise_variance * (1.0 + width_sq))
-        numbers[0] += 1.0
-        numbers[1] = numbers[1] * retention + weight * error * error / (1.0 + width_sq)
-        numbers[2] = numbers[2] * retention + weight
-        numbers[3] = (numbers[3] + 1.0) % len(self.theta)
-        return residual
+        self.numbers[_LOG_PRICE] = value
 
     def fade(self, share: float, penalties: Array64) -> None:
         """Keep a share of the evidence and all of the prior: A <- share A + (1 - share) diag(penalty), b likewise.
@@ -107,8 +83,8 @@ class Regression:
             unit[i] = 0.0
         # The noise is as well known as the guess of it was, at least.
         kept = max(share, min(1.0, NOISE_GUESS_COUNT / self.noise_weight))
-        self.numbers[1] *= kept
-        self.numbers[2] *= kept
+        self.numbers[ERRORS] *= kept
+        self.numbers[WEIGHT] *= kept
 
     def open_up(self, penalties: Array64) -> float:
         """Make room for what changed: the level is as uncertain as at first, the rest worth a hundred values at most.
@@ -128,8 +104,8 @@ class Regression:
     def start_like(self, sibling: "Regression") -> None:
         """Guess what *sibling* has learnt, as uncertainly as any guess."""
         self.theta[:] = self.prior[:] = sibling.theta
-        self.numbers[1] = NOISE_GUESS_COUNT * sibling.noise_variance
-        self.numbers[2] = NOISE_GUESS_COUNT
+        self.numbers[ERRORS] = NOISE_GUESS_COUNT * sibling.noise_variance
+        self.numbers[WEIGHT] = NOISE_GUESS_COUNT
 
     def suppose(self, value: float, strength: float, intercept_penalty: float) -> None:
         """Put the prior's level at *value*, and add *strength* observations of it to the prior's own precision.

@@ -37,7 +37,14 @@ import numpy.typing as npt
 
 from banditd.domain.arrays import Array32, Array64
 from banditd.features.spec import INTERCEPT
-from banditd.kernels.shrinkage import add_outcome, expect, factorise, invert_factorised, solve_factorised
+from banditd.kernels.shrinkage import (
+    add_differences,
+    add_outcome,
+    expect,
+    factorise,
+    invert_factorised,
+    solve_factorised,
+)
 
 Choices = npt.NDArray[np.int64]
 
@@ -83,10 +90,7 @@ class Sums:
 
     def add(self, half: int, row: Array32, value: float, weight: float, retention: float) -> None:
         """Add an outcome to one half, and let both forget."""
-        add_outcome(self.gram[half], self.moment[half], row, value, weight, retention)
-        if retention < 1.0:
-            self.gram[1 - half] *= retention
-            self.moment[1 - half] *= retention
+        add_outcome(self.gram, self.moment, half, row, value, weight, retention)
 
     def fade(self, share: float) -> None:
         """Keep a share of what was seen."""
@@ -117,16 +121,28 @@ class Sample:
     def __init__(self, width: int) -> None:
         self.keys: Array64 = np.zeros(0)
         self.rows: Array32 = np.zeros((0, width), np.float32)
+        # What has a digest as large as this does not belong to it.
+        self._bound = math.inf
 
     def offer(self, key: int, row: Array32) -> None:
         """Take in a context, if it belongs to the sample."""
-        if len(self.keys) == SAMPLE_COUNT and key >= self.keys[-1]:
+        if key >= self._bound:
             return
         at = int(np.searchsorted(self.keys, key))
         if at < len(self.keys) and self.keys[at] == key:
             return
         self.keys = np.insert(self.keys, at, key)[:SAMPLE_COUNT]
         self.rows = np.insert(self.rows, at, row, axis=0)[:SAMPLE_COUNT]
+        self._note_bound()
+
+    def load(self, keys: Array64, rows: Array32) -> None:
+        """Put stored keys and rows in the place of these."""
+        self.keys, self.rows = keys, rows
+        self._note_bound()
+
+    def _note_bound(self) -> None:
+        if len(self.keys) == SAMPLE_COUNT:
+            self._bound = float(self.keys[-1])
 
     def contexts(self) -> float:
         """Return about how many different contexts were offered (Bar-Yossef et al. 2002, algorithm 2)."""
@@ -275,10 +291,9 @@ class _Judge:
         weight = np.zeros_like(self.theta)
         saved = 0.0
         for price, our, their in zip(self.prices, ours, theirs, strict=True):
-            differ = np.flatnonzero(our != their)
-            np.add.at(weight, our[differ], self.rows[differ])
-            np.subtract.at(weight, their[differ], self.rows[differ])
+            add_differences(weight, self.rows, our, their)
             if price > 0.0:
+                differ = np.flatnonzero(our != their)
                 saved += price * float(
                     np.sum(self.cost_usd[differ, their[differ]] - self.cost_usd[differ, our[differ]])
                 )

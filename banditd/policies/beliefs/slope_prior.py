@@ -162,7 +162,7 @@ class SlopePrior:
                 found[int(slot)] = Sums(gram, loaded(arrays, f"{_PREFIX}moment/{slot}", (2, width)))
         self.slopes, self.penalties, self._sums = slopes, penalties, found
         self._learnt, self._next_choice = int(learnt), int(next_choice)
-        self._sample.keys, self._sample.rows = keys, rows.astype(np.float32)
+        self._sample.load(keys, rows.astype(np.float32))
 
 
 _PREFIX: Final = "slope_prior/"

@@ -17,6 +17,7 @@ from banditd_client.admin_types import (
     Policy,
     PolicyStatus,
     Price,
+    PromotionRule,
     Router,
     Snapshot,
     Standing,
@@ -34,6 +35,7 @@ from banditd_client.enums import (
     OutcomeStatus,
     Resolution,
     Unchanged,
+    Verdict,
     Winner,
 )
 from banditd_client.errors import (
@@ -64,6 +66,7 @@ from banditd_client.history import (
     ScoredPrompt,
 )
 from banditd_client.measure import MeasuredCall
+from banditd_client.policy_types import Evaluation, ListedPolicy
 from banditd_client.retry import RetryPolicy
 from banditd_client.types import Candidate, Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 
@@ -86,6 +89,7 @@ __all__ = [
     "DecisionBooks",
     "DecisionSource",
     "Estimate",
+    "Evaluation",
     "ExclusionReason",
     "FailedPrecondition",
     "Failure",
@@ -98,6 +102,7 @@ __all__ = [
     "LeaderboardEntry",
     "LeaderboardGuess",
     "Limits",
+    "ListedPolicy",
     "MeasuredCall",
     "Model",
     "ModelBelief",
@@ -114,6 +119,7 @@ __all__ = [
     "Policy",
     "PolicyStatus",
     "Price",
+    "PromotionRule",
     "Resolution",
     "ResourceExhausted",
     "RetryPolicy",
@@ -128,6 +134,7 @@ __all__ = [
     "Unavailable",
     "Unchanged",
     "Unimplemented",
+    "Verdict",
     "Winner",
     "__version__",
 ]

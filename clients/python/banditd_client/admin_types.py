@@ -126,6 +126,23 @@ class BudgetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PromotionRule:
+    """When a shadow takes over."""
+
+    automatic: bool = False
+    """Whether the server promotes by itself."""
+    utility_margin: float = 0.0
+    """What the lower bound of the difference in utility has to exceed."""
+    effective_sample_count_min: float | None = None
+    """None means the server's value, here and below."""
+    cost_share_max: float | None = None
+    """Most that it may cost, in costs of the policy that decides; 0 means no guard."""
+    latency_share_max: float | None = None
+    rollback_window_ms: int | None = None
+    """How long after a promotion the former policy is promoted back by itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Router:
     """A routing domain: its embedding space, models, policy and objective."""
 
@@ -152,6 +169,12 @@ class Router:
     """What it may spend. None means as much as the objective says."""
     exploration_share: float | None = None
     """What exploration by the floor may add to the expected spend where money matters. None means the server's."""
+    shadows: Mapping[str, Policy] = field(default_factory=dict)
+    """By name, policies that learn and are compared, and do not decide."""
+    promotion: PromotionRule | None = None
+    """When one of them takes over. None means: when `promote_policy` says so."""
+    policy_name: str = ""
+    """What the policy that decides is called. Never sent."""
 
 
 @dataclass(frozen=True, slots=True)

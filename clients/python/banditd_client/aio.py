@@ -4,7 +4,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
@@ -13,7 +13,17 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from banditd_client import calls, convert
-from banditd_client.admin_types import Budget, Leaderboard, Model, Policy, PolicyStatus, Price, Router, Snapshot
+from banditd_client.admin_types import (
+    Budget,
+    Leaderboard,
+    Model,
+    Policy,
+    PolicyStatus,
+    Price,
+    PromotionRule,
+    Router,
+    Snapshot,
+)
 from banditd_client.batch import RouteBatch
 from banditd_client.calls import Call, Method, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
@@ -21,6 +31,7 @@ from banditd_client.enums import UNCHANGED, Failure, ModelState, OutcomeStatus, 
 from banditd_client.errors import BanditdError, from_rpc_error, renumbered
 from banditd_client.history import HistoryRow, ImportResult, portions
 from banditd_client.measure import MeasuredCall, measure_async
+from banditd_client.policy_types import ListedPolicy
 from banditd_client.retry import Attempts, RetryPolicy
 from banditd_client.settings import Settings, checked_timeout
 from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
@@ -129,6 +140,36 @@ class AsyncClient:
             embedding_model=embedding_model,
             candidates=candidates,
             limits=limits,
+            objective=objective,
+        )
+        return await self._perform(call, timeout)
+
+    async def report_decision(
+        self,
+        embedding: Embedding | None,
+        model: str,
+        propensities: Mapping[str, float],
+        *,
+        router: str = "",
+        request_id: str | None = None,
+        input_tokens: int | None = None,
+        category: str = "",
+        session: str = "",
+        embedding_model: str = "",
+        objective: Objective | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """As `Client.report_decision`."""
+        call = calls.report_decision(
+            embedding,
+            model,
+            propensities,
+            router=router,
+            request_id=request_id,
+            input_tokens=input_tokens,
+            category=category,
+            session=session,
+            embedding_model=embedding_model,
             objective=objective,
         )
         return await self._perform(call, timeout)
@@ -280,6 +321,8 @@ class AsyncClient:
         attribution_window_ms: int | None = None,
         default_quality: float | None = None,
         quality_guess: float | None = None,
+        shadows: Mapping[str, Policy] | None = None,
+        promotion: PromotionRule | None = None,
         timeout: float | None = None,
     ) -> Router:
         """As `Client.create_router`."""
@@ -297,6 +340,8 @@ class AsyncClient:
             attribution_window_ms=attribution_window_ms,
             default_quality=default_quality,
             quality_guess=quality_guess,
+            shadows=shadows or {},
+            promotion=promotion,
         )
         return await self._perform(calls.create_router(router), timeout)
 
@@ -324,6 +369,8 @@ class AsyncClient:
         attribution_window_ms: int | Unchanged | None = UNCHANGED,
         default_quality: float | Unchanged | None = UNCHANGED,
         quality_guess: float | Unchanged | None = UNCHANGED,
+        shadows: Mapping[str, Policy] | Unchanged | None = UNCHANGED,
+        promotion: PromotionRule | Unchanged | None = UNCHANGED,
         timeout: float | None = None,
     ) -> Router:
         """As `Client.update_router`."""
@@ -340,6 +387,8 @@ class AsyncClient:
             "attribution_window_ms": attribution_window_ms,
             "default_quality": default_quality,
             "quality_guess": quality_guess,
+            "shadows": shadows,
+            "promotion": promotion,
         }
         return await self._perform(calls.update_router(router_id, changes), timeout)
 
@@ -389,6 +438,22 @@ class AsyncClient:
     ) -> PolicyStatus:
         """As `Client.restore_snapshot`."""
         return await self._perform(calls.restore_snapshot(policy_version, router), timeout)
+
+    def list_policies(
+        self, router: str = "", *, page_size: int = 0, timeout: float | None = None
+    ) -> AsyncIterator[ListedPolicy]:
+        """As `Client.list_policies`."""
+        return self._pages(lambda token: calls.list_policies(router, page_size, token), timeout)
+
+    async def promote_policy(
+        self, name: str, *, router: str = "", reason: str = "", timeout: float | None = None
+    ) -> Router:
+        """As `Client.promote_policy`."""
+        return await self._perform(calls.promote_policy(name, router, reason), timeout)
+
+    async def rollback_policy(self, *, router: str = "", reason: str = "", timeout: float | None = None) -> Router:
+        """As `Client.rollback_policy`."""
+        return await self._perform(calls.rollback_policy(router, reason), timeout)
 
     async def _record(self, outcome: Outcome, timeout: float | None) -> OutcomeStatus:
         if not outcome.decision_id:

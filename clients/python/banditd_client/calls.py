@@ -21,6 +21,7 @@ from banditd_client.enums import OutcomeStatus, Unchanged
 from banditd_client.errors import BanditdError, DeadlineExceeded, NotFound, Unavailable
 from banditd_client.fallback import fallback_batch, fallback_route
 from banditd_client.history import ImportResult, Portion
+from banditd_client.policy_types import ListedPolicy
 from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 from banditd_client.vectors import Embedding, Embeddings, float32_bytes, float32_rows
 from banditd_proto.v1 import (
@@ -163,6 +164,40 @@ def route_batch(
         return fallback_batch(model, row_count) if not usable or model in usable else None
 
     return Call(METHODS["RouteBatch"], request, convert.batch_from_wire, stand_in=stand_in)
+
+
+def report_decision(
+    embedding: Embedding | None,
+    model: str,
+    propensities: Mapping[str, float],
+    *,
+    router: str,
+    request_id: str | None,
+    input_tokens: int | None,
+    category: str,
+    session: str,
+    embedding_model: str,
+    objective: Objective | None,
+) -> Call[str]:
+    """Return the call of ReportDecision."""
+    request = routing_service_pb2.ReportDecisionRequest(
+        router_id=router,
+        request_id=new_id() if request_id is None else request_id,
+        context=context_pb2.Context(
+            embedding_float32=None if embedding is None else float32_bytes(embedding),
+            embedding_model=embedding_model,
+            input_token_count=input_tokens,
+            category=category,
+            session_id=session,
+        ),
+        model_id=model,
+        propensities=[
+            routing_service_pb2.ModelPropensity(model_id=model_id, propensity=propensity)
+            for model_id, propensity in propensities.items()
+        ],
+        objective=convert.objective_to_wire(objective),
+    )
+    return Call(METHODS["ReportDecision"], request, lambda response: str(response.decision_id))
 
 
 def record_outcome(outcome: Outcome) -> Call[OutcomeStatus]:
@@ -311,6 +346,24 @@ def import_history(portion: Portion, *, import_id: str, router: str, weight: flo
         router_id=router, import_id=import_id, row_position=portion.first_row, row_weight=weight, rows=portion.rows
     )
     return Call(METHODS["ImportHistory"], request, lambda r: ImportResult(r.learnt_count, r.duplicate_count))
+
+
+def list_policies(router: str, page_size: int, page_token: str) -> Call[Page[ListedPolicy]]:
+    """Return the call of ListPolicies for one page."""
+    request = router_admin_service_pb2.ListPoliciesRequest(router_id=router, page_size=page_size, page_token=page_token)
+    return Call(METHODS["ListPolicies"], request, _page_reader("policies", convert_admin.listed_policy_from_wire))
+
+
+def promote_policy(name: str, router: str, reason: str) -> Call[Router]:
+    """Return the call of PromotePolicy, which is never repeated: the rule may have decided otherwise in between."""
+    request = router_admin_service_pb2.PromotePolicyRequest(router_id=router, name=name, reason=reason)
+    return Call(METHODS["PromotePolicy"], request, _read_router, repeatable=False)
+
+
+def rollback_policy(router: str, reason: str) -> Call[Router]:
+    """Return the call of RollbackPolicy, which is never repeated, like `promote_policy`."""
+    request = router_admin_service_pb2.RollbackPolicyRequest(router_id=router, reason=reason)
+    return Call(METHODS["RollbackPolicy"], request, _read_router, repeatable=False)
 
 
 def concluded(call: Call[T], error: BanditdError, failed_count: int, fallback_model: str | None) -> T:

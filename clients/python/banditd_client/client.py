@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
@@ -11,7 +11,17 @@ from typing import Self, TypeVar
 import grpc
 
 from banditd_client import calls, convert
-from banditd_client.admin_types import Budget, Leaderboard, Model, Policy, PolicyStatus, Price, Router, Snapshot
+from banditd_client.admin_types import (
+    Budget,
+    Leaderboard,
+    Model,
+    Policy,
+    PolicyStatus,
+    Price,
+    PromotionRule,
+    Router,
+    Snapshot,
+)
 from banditd_client.batch import RouteBatch
 from banditd_client.calls import METHODS, Call, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
@@ -19,6 +29,7 @@ from banditd_client.enums import UNCHANGED, Failure, ModelState, OutcomeStatus, 
 from banditd_client.errors import BanditdError, from_rpc_error, renumbered
 from banditd_client.history import HistoryRow, ImportResult, portions
 from banditd_client.measure import MeasuredCall, measure
+from banditd_client.policy_types import ListedPolicy
 from banditd_client.retry import Attempts, RetryPolicy
 from banditd_client.settings import Settings, checked_timeout
 from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
@@ -176,6 +187,52 @@ class Client:
             embedding_model=embedding_model,
             candidates=candidates,
             limits=limits,
+            objective=objective,
+        )
+        return self._perform(call, timeout)
+
+    def report_decision(
+        self,
+        embedding: Embedding | None,
+        model: str,
+        propensities: Mapping[str, float],
+        *,
+        router: str = "",
+        request_id: str | None = None,
+        input_tokens: int | None = None,
+        category: str = "",
+        session: str = "",
+        embedding_model: str = "",
+        objective: Objective | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """Record a decision that the caller took himself; returns its id, by which outcomes are recorded as usual.
+
+        `list_policies` then says what the router's policy would have gained in the caller's place.
+
+        Args:
+            embedding: As in `route`, like all that is not listed here.
+            model: The model that was called.
+            propensities: Probability of every model that could have been drawn; they sum to 1.
+            router: As in `route`.
+            request_id: Makes a repetition by the caller safe.
+            input_tokens: As in `route`.
+            category: As in `route`.
+            session: As in `route`.
+            embedding_model: As in `route`.
+            objective: As in `route`.
+            timeout: Seconds, retries included.
+        """
+        call = calls.report_decision(
+            embedding,
+            model,
+            propensities,
+            router=router,
+            request_id=request_id,
+            input_tokens=input_tokens,
+            category=category,
+            session=session,
+            embedding_model=embedding_model,
             objective=objective,
         )
         return self._perform(call, timeout)
@@ -370,6 +427,8 @@ class Client:
         attribution_window_ms: int | None = None,
         default_quality: float | None = None,
         quality_guess: float | None = None,
+        shadows: Mapping[str, Policy] | None = None,
+        promotion: PromotionRule | None = None,
         timeout: float | None = None,
     ) -> Router:
         """Add a router; see `Router` for what the values mean. The same content again is answered as the first time."""
@@ -387,6 +446,8 @@ class Client:
             attribution_window_ms=attribution_window_ms,
             default_quality=default_quality,
             quality_guess=quality_guess,
+            shadows=shadows or {},
+            promotion=promotion,
         )
         return self._perform(calls.create_router(router), timeout)
 
@@ -414,6 +475,8 @@ class Client:
         attribution_window_ms: int | Unchanged | None = UNCHANGED,
         default_quality: float | Unchanged | None = UNCHANGED,
         quality_guess: float | Unchanged | None = UNCHANGED,
+        shadows: Mapping[str, Policy] | Unchanged | None = UNCHANGED,
+        promotion: PromotionRule | Unchanged | None = UNCHANGED,
         timeout: float | None = None,
     ) -> Router:
         """Change the given fields of a router and leave the others. None clears a field."""
@@ -430,6 +493,8 @@ class Client:
             "attribution_window_ms": attribution_window_ms,
             "default_quality": default_quality,
             "quality_guess": quality_guess,
+            "shadows": shadows,
+            "promotion": promotion,
         }
         return self._perform(calls.update_router(router_id, changes), timeout)
 
@@ -492,6 +557,20 @@ class Client:
     def restore_snapshot(self, policy_version: int, *, router: str = "", timeout: float | None = None) -> PolicyStatus:
         """Take a router's learnt state back to a snapshot. Never retried: it would undo what was learnt in between."""
         return self._perform(calls.restore_snapshot(policy_version, router), timeout)
+
+    def list_policies(
+        self, router: str = "", *, page_size: int = 0, timeout: float | None = None
+    ) -> Iterator[ListedPolicy]:
+        """Iterate over a router's policies, the one that decides first, with how they compare."""
+        return self._pages(lambda token: calls.list_policies(router, page_size, token), timeout)
+
+    def promote_policy(self, name: str, *, router: str = "", reason: str = "", timeout: float | None = None) -> Router:
+        """Let a shadow decide; the policy that decided becomes a shadow. *reason* stands in the log. Never retried."""
+        return self._perform(calls.promote_policy(name, router, reason), timeout)
+
+    def rollback_policy(self, *, router: str = "", reason: str = "", timeout: float | None = None) -> Router:
+        """Let the policy decide again that did before the last promotion. Never retried."""
+        return self._perform(calls.rollback_policy(router, reason), timeout)
 
     def _record(self, outcome: Outcome, timeout: float | None) -> OutcomeStatus:
         if not outcome.decision_id:

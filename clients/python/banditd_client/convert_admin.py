@@ -15,16 +15,19 @@ from banditd_client.admin_types import (
     Policy,
     PolicyStatus,
     Price,
+    PromotionRule,
     Router,
     Snapshot,
     Standing,
 )
 from banditd_client.convert import label, members, names, objective_to_wire, present, time_from_wire
-from banditd_client.enums import BudgetWindow, ModelState
+from banditd_client.enums import BudgetWindow, ModelState, Verdict
+from banditd_client.policy_types import Evaluation, ListedPolicy
 from banditd_client.types import Objective
-from banditd_proto.v1 import leaderboard_pb2, model_pb2, policy_pb2, router_pb2
+from banditd_proto.v1 import leaderboard_pb2, model_pb2, policy_pb2, promotion_pb2, router_pb2
 
 BUDGET_WINDOWS = {0: BudgetWindow.REQUEST, **members(BudgetWindow, router_pb2.BudgetWindow, "BUDGET_WINDOW_")}
+VERDICTS = members(Verdict, promotion_pb2.Verdict, "VERDICT_")
 MODEL_STATES = members(ModelState, model_pb2.ModelState, "MODEL_STATE_")
 
 
@@ -69,9 +72,7 @@ def router_to_wire(router: Router) -> router_pb2.Router:
         embedding_dimension=router.embedding_dimension,
         embedding_model=router.embedding_model,
         model_ids=names(router.model_ids, "model_ids"),
-        policy=None
-        if policy is None
-        else router_pb2.Policy(preset=policy.preset, parameters=policy.parameters, texts=policy.texts),
+        policy=None if policy is None else _policy_to_wire(policy),
         objective=objective_to_wire(router.objective),
         switch_usd=router.switch_usd,
         budget=_budget_to_wire(router.budget),
@@ -80,6 +81,10 @@ def router_to_wire(router: Router) -> router_pb2.Router:
         attribution_window_ms=router.attribution_window_ms,
         default_quality=router.default_quality,
         quality_guess=router.quality_guess,
+        shadows=[
+            router_pb2.NamedPolicy(name=name, policy=_policy_to_wire(shadow)) for name, shadow in router.shadows.items()
+        ],
+        promotion=None if router.promotion is None else router_pb2.PromotionRule(**asdict(router.promotion)),
     )
 
 
@@ -102,6 +107,57 @@ def router_from_wire(message: router_pb2.Router) -> Router:
         quality_guess=present(message, "quality_guess"),
         create_time=time_from_wire(message, "create_time"),
         update_time=time_from_wire(message, "update_time"),
+        shadows={shadow.name: _policy_from_wire(shadow) or Policy("") for shadow in message.shadows},
+        promotion=_rule_from_wire(message),
+        policy_name=message.policy_name,
+    )
+
+
+def _rule_from_wire(message: router_pb2.Router) -> PromotionRule | None:
+    rule = present(message, "promotion")
+    return rule and PromotionRule(
+        automatic=rule.automatic,
+        utility_margin=rule.utility_margin,
+        effective_sample_count_min=present(rule, "effective_sample_count_min"),
+        cost_share_max=present(rule, "cost_share_max"),
+        latency_share_max=present(rule, "latency_share_max"),
+        rollback_window_ms=rule.rollback_window_ms or None,
+    )
+
+
+def listed_policy_from_wire(message: promotion_pb2.ListedPolicy) -> ListedPolicy:
+    """Return a policy of a router."""
+    return ListedPolicy(
+        name=message.name,
+        policy=_policy_from_wire(message),
+        deciding=message.deciding,
+        former=message.former,
+        evaluation=_evaluation_from_wire(message),
+        verdict=VERDICTS.get(message.verdict, Verdict.UNKNOWN) if message.verdict else None,
+        promotion_time=time_from_wire(message, "promotion_time"),
+    )
+
+
+def _evaluation_from_wire(message: promotion_pb2.ListedPolicy) -> Evaluation | None:
+    evaluation = present(message, "evaluation")
+    return evaluation and Evaluation(
+        decision_count=evaluation.decision_count,
+        waiting_count=evaluation.waiting_count,
+        dropped_count=evaluation.dropped_count,
+        effective_sample_count=evaluation.effective_sample_count,
+        utility=present(evaluation, "utility"),
+        deciding_utility=present(evaluation, "deciding_utility"),
+        utility_difference=present(evaluation, "utility_difference"),
+        utility_difference_low=present(evaluation, "utility_difference_low"),
+        utility_difference_high=present(evaluation, "utility_difference_high"),
+        snips_utility=present(evaluation, "snips_utility"),
+        deciding_snips_utility=present(evaluation, "deciding_snips_utility"),
+        agreement_probability=present(evaluation, "agreement_probability"),
+        unsupported_probability=present(evaluation, "unsupported_probability"),
+        cost_usd=present(evaluation, "cost_usd"),
+        deciding_cost_usd=present(evaluation, "deciding_cost_usd"),
+        latency_ms=present(evaluation, "latency_ms"),
+        deciding_latency_ms=present(evaluation, "deciding_latency_ms"),
     )
 
 
@@ -130,7 +186,13 @@ def _budget_status_from_wire(message: policy_pb2.PolicyStatus) -> BudgetStatus |
     )
 
 
-def _policy_from_wire(message: router_pb2.Router | policy_pb2.PolicyStatus) -> Policy | None:
+def _policy_to_wire(policy: Policy) -> router_pb2.Policy:
+    return router_pb2.Policy(preset=policy.preset, parameters=policy.parameters, texts=policy.texts)
+
+
+def _policy_from_wire(
+    message: router_pb2.Router | router_pb2.NamedPolicy | policy_pb2.PolicyStatus | promotion_pb2.ListedPolicy,
+) -> Policy | None:
     if not message.HasField("policy"):
         return None
     return Policy(message.policy.preset, dict(message.policy.parameters), dict(message.policy.texts))

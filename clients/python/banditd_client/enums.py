@@ -13,6 +13,8 @@ class DecisionSource(StrEnum):
     """The policy broke and the server served its configured fallback model."""
     UNHEALTHY = "UNHEALTHY"
     """The policy drew among models that are degraded, down or backing off, for no healthy one was eligible."""
+    CALLER = "CALLER"
+    """The caller decided himself and reported it."""
     CLIENT_FALLBACK = "CLIENT_FALLBACK"
     """The router could not be reached; this client served its own `fallback_model`. Nothing was logged."""
     UNKNOWN = "UNKNOWN"
@@ -116,6 +118,21 @@ class BudgetWindow(StrEnum):
     MONTH = "MONTH"
     UNKNOWN = "UNKNOWN"
     """A newer server sent a value that this client does not know. Cannot be sent."""
+
+
+class Verdict(StrEnum):
+    """What the promotion rule says of a shadow."""
+
+    PROMOTE = "PROMOTE"
+    """It would take over now."""
+    NOT_BETTER = "NOT_BETTER"
+    """The lower bound of the difference is not above the margin."""
+    FEW_SAMPLES = "FEW_SAMPLES"
+    COST_GUARD = "COST_GUARD"
+    """It costs more than the guard allows."""
+    LATENCY_GUARD = "LATENCY_GUARD"
+    UNKNOWN = "UNKNOWN"
+    """A newer server sent a value that this client does not know."""
 
 
 class ModelState(StrEnum):

@@ -6,7 +6,7 @@
                         models, pmf         pmf              a pmf over the candidates of each decision; 0 on the rest
                         excluded            eligible         candidates whose entry is null
                         model, propensity   action, propensity
-                        category            category         index in `category_names`
+                        category            category         index in `rounds.category_names`
                         learnable, source, input_tokens      kept beside the rounds
     outcomes.parquet    quality             reward           of the outcome whose `learnt` names QUALITY, in [0, 1]
                         learnt_cost_usd     cost             of the outcome whose `learnt` names COST
@@ -77,7 +77,6 @@ class BanditdLog:
         router_id: The router.
         learnable: Bool (n,): whether outcomes could teach the policy.
         source: n of "POLICY" and "FALLBACK".
-        category_names: What `rounds.category` counts; "" is a decision without a category.
         input_tokens: Float64 (n,), NaN where unknown.
         latency_ms: Float64 (n,), NaN where not learnt.
     """
@@ -86,7 +85,6 @@ class BanditdLog:
     router_id: str
     learnable: Bool
     source: tuple[str, ...]
-    category_names: tuple[str, ...]
     input_tokens: Float64
     latency_ms: Float64
 
@@ -130,6 +128,7 @@ def load_banditd(
             eligible=eligible,
             cost=None if np.isnan(seen.cost_usd).all() else seen.cost_usd,
             category=category if category_names.any() else None,
+            category_names=tuple(category_names.tolist()) if category_names.any() else None,
             decision_ids=ids,
             floor=floor,
         )
@@ -140,7 +139,6 @@ def load_banditd(
         router_id=router_id,
         learnable=decisions.numbers("learnable", least=0.0, most=1.0, gaps=False) == 1.0,
         source=tuple(decisions.texts("source")),
-        category_names=tuple(category_names.tolist()),
         input_tokens=decisions.numbers("input_tokens", least=0.0),
         latency_ms=seen.latency_ms,
     )
@@ -159,7 +157,6 @@ def write_banditd(log: BanditdLog | LoggedRounds, folder: Path, *, router_id: st
 
     Raises:
         DatasetError: a reward is outside [0, 1], a context is beyond float16, or an id is no text.
-            text.
         OSError: the folder cannot be written.
     """
     beside = log if isinstance(log, BanditdLog) else None
@@ -340,7 +337,7 @@ def _decision(
     category = None
     if rounds.category is not None:
         number = int(rounds.category[i])
-        category = (f"{number:06d}" if beside is None else beside.category_names[number]) or None
+        category = (f"{number:06d}" if rounds.category_names is None else rounds.category_names[number]) or None
     return {
         "decision_id": decision_id,
         "position": i + 1,

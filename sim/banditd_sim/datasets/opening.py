@@ -189,7 +189,7 @@ def describe(dataset: Dataset) -> Description:
 
 
 def log_fingerprint(log: LoggedRounds) -> str:
-    """Return 32 hexadecimal digits over what the rounds of *log* say; ids of decisions are no part of it."""
+    """Return 32 hexadecimal digits over what the rounds of *log* say; ids and names of categories are no part of it."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr((log.model_ids, log.reward_min, log.reward_max, log.floor)).encode("utf-8", "surrogatepass"))
     for name in ("action", "reward", "propensity", "context", "pmf", "eligible", "cost", "category"):

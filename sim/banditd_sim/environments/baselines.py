@@ -38,10 +38,19 @@ class Known:
     Attributes:
         rows: Int64 (m,), rows of the table.
         usd_weight: What a dollar is worth.
+        among: Bool (K,), models to choose from; None for all.
     """
 
     rows: Int64
     usd_weight: float
+    among: Bool | None = None
+
+    def outcomes(self, arena: Arena) -> tuple[Float64, Float64]:
+        """Return quality and cost (m, K) of the rows, NaN for models that cannot be chosen."""
+        quality, cost = arena.quality[self.rows], arena.cost_usd[self.rows]
+        if self.among is None or self.among.all():
+            return quality, cost
+        return np.where(self.among, quality, np.nan), np.where(self.among, cost, np.nan)
 
 
 def is_baseline(policy: str) -> bool:
@@ -53,7 +62,8 @@ def play_baseline(policy: str, world: World, known: Known, budget_usd: float | N
     """Play all rounds of a baseline.
 
     A model that a prompt was not measured on, or that is not in the catalogue, is replaced by the cheapest that can be
-    chosen. Where the scenario changes the budget, what depends on it is fitted anew.
+    chosen. Where the scenario changes the budget or the catalogue, what is fitted is fitted anew, of the models that
+    are there; prices and qualities remain those of the history.
 
     Args:
         policy: `constant:MODEL` or one of `BASELINES`.
@@ -67,8 +77,8 @@ def play_baseline(policy: str, world: World, known: Known, budget_usd: float | N
     n, K = len(world), len(world.arena.models)
     quality, cost = world.outcomes
     pmf = np.zeros((n, K))
-    for part, budget in _parts(policy, world, budget_usd):
-        pmf[part] = _pmf(policy, world, known, budget, part)
+    for part, budget, among in _parts(policy, world, budget_usd):
+        pmf[part] = _pmf(policy, world, Known(known.rows, known.usd_weight, among), budget, part)
     choosable = world.arena.measured[world.rows] if world.choosable is None else world.choosable
     pmf = _within(pmf, choosable, cost)
     k = _drawn(pmf, world.uniform)
@@ -127,7 +137,7 @@ def length_rule(arena: Arena, known: Known, budget_usd: float | None) -> tuple[f
     Tried are the quantiles 0, 5 %, ..., 100 % of the length with all pairs of neighbours on the fixed-mix hull; the
     best has the greatest mean utility among those within the budget.
     """
-    q, c = arena.quality[known.rows], arena.cost_usd[known.rows]
+    q, c = known.outcomes(arena)
     hull = measured_hull(q, c)
     length = arena.length[known.rows]
     vertices = hull.model.tolist()
@@ -145,13 +155,18 @@ def length_rule(arena: Arena, known: Known, budget_usd: float | None) -> tuple[f
     return best[1], best[2], best[3]
 
 
-def _parts(policy: str, world: World, budget_usd: float | None) -> list[tuple[Int64, float | None]]:
-    """Return rounds by the budget that is in force in them."""
-    n = len(world)
-    if budget_usd is None or policy not in BUDGETED:
-        return [(np.arange(n), None)]
-    budget = budget_usd * world.scenario.budget_factor[world.segment]
-    return [(np.flatnonzero(budget == value), float(value)) for value in np.unique(budget)]
+def _parts(policy: str, world: World, budget_usd: float | None) -> list[tuple[Int64, float | None, Bool]]:
+    """Return rounds by the budget and the catalogue that are in force in them."""
+    scenario = world.scenario
+    terms = np.column_stack([scenario.budget_factor, scenario.present])
+    found, kind = np.unique(terms, axis=0, return_inverse=True)
+    limited = budget_usd is not None and policy in BUDGETED
+    parts: list[tuple[Int64, float | None, Bool]] = []
+    for i, (factor, *present) in enumerate(found.tolist()):
+        rounds = np.flatnonzero(kind.ravel()[world.segment] == i)
+        budget = budget_usd * factor if limited and budget_usd is not None else None
+        parts.append((rounds, budget, np.array(present, dtype=np.bool_)))
+    return parts
 
 
 def _pmf(policy: str, world: World, known: Known, budget: float | None, part: Int64) -> Float64:
@@ -176,7 +191,7 @@ def _table(arena: Arena, known: Known, budget: float | None) -> Int64:
 
     A category that the history does not know gets the best of the whole history.
     """
-    q, c, category = arena.quality[known.rows], arena.cost_usd[known.rows], arena.category[known.rows]
+    (q, c), category = known.outcomes(arena), arena.category[known.rows]
     seen, label, count = np.unique(category, return_inverse=True, return_counts=True)
     quality, cost = _group_means(q, label, len(seen)), _group_means(c, label, len(seen))
     # Every prompt counts alike, so a category's means are repeated as often as it has prompts.
@@ -202,7 +217,7 @@ def _by_length(arena: Arena, known: Known, budget: float | None, rows: Int64) ->
 
 def _mix(arena: Arena, known: Known, budget: float | None) -> Float64:
     """Return the fixed mix that the history recommends: at the budget, or without one the vertex of best utility."""
-    hull = measured_hull(arena.quality[known.rows], arena.cost_usd[known.rows])
+    hull = measured_hull(*known.outcomes(arena))
     if budget is None:
         best = int(np.argmax(hull.quality - known.usd_weight * hull.cost))
         budget = float(hull.cost[best])

@@ -1,7 +1,6 @@
 """Comparisons as an environment: of each prompt only the compared pair's outcome is revealed.
 
-The router's side, choosing a pair and learning from who won, belongs to `RecordComparison`; until a policy can do that,
-anything with `choose_pair` plays.
+Anything with `choose_pair` plays; `players.PairRouter` is the shipped router.
 """
 
 from __future__ import annotations

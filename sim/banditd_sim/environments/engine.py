@@ -145,9 +145,10 @@ class Engine:
         state = self.router
         if state.fit_is_due:
             self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
-        for alarm in list(state.changes.due(self._router_id)):
-            self.append(alarm)
-        return self.router_snapshot
+        if state.changes.any_due:
+            for alarm in list(state.changes.due(self._router_id)):
+                self.append(alarm)
+        return self.state.publish_router(self._router_id, live=True)
 
     def append(self, record: Record, time_ms: int = 0) -> int:
         """Add a fact and learn it; returns its position."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from banditd.domain.decision import Choice, Decision
+from banditd.domain.decision import Choice, Decision, DecisionSource
 from banditd.domain.records import LogEntry
 from banditd.learner.state import LearnerState, LogView
 from banditd.routing.choose import Terms, choose
@@ -66,7 +66,8 @@ def remake(entries: Iterable[LogEntry], log: LogView) -> Iterator[Remade]:
     state = LearnerState()
     snapshots: dict[tuple[str, int], RouterSnapshot] = {}
     for entry in entries:
-        if isinstance(entry.record, Decision):
+        # What callers decided themselves nobody here can make again.
+        if isinstance(entry.record, Decision) and entry.record.choice.source is not DecisionSource.CALLER:
             yield Remade(entry.position, entry.record, _again(entry, snapshots))
         state.apply(entry, log)
         for router_id, router in state.routers.items():

@@ -42,5 +42,6 @@ def own_log(
         eligible=None if world.choosable is None else world.choosable[at],
         cost=rounds.cost_usd[at],
         category=world.arena.category[rows],
+        category_names=world.arena.categories,
         floor=floor,
     )

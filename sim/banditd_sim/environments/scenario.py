@@ -17,7 +17,8 @@ Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 class PriceChange(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="price_change"):
     """A model's price changes, and at `until` changes back.
 
-    Either `factor`, or new prices per million tokens. A call's cost follows its tokens where they are known, else it
+    Either `factor`, on the first price, or new prices per million tokens. Of two changes of a model that overlap, the
+    later in the list holds. A call's cost follows its tokens where they are known, else it
     scales like the blended price.
     """
 

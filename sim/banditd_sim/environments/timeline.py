@@ -205,7 +205,9 @@ class _Segments:
             factor = new.blended_mtok_usd / old.blended_mtok_usd
             self.tokens[segments, k] = event.input_mtok_usd, event.output_mtok_usd
         else:
+            # A factor is of the first price, whatever an earlier event of the list has made of it.
             factor = event.factor
+            self.tokens[segments, k] = np.nan
             new = None if old is None else Price(old.input_mtok_usd * factor, old.output_mtok_usd * factor)
         self.cost[segments, k] = factor
         if event.announced:

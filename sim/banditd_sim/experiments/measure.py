@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from banditd_sim.environments.arena import Arena
-from banditd_sim.environments.mixes import measured_hull
+from banditd_sim.environments.mixes import constant_outcomes, measured_hull
 from banditd_sim.environments.rounds import Rounds
 from banditd_sim.environments.world import World
 from banditd_sim.metrics import (
+    adoption_rounds,
     best_category_table,
     constant_points,
     fixed_mix_hull,
@@ -21,8 +22,13 @@ from banditd_sim.metrics import (
     lagrangian_frontier,
     oracle_quality,
     recovery_rounds,
+    routerarena_score,
 )
 from banditd_sim.ope.arrays import Float64, Int64
+
+# Share of the prompts that a new model must have to count as adopted: more than exploration gives it, less than the
+# share that a model gets which is best on some prompts only.
+_ADOPTED_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,9 @@ class Measured:
 def measure(world: World, rounds: Rounds, yardstick: Yardstick) -> Measured:
     """Return the figures of the measured rounds.
 
-    Models that are not in the catalogue in every measured round are no constants, and so no part of the hull. Below the
-    cheapest model's cost, where there is no mix, the hull counts with that model's quality.
+    In the hull, where a model is not in the catalogue, the cheapest that is stands in for it; regrets are against
+    models that were there in every measured round, if there are any. Below the cheapest model's cost, where there is no
+    mix, the hull counts with that model's quality.
     """
     at = rounds.measured
     quality, cost = (values[at] for values in world.outcomes)
@@ -69,7 +76,9 @@ def measure(world: World, rounds: Rounds, yardstick: Yardstick) -> Measured:
     utility = _utility(world, yardstick, quality, cost, at)
     received = q - yardstick.usd_weight * c - yardstick.second_weight * 1e-3 * np.nan_to_num(latency)
     lasting = np.flatnonzero(world.scenario.present.all(axis=0) & np.isfinite(quality).any(axis=0))
-    point_cost, point_quality = constant_points(quality[:, lasting], cost[:, lasting])
+    constant_quality, constant_cost = constant_outcomes(world, at)
+    known = np.flatnonzero(np.isfinite(constant_quality).any(axis=0))
+    point_cost, point_quality = constant_points(constant_quality[:, known], constant_cost[:, known])
     hull = fixed_mix_hull(point_cost, point_quality)
     base = hull_quality(hull, max(mean_c, float(hull.cost[0])))
     frontier = lagrangian_frontier(quality, cost)
@@ -87,16 +96,19 @@ def measure(world: World, rounds: Rounds, yardstick: Yardstick) -> Measured:
         "failed_share": float(rounds.failed[at].mean()),
         "hull_quality": base,
         "gain_over_hull": mean_q - base,
-        "gain_over_chosen_mix": _chosen_gain(
-            world.arena, yardstick, lasting, point_cost, point_quality, mean_c, mean_q
-        ),
+        "gain_over_chosen_mix": _chosen_gain(world.arena, yardstick, known, point_cost, point_quality, mean_c, mean_q),
         "oracle_quality_at_cost": reachable,
         "hull_to_oracle_share": _finite(
             hull_to_oracle_share(hull, cost=max(mean_c, float(hull.cost[0])), quality=mean_q, oracle_quality=reachable)
         ),
-        "best_constant_model": world.arena.model_ids[int(lasting[best])],
+        "best_constant_model": world.arena.model_ids[int(known[best])],
         "best_constant_quality": float(point_quality[best]),
         "best_constant_cost_usd": float(point_cost[best]),
+        "constants": {
+            world.arena.model_ids[k]: (float(at_cost), float(with_quality))
+            for k, at_cost, with_quality in zip(known.tolist(), point_cost, point_quality, strict=True)
+        },
+        "routerarena_score": routerarena_score(min(max(mean_q, 0.0), 1.0), 1000.0 * mean_c),
         "regret_oracle": float(regret.sum()),
         "regret_oracle_at_budget": None
         if budget is None
@@ -140,7 +152,7 @@ def _best_constant(quality: Float64, cost: Float64, yardstick: Yardstick) -> int
 def _chosen_gain(
     arena: Arena,
     yardstick: Yardstick,
-    lasting: Int64,
+    constants: Int64,
     measured_cost: Float64,
     measured_quality: Float64,
     cost: float,
@@ -149,24 +161,26 @@ def _chosen_gain(
     if not len(yardstick.history):
         return None
     rows, K = yardstick.history, len(arena.models)
-    among = np.isin(np.arange(K), lasting)
-    known = measured_hull(arena.quality[rows], arena.cost_usd[rows], among)
+    among = np.isin(np.arange(K), constants)
+    hull = measured_hull(arena.quality[rows], arena.cost_usd[rows], among)
     whole_cost, whole_quality = np.zeros(K), np.zeros(K)
-    whole_cost[lasting], whole_quality[lasting] = measured_cost, measured_quality
+    whole_cost[constants], whole_quality[constants] = measured_cost, measured_quality
     # As with the hull: below the path's start its start counts.
-    start = float(whole_cost[known.model].min())
-    return _finite(gain_over_chosen_mix(known, whole_cost, whole_quality, cost=max(cost, start), quality=quality))
+    start = float(whole_cost[hull.model].min())
+    return _finite(gain_over_chosen_mix(hull, whole_cost, whole_quality, cost=max(cost, start), quality=quality))
 
 
 def _constant_regret(utility: Float64, received: Float64) -> float | None:
-    """Return the regret against the best constant by its mean over the rounds that it was measured in."""
+    """Return the regret against the best constant by its mean over the rounds that it was measured in; None if none."""
+    if not utility.shape[1]:
+        return None
     mean = np.nanmean(utility, axis=0)
     return float(len(received) * mean.max() - received.sum())
 
 
 def _category_regret(utility: Float64, received: Float64, category: Int64) -> float | None:
     """Return the regret against the best category table in hindsight; None where gaps leave no such table."""
-    if np.isnan(utility).any():
+    if not utility.shape[1] or np.isnan(utility).any():
         return None
     _, label = np.unique(category, return_inverse=True)
     table = best_category_table(utility, label)
@@ -202,6 +216,10 @@ def _phases(
         recovered = None
         if s and reference > 0.0 and stop - start > 1:
             recovered = recovery_rounds(received[part], start=0, reference=reference)
+        newcomers = world.scenario.present[s] & ~world.scenario.present[s - 1] if s else np.zeros_like(present)
+        adopted = None
+        if newcomers.any():
+            adopted = adoption_rounds(newcomers[model], start=start, share=_ADOPTED_SHARE)
         phases.append(
             {
                 "start": start,
@@ -213,6 +231,7 @@ def _phases(
                 "budget_usd": None if budget is None else float(budget[part].mean()),
                 "budget_ratio": None if budget is None else float(c[part].mean() / budget[part].mean()),
                 "recovery_rounds": recovered,
+                "adoption_rounds": adopted,
                 "shares": _shares(world, model[part]),
             }
         )

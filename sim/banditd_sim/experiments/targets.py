@@ -47,7 +47,8 @@ def target_pmf(spec: str, log: LoggedRounds) -> Float64:
 
     * A preset starts without knowledge and goes through the log: each round's pmf comes from what the rounds before it
       taught, then the logged outcome is learnt. Its value is that of learning from this log while it grows.
-    * A category table is a JSON object or a two-column CSV file from category numbers to models.
+    * A category table is a JSON object or a two-column CSV file from categories to models:
+      by name where the log has names ("" is a prompt without a category), else by number.
     * A snapshot is what a router (`default`) had learnt at a position of a data directory, its end if none is given.
     * A function takes the log and returns (n, K).
 
@@ -173,24 +174,28 @@ def _eligible(log: LoggedRounds, t: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def _category_table(path: Path, log: LoggedRounds) -> Int64:
+    """Return the model of each of the log's categories; the table may tell of others as well."""
     try:
         text = path.read_text()
-        pairs = (
-            json.loads(text).items() if path.suffix == ".json" else [row[:2] for row in csv.reader(text.splitlines())]
-        )
-        named = {int(category): str(model) for category, model in pairs}
+        read = json.loads(text).items() if path.suffix == ".json" else csv.reader(text.splitlines())
+        model_of = {str(category): str(model) for category, model in read}
     except (OSError, ValueError, AttributeError) as error:
-        raise SimError(
-            f"target: {path}", "a table from category numbers to models", error, reason="BAD_TABLE"
-        ) from error
-    unknown = next((model for model in named.values() if model not in log.model_ids), None)
-    if unknown is not None or not named or min(named) < 0:
-        got = repr(unknown) if unknown is not None else sorted(named)[:1]
-        raise SimError(f"target: {path}", "the log's models by categories from 0", got, reason="UNKNOWN_MODEL")
-    missing = sorted(set(range(max(named) + 1)) - set(named))
+        raise SimError(f"target: {path}", "a table from categories to models", error, reason="BAD_TABLE") from error
+    unknown = next((model for model in model_of.values() if model not in log.model_ids), None)
+    if unknown is not None:
+        expected = f"models of the log, {', '.join(log.model_ids)}"
+        raise SimError(f"target: {path}", expected, repr(unknown), reason="UNKNOWN_MODEL")
+    names = log.category_names
+    if names is None:
+        count = 0 if log.category is None else int(log.category.max()) + 1
+        names = tuple(str(number) for number in range(count))
+    there = np.zeros(0, np.int64) if log.category is None else np.unique(log.category)
+    missing = [names[c] for c in there.tolist() if c >= 0 and names[c] not in model_of]
     if missing:
-        raise SimError(f"target: {path}", "a model for every category", f"none for {missing[:8]}", reason="BAD_TABLE")
-    return np.array([log.model_ids.index(named[c]) for c in range(len(named))], dtype=np.int64)
+        got = f"none for {', '.join(repr(name) for name in missing[:8])}"
+        raise SimError(f"target: {path}", "a model for every category of the log", got, reason="BAD_TABLE")
+    # What does not occur needs no model; any stands for it.
+    return np.array([log.model_ids.index(model_of.get(name, log.model_ids[0])) for name in names], dtype=np.int64)
 
 
 def _callable_target(log: LoggedRounds, module: str, name: str) -> Float64:

@@ -32,6 +32,8 @@ class LoggedRounds:
         eligible: bool (n, K): which models could be drawn, or None for all.
         cost: float64 (n,), finite and >= 0, nan where unknown, or None.
         category: int64 (n,), the prompt's category or cluster, or None.
+        category_names: Distinct names that *category* counts, in order; "" is a prompt without one. None where the
+            numbers are all there is.
         decision_ids: n distinct hashable ids, or None. Kept only to catch a log that counts a decision twice.
         floor: in (0, 1/2], the least probability that the logging policy gives to any eligible model *by
             construction*, or None if none is known. It bounds the importance weights that could have occurred.
@@ -50,6 +52,7 @@ class LoggedRounds:
     eligible: Bool | None = None
     cost: Float64 | None = None
     category: Int64 | None = None
+    category_names: tuple[str, ...] | None = None
     decision_ids: Sequence[object] | None = field(default=None, repr=False)
     floor: float | None = None
     reward_min: float = 0.0
@@ -71,6 +74,8 @@ class LoggedRounds:
             set_field(self, "cost", _vector("cost", self.cost, np.float64))
         if self.category is not None:
             set_field(self, "category", _vector("category", self.category, np.int64))
+        if self.category_names is not None:
+            set_field(self, "category_names", tuple(self.category_names))
         _check_shapes(self)
         _check_values(self)
         _check_distribution(self)
@@ -199,9 +204,22 @@ def _check_values(log: LoggedRounds) -> None:
         row = first_bad((log.cost < 0.0) | np.isinf(log.cost))
         if row >= 0:
             raise LogError("cost", "finite and >= 0, or nan", log.cost[row], row=row, reason="COST_OUT_OF_RANGE")
+    if log.category_names is not None:
+        _check_names(log.category, log.category_names)
     if log.context is not None and not np.isfinite(log.context).all():
         row = first_bad(~np.isfinite(log.context))
         raise LogError("context", "finite numbers", "nan or infinity", row=row, reason="NOT_FINITE")
+
+
+def _check_names(category: Int64 | None, names: tuple[str, ...]) -> None:
+    if category is None:
+        raise LogError("category_names", "a category per round beside them", "none", reason="NO_CATEGORY")
+    if len(set(names)) != len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise LogError("category_names", "distinct names", f"{twice!r} twice", reason="DUPLICATE_CATEGORY")
+    row = first_bad((category < 0) | (category >= len(names)))
+    if row >= 0:
+        raise LogError("category", f"0..{len(names) - 1}", category[row], row=row, reason="UNKNOWN_CATEGORY")
 
 
 def _check_distribution(log: LoggedRounds) -> None:

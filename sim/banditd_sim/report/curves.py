@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from banditd_sim.environments.baselines import CONSTANT_PREFIX, is_baseline
-from banditd_sim.environments.mixes import measured_hull
+from banditd_sim.environments.mixes import constant_outcomes, measured_hull
 from banditd_sim.environments.timeline import timeline
 from banditd_sim.environments.world import World
 from banditd_sim.experiments.config import Experiment
@@ -116,7 +116,7 @@ def _plane(experiment: Experiment, subjects: Sequence[Subject]) -> list[dict[str
             world = World(subject.arena, laid, subject.parts.learn, subject.parts.test, 0)
             quality, cost = (values[world.learn_count :] for values in world.outcomes)
             names = {"dataset": subject.arena.name, "scenario": scenario.name}
-            hull = measured_hull(quality, cost, np.asarray(laid.present.all(axis=0)))
+            hull = measured_hull(*constant_outcomes(world, slice(world.learn_count, None)))
             for k, c, q in zip(hull.model.tolist(), hull.cost.tolist(), hull.quality.tolist(), strict=True):
                 rows.append({**names, "line": "hull", "model": subject.arena.model_ids[k], "cost_usd": c, "quality": q})
             frontier = lagrangian_frontier(quality, cost)

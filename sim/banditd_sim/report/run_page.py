@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from banditd_sim.environments.baselines import CONSTANT_PREFIX
+from banditd_sim.environments.baselines import CONSTANT_PREFIX, is_baseline
 from banditd_sim.experiments.keep import write_whole
 from banditd_sim.report.page import glossary, heading, page, paragraph, picture, preformatted, table
 from banditd_sim.report.plots import Plot
-from banditd_sim.report.schema import Ci, Phase, Row, Summary
+from banditd_sim.report.schema import Ci, Frontier, Phase, Row, Summary
 
 _PER: Final = 1000.0
 _HEADER: Final = (
@@ -42,12 +42,26 @@ _WORDS: Final = (
     ("utility", "Quality minus what the money and time were worth, by the weights of this experiment."),
     ("category table", "The best model for each category of prompts, from the history."),
     ("prompt length", "Long prompts to one model, short ones to another; the best such rule of the history."),
+    (
+        "AIQ",
+        "Average quality over all costs, as RouterBench defines it: the height of the policy's line in the picture.",
+    ),
+    (
+        "hypervolume",
+        "USD per 1,000 prompts times quality that the policy's points leave below and to the right of them.",
+    ),
+    (
+        "APGR, CPT",
+        "RouteLLM's: average share of the gap between two models that was closed; dear calls that close half.",
+    ),
     ("oracle", "The best model of every prompt, known beforehand. A limit, not a policy."),
     (
         "95 % interval",
         "Over seeds: other orders of the same prompts and other draws. It says nothing of other prompts.",
     ),
 )
+# Shares of the best constant's quality whose savings are in the page; all are in summary.json.
+_SAVINGS_SHOWN: Final = ("0.95", "1")
 # Constants beyond this many are listed only if they are corners of the fixed mix.
 _CONSTANTS_LISTED: Final = 12
 
@@ -78,6 +92,9 @@ def write_page(out: Path, summary: Summary, plots: Sequence[Plot], about: dict[s
         phases = [one for one in summary.phases if (one.dataset, one.scenario) == (dataset, scenario)]
         if phases:
             body.append(_phases(phases, rows))
+        body.append(
+            _frontiers([one for one in summary.frontiers if (one.dataset, one.scenario) == (dataset, scenario)])
+        )
         for plot in plots:
             if (plot.dataset, plot.scenario) == (dataset, scenario):
                 body.append(picture(out / "plots" / f"{plot.name}.svg", plot.title, plot.caption))
@@ -164,6 +181,7 @@ def _phases(phases: Sequence[Phase], rows: Sequence[Row]) -> str:
             f"{one.utility:.4f}",
             f"{one.best_constant_utility:.4f}",
             "" if one.start == 0 else "never" if one.recovery_rounds is None else f"{one.recovery_rounds:.0f}",
+            "" if one.adoption_rounds is None else f"{one.adoption_rounds:.0f}",
         )
         for one in shown
     ]
@@ -176,13 +194,67 @@ def _phases(phases: Sequence[Phase], rows: Sequence[Row]) -> str:
         "utility",
         "best constant's",
         "recovered",
+        "adopted",
     )
-    note = "“Recovered” is after how many prompts the utility was within 3 % of the best constant's and stayed there."
+    note = (
+        "“Recovered” is after how many prompts the utility was within 3 % of the best constant's and stayed there; "
+        "“adopted”, after how many a new model had a quarter of the last 100 prompts and kept it."
+    )
     return (
         heading("Between the events", 3)
         + table(header, cells, [kinds[one.policy] == "policy" for one in shown])
         + paragraph(note, "small")
     )
+
+
+def _frontiers(frontiers: Sequence[Frontier]) -> str:
+    """Return the figures over all budgets, of what has several: a single point is in the table of figures already."""
+    shown = [one for one in frontiers if one.settings > 1]
+    if not shown:
+        return ""
+    cells = [
+        (
+            _name(one.policy),
+            str(one.settings),
+            _fixed(one.aiq_paper),
+            _interval(one.aiq_paper_ci, signed=False),
+            _fixed(one.aiq_code),
+            f"{one.hypervolume * _PER:.4g}",
+            _fixed(one.quality_at_best_constant_cost),
+            *(_percent(one.cost_saving[share]) for share in _SAVINGS_SHOWN),
+            _fixed(one.apgr),
+            _percent(one.cpt["0.5"]),
+        )
+        for one in shown
+    ]
+    header = (
+        "policy",
+        "budgets",
+        "AIQ",
+        "95 % interval",
+        "AIQ, code",
+        "hypervolume",
+        "quality at the best constant's cost",
+        *(f"saved at {float(share):.0%} of its quality" for share in _SAVINGS_SHOWN),
+        "APGR",
+        "CPT 50 %",
+    )
+    first = shown[0]
+    note = (
+        f"Areas go from {_usd(first.cost_min_usd)} per 1,000 prompts, the cheapest model's cost, to "
+        f"{_usd(first.cost_max_usd)}; sending everything to that model counts as one more budget. The best constant is "
+        "the model of best quality."
+    )
+    marked = [not is_baseline(one.policy) for one in shown]
+    return heading("Over all budgets", 3) + table(header, cells, marked) + paragraph(note, "small")
+
+
+def _fixed(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100.0 * value:.0f} %"
 
 
 def _name(policy: str) -> str:

@@ -37,7 +37,8 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True):
     cost_usd: float
     """Mean USD per prompt."""
     hull_quality: float
-    """Quality of the fixed mix of constant models at that cost, in hindsight."""
+    """Quality of the fixed mix of constant models at that cost, in hindsight. Where a scenario takes a model out of the
+    catalogue, the cheapest one stands in for it."""
     gain_over_hull: float
     """Quality minus that."""
     gain_over_hull_ci: Ci
@@ -80,6 +81,8 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True):
     """The same against the best constant in hindsight."""
     regret_category: float | None
     """The same against the best category table in hindsight; null where the data has gaps."""
+    routerarena_score: float
+    """RouterArena's score of quality and cost in one number, in [0, 1] (`metrics.routerarena`)."""
     shares: dict[str, float]
     """Share of the prompts that each model got."""
 
@@ -106,7 +109,51 @@ class Phase(Struct, frozen=True, forbid_unknown_fields=True):
     recovery_rounds: float | None
     """Rounds until the smoothed utility came within 3 % of `best_constant_utility` and stayed: median over seeds; null
     if half of them or more never did."""
+    adoption_rounds: float | None
+    """Rounds until the models that come with the phase had a quarter of the last 100 prompts, and kept it: median over
+    seeds; null if half of them or more never did, which is right where the newcomer is not worth it, or if none comes.
+    """
     shares: dict[str, float]
+
+
+class Frontier(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a policy offers over all its budgets, and with all prompts sent to the cheapest model (`report.frontiers`).
+
+    Means over seeds, each with its interval.
+    """
+
+    dataset: str
+    scenario: str
+    policy: str
+    settings: int
+    """Number of budgets, none being one."""
+    cost_min_usd: float
+    """Mean USD per prompt of the cheapest constant: where areas begin."""
+    cost_max_usd: float
+    """Of the dearest constant or policy of the scenario: where areas end, for all policies alike."""
+    quality_ref: float
+    """Quality of the cheapest constant: the hypervolume counts what is above it."""
+    aiq_paper: float | None
+    """Average improvement in quality as in the RouterBench paper: mean height of the settings' non-decreasing hull from
+    `cost_min_usd` to `cost_max_usd`; null where these are equal."""
+    aiq_paper_ci: Ci
+    aiq_code: float | None
+    """The same as RouterBench's code has it, which divides by `cost_max_usd`; null for fewer than 3 distinct costs."""
+    aiq_code_ci: Ci
+    hypervolume: float
+    """USD x quality that the settings dominate, up to `cost_max_usd` and above `quality_ref`."""
+    hypervolume_ci: Ci
+    quality_at_best_constant_cost: float | None
+    """Quality of the settings, or their mixes, at no more than the cost of the constant of best quality."""
+    quality_at_best_constant_cost_ci: Ci
+    cost_saving: dict[str, float | None]
+    """By share of the best constant's quality (0.9, 0.95, 1): 1 - the settings' least cost of reaching it, over that
+    constant's; null where they do not in every seed."""
+    apgr: float | None
+    """RouteLLM's average performance gap recovered, with budgets for thresholds; null unless there are two models."""
+    apgr_ci: Ci
+    cpt: dict[str, float | None]
+    """RouteLLM's share of calls to the strong model that recovers this share of the gap (0.5, 0.8); null likewise."""
 
 
 class Difference(Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +189,7 @@ class Summary(Struct, frozen=True, forbid_unknown_fields=True):
 
     rows: list[Row]
     phases: list[Phase]
+    frontiers: list[Frontier]
     differences: list[Difference]
     datasets: list[Dataset]
     usd_weight: float

@@ -13,7 +13,8 @@ from banditd_sim.experiments.config import Experiment
 from banditd_sim.experiments.keep import Folder
 from banditd_sim.experiments.plan import Subject, Task
 from banditd_sim.metrics import paired_difference, seed_mean
-from banditd_sim.report.schema import Ci, Dataset, Difference, Phase, Row, Summary
+from banditd_sim.report.frontiers import frontiers
+from banditd_sim.report.schema import Ci, Dataset, Difference, Frontier, Phase, Row, Summary
 
 _Figures = list[dict[str, Any]]
 # What makes a row: data set, scenario, policy, budget.
@@ -30,6 +31,7 @@ _MEANS: Final = (
     "best_constant_quality",
     "best_constant_cost_usd",
     "regret_oracle",
+    "routerarena_score",
 )
 _OPTIONAL_MEANS: Final = (
     "latency_ms",
@@ -52,6 +54,7 @@ def summarise(experiment: Experiment, folder: Folder, tasks: Sequence[Task], sub
     return Summary(
         rows=[_row(names[key], key, found) for key, found in figures.items()],
         phases=[phase for key, found in figures.items() for phase in _phases(names[key], key, found)],
+        frontiers=_frontiers(figures, names),
         differences=_differences(figures, names),
         datasets=[Dataset(**about) for about in folder.about["datasets"]],
         usd_weight=experiment.usd_weight,
@@ -90,30 +93,34 @@ def _row(names: dict[str, Any], key: _Key, figures: _Figures) -> Row:
 
 
 def _phases(names: dict[str, Any], key: _Key, figures: _Figures) -> list[Phase]:
-    phases = []
-    for parts in zip(*(one["phases"] for one in figures), strict=True):
-        recovered = sorted(
-            math.inf if part["recovery_rounds"] is None else float(part["recovery_rounds"]) for part in parts
+    return [
+        Phase(
+            **names,
+            policy=key[2],
+            budget_usd=key[3],
+            start=parts[0]["start"],
+            stop=parts[0]["stop"],
+            quality=_mean(_column(parts, "quality")),
+            cost_usd=_mean(_column(parts, "cost_usd")),
+            utility=_mean(_column(parts, "utility")),
+            best_constant_utility=_mean(_column(parts, "best_constant_utility")),
+            phase_budget_usd=_mean_or_none(_column(parts, "budget_usd")),
+            budget_ratio=_mean_or_none(_column(parts, "budget_ratio")),
+            recovery_rounds=_median_or_none(_column(parts, "recovery_rounds")),
+            adoption_rounds=_median_or_none(_column(parts, "adoption_rounds")),
+            shares=_mean_shares([part["shares"] for part in parts]),
         )
-        middle = recovered[len(recovered) // 2]
-        phases.append(
-            Phase(
-                **names,
-                policy=key[2],
-                budget_usd=key[3],
-                start=parts[0]["start"],
-                stop=parts[0]["stop"],
-                quality=_mean(_column(parts, "quality")),
-                cost_usd=_mean(_column(parts, "cost_usd")),
-                utility=_mean(_column(parts, "utility")),
-                best_constant_utility=_mean(_column(parts, "best_constant_utility")),
-                phase_budget_usd=_mean_or_none(_column(parts, "budget_usd")),
-                budget_ratio=_mean_or_none(_column(parts, "budget_ratio")),
-                recovery_rounds=middle if math.isfinite(middle) else None,
-                shares=_mean_shares([part["shares"] for part in parts]),
-            )
-        )
-    return phases
+        for parts in zip(*(one["phases"] for one in figures), strict=True)
+    ]
+
+
+def _frontiers(figures: dict[_Key, _Figures], names: dict[_Key, dict[str, Any]]) -> list[Frontier]:
+    """Return the frontiers of every scenario on every data set."""
+    places: dict[tuple[int, int], dict[str, list[_Figures]]] = {}
+    for key, found in figures.items():
+        places.setdefault(key[:2], {}).setdefault(key[2], []).append(found)
+    of_place = {key[:2]: about for key, about in names.items()}
+    return [one for place, policies in places.items() for one in frontiers(of_place[place], policies)]
 
 
 def _differences(figures: dict[_Key, _Figures], names: dict[_Key, dict[str, Any]]) -> list[Difference]:
@@ -151,6 +158,12 @@ def _mean(values: list[float]) -> float:
 def _mean_or_none(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return _mean(known) if len(known) == len(values) else None
+
+
+def _median_or_none(rounds: list[int | None]) -> float | None:
+    """Return the (upper) median, None counting as later than any round; None if it is that."""
+    middle = sorted(math.inf if one is None else float(one) for one in rounds)[len(rounds) // 2]
+    return middle if math.isfinite(middle) else None
 
 
 def _ci(values: list[float | None]) -> Ci:

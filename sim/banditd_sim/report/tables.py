@@ -20,7 +20,7 @@ _UNTIMED: Final = tuple(name for name in Row.__struct_fields__ if name not in {"
 
 
 def write_tables(out: Path, summary: Summary, curves: Curves) -> None:
-    """Write summary.json, summary.csv, phases.csv, differences.csv, curves.csv, shares.csv and plane.csv."""
+    """Write summary.json, and summary, phases, frontiers, differences, curves, shares and plane as CSV files."""
     write_whole(out / "summary.json", json.dumps(msgspec.to_builtins(summary), indent=1).encode() + b"\n")
     rows: list[dict[str, Any]] = [msgspec.to_builtins(row) for row in summary.rows]
     write_csv(out / "summary.csv", [{name: row[name] for name in _UNTIMED} for row in rows], _UNTIMED)
@@ -30,6 +30,9 @@ def write_tables(out: Path, summary: Summary, curves: Curves) -> None:
     differences: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in summary.differences]
     if differences:
         write_csv(out / "differences.csv", differences)
+    frontiers: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in summary.frontiers]
+    if frontiers:
+        write_csv(out / "frontiers.csv", frontiers)
     write_csv(out / "curves.csv", curves.over_time)
     if curves.shares:
         write_csv(out / "shares.csv", curves.shares)

@@ -16,6 +16,7 @@ from banditd.domain.health import Health
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
+from banditd.domain.promotion import Promotion, PromotionCause, PromotionRule
 from banditd.domain.records import (
     ChangeAlarm,
     ComparisonRecord,
@@ -30,7 +31,7 @@ from banditd.domain.records import (
     Restore,
     RouterChange,
 )
-from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.domain.router import NamedPolicy, PolicySpec, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.store import codec
 from banditd.store.log import position_key
@@ -244,6 +245,25 @@ RECORDS = {
     "model_with_sibling": (55, _TIME_MS, ModelChange("n", 4, ModelSpec(4, "n", sibling_model_id="vendor/model-1"))),
     "health_change": (56, _TIME_MS, HealthChange(3, Health.BACKING_OFF, _TIME_MS + 20_000, 3)),
     "change_alarm": (57, _TIME_MS, ChangeAlarm("support", 3, Metric.LATENCY, True, 10.25)),
+    "promotion": (
+        58,
+        _TIME_MS,
+        Promotion("support", "greedy", "first", PromotionCause.RULE, "", 8171, 0.0125, 0.001, 0.024, 6400.5),
+    ),
+    "router_with_shadows": (
+        59,
+        _TIME_MS,
+        RouterChange(
+            "support",
+            RouterSpec(
+                "support",
+                PolicySpec("linucb"),
+                policy_name="greedy",
+                shadows=(NamedPolicy("first", PolicySpec("softmax", MappingProxyType({"temperature": 0.1}))),),
+                promotion=PromotionRule(True, 0.005, 1000.0, 1.2, 0.0, 3_600_000),
+            ),
+        ),
+    ),
 }
 
 LEDGER_KEY = position_key(42)

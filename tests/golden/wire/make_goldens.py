@@ -28,6 +28,7 @@ FILES = (
     "model",
     "outcome",
     "policy",
+    "promotion",
     "router",
     "router_admin_service",
     "routing_service",
@@ -46,7 +47,9 @@ def fill(message: Message, salt: int, depth: int = DEPTH_MAX) -> Message:
     for entry in message.DESCRIPTOR.fields:
         seed = salt * 31 + entry.number
         if entry.message_type is not None and entry.message_type.GetOptions().map_entry:
-            getattr(message, entry.name).update({f"k{seed}": seed + 0.5, "also": -0.25})
+            of_texts = entry.message_type.fields_by_name["value"].cpp_type == FieldDescriptor.CPPTYPE_STRING
+            values = (f"text {seed}", "b") if of_texts else (seed + 0.5, -0.25)
+            getattr(message, entry.name).update({f"k{seed}": values[0], "also": values[1]})
         elif entry.message_type is not None:
             inner = getattr(message, entry.name)
             if depth == 0:

@@ -8,7 +8,7 @@ import pytest
 from banditd_sim.environments.arena import arena_of
 from banditd_sim.environments.baselines import Known, length_rule, play_baseline, priced_choice
 from banditd_sim.environments.errors import SimError
-from banditd_sim.environments.scenario import ModelRemoved, Outage
+from banditd_sim.environments.scenario import ModelAdded, ModelRemoved, Outage
 
 from .worlds import flat, learnable, make_table, world_of
 
@@ -94,6 +94,23 @@ def test_who_cannot_be_chosen_is_replaced_by_the_cheapest():
     world = world_of(flat(10, [0.5, 0.9, 0.4], [2.0, 3.0, 1.0]), [ModelRemoved("m1", at=5)])
     rounds = play_baseline("constant:m1", world, Known(world.rows, 0.0), None)
     assert rounds.model.tolist() == [1] * 5 + [2] * 5
+
+
+@pytest.mark.parametrize("policy", ["category_table", "prompt_length"])
+def test_a_rule_is_made_of_who_is_there(policy):
+    """The best model is known from the history and comes in round 50: until then the second best, not the cheapest."""
+    world = world_of(flat(100, [0.2, 0.9, 0.8], [1.0, 2.0, 9.0]), [ModelAdded("m1", at=50)])
+    rounds = play_baseline(policy, world, Known(world.rows, 0.0), None)
+    assert rounds.model.tolist() == [2] * 50 + [1] * 50
+
+
+def test_a_mix_keeps_its_budget_while_a_model_is_missing():
+    """Three dollars buy one call of 9 in four beside the cheap model; all weight on who is left of the mix costs 9."""
+    world = world_of(flat(2000, [0.2, 0.8, 0.9], [1.0, 2.0, 9.0]), [ModelAdded("m1", at=1000)])
+    rounds = play_baseline("fixed_mix", world, Known(world.rows, 0.0), 3.0)
+    for part in (slice(0, 1000), slice(1000, 2000)):
+        assert rounds.cost_usd[part].mean() == pytest.approx(3.0, abs=0.45)
+    assert 0 not in rounds.model[1000:]
 
 
 def test_a_constant_suffers_an_outage():

@@ -68,6 +68,14 @@ def test_a_new_price_without_tokens_scales_like_the_blended_price():
     assert world.outcomes[1][:, 0] == pytest.approx([3.0, 3.0, 0.1, 0.1])
 
 
+def test_of_overlapping_price_changes_the_later_in_the_list_holds():
+    """New prices from round 1, a tenth of the first price from round 2: 0.1 dollars, not what the tokens cost."""
+    table = flat(4, [0.5, 0.5], [1.0, 1.0], prices=[(1.0, 1.0)] * 2, tokens=(100, 10))
+    events = [PriceChange("m1", at=1, input_mtok_usd=2.0, output_mtok_usd=30.0), PriceChange("m1", at=2, factor=0.1)]
+    world = world_of(table, events)
+    assert world.outcomes[1][:, 1] == pytest.approx([1.0, 0.0005, 0.1, 0.1])
+
+
 def test_a_price_that_nobody_announces_shows_in_costs_only():
     """The catalogue goes on with the old price."""
     table = flat(4, [0.5, 0.5], [1.0, 1.0], prices=[(1.0, 1.0)] * 2)

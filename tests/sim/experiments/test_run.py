@@ -13,6 +13,7 @@ from banditd_sim.experiments.config import experiment_of, to_plain
 from banditd_sim.experiments.plan import plan, subject_of
 from banditd_sim.experiments.run import run
 from banditd_sim.experiments.work import work
+from banditd_sim.metrics import routerarena_score
 from banditd_sim.report.write import write_report
 from tests.sim.environments.worlds import flat, learnable, make_table
 
@@ -203,6 +204,11 @@ def test_hand_worked_figures(tmp_path):
     assert rows["constant:m0"].regret_oracle == pytest.approx(400 * (0.5 - 0.1))
     assert uniform.budget_ratio is None
     assert uniform.rounds_per_second is None
+    assert uniform.routerarena_score == routerarena_score(uniform.quality, 1000.0 * uniform.cost_usd)
+    (frontier,) = [one for one in summary.frontiers if one.policy == "uniform"]
+    # A mix on the straight line between the models: half of the gap is closed on average.
+    assert frontier.apgr == pytest.approx(0.5)
+    assert frontier.cpt["0.8"] == pytest.approx(0.8)
 
 
 def test_budgets_of_baselines(tmp_path):
@@ -296,6 +302,41 @@ def test_phases_tell_before_from_after(tmp_path):
     assert phases["adaptive:retention=0.9", 200].shares["m0"] > 0.8
 
 
+def test_a_new_model_is_adopted_or_not(tmp_path):
+    """Half of the calls is adoption, as soon as there are 100; none never is; before it comes there is nothing."""
+    table = flat(600, [0.5, 0.8], [1.0, 1.0])
+    events = [{"kind": "model_added", "model": "m1", "at": 300}]
+    experiment = experiment_of(
+        {"datasets": ["hand"], "policies": [], "seeds": 3, "scenarios": [{"name": "new", "events": events}]}
+    )
+    summary = whole(tmp_path / "out", experiment, table)
+    phases = {(phase.policy, phase.start): phase.adoption_rounds for phase in summary.phases}
+    assert phases["uniform", 300] == 99
+    assert phases["constant:m0", 300] is None
+    assert phases["uniform", 0] is None
+
+
+def test_the_hull_holds_models_that_come_and_go(tmp_path):
+    """m0 leaves when m1 comes: always m1 is m0 and then m1, no better than its own mix; nobody was there throughout."""
+    table = flat(200, [0.2, 0.8], [1.0, 3.0])
+    events = [{"kind": "model_added", "model": "m1", "at": 100}, {"kind": "model_removed", "model": "m0", "at": 100}]
+    experiment = experiment_of(
+        {"datasets": ["hand"], "policies": [], "seeds": 2, "scenarios": [{"name": "new", "events": events}]}
+    )
+    summary = whole(tmp_path / "out", experiment, table)
+    for row in summary.rows:
+        assert (row.quality, row.hull_quality) == (pytest.approx(0.5), pytest.approx(0.5))
+        assert row.best_constant_quality == pytest.approx(0.5)
+        assert (row.regret_constant, row.regret_category) == (None, None)
+    events[1]["at"] = 150
+    both = whole(tmp_path / "both", experiment_of(to_plain(experiment) | {"scenarios": [{"events": events}]}), table)
+    rows = {row.policy: row for row in both.rows}
+    # Always m1 is 100 rounds of m0 and 100 of m1; always m0 only 50 of m1. Chance lies on the line between them.
+    assert rows["constant:m1"].gain_over_hull == pytest.approx(0.0, abs=1e-9)
+    assert rows["constant:m0"].gain_over_hull == pytest.approx(0.0, abs=1e-9)
+    assert rows["uniform"].gain_over_hull == pytest.approx(0.0, abs=1e-9)
+
+
 def test_recovery_is_held_against_what_the_budget_could_pay(tmp_path):
     """For 1 dollar per prompt the constant of 3 dollars is no reference, whatever its quality; for 4 it is."""
     table = flat(400, [0.5, 0.9], [1.0, 3.0])
@@ -337,7 +378,7 @@ def test_workers_write_to_nothing_that_they_were_given():
 
 def test_ray_is_a_back_end(tmp_path, reference, monkeypatch):
     """The same bytes on a local Ray."""
-    ray = pytest.importorskip("ray")
+    ray = pytest.importorskip("ray", reason="ray is an extra: banditd-sim[ray]")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:

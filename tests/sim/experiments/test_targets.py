@@ -54,6 +54,32 @@ def test_constant_uniform_and_category(tmp_path):
         assert chosen.tolist() == [0, 2] * 4
 
 
+def test_categories_by_name(tmp_path):
+    """As banditd's own logs have them; a prompt without a category is named too, and names that do not occur may be."""
+    log, _ = make_log(8, category_names=("", "code, short"))
+    (tmp_path / "t.json").write_text(json.dumps({"code, short": "a", "": "c", "elsewhere": "b"}))
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("", "c"), ("code, short", "a")])
+    for name in ("t.json", "t.csv"):
+        chosen = target_pmf(f"category:{tmp_path / name}", log).argmax(axis=1)
+        assert chosen.tolist() == [2, 0] * 4
+    (tmp_path / "t.json").write_text(json.dumps({"": "c", "0": "a"}))
+    with pytest.raises(SimError, match="every category of the log, got none for 'code, short'"):
+        target_pmf(f"category:{tmp_path / 't.json'}", log)
+
+
+def test_category_names_belong_to_categories():
+    """Distinct, as many as are counted, and with something to count."""
+    for names, rest, reason in (
+        (("x",), {}, "UNKNOWN_CATEGORY"),
+        (("x", "x"), {}, "DUPLICATE_CATEGORY"),
+        (("x", "y"), {"category": None}, "NO_CATEGORY"),
+    ):
+        with pytest.raises(LogError) as caught:
+            make_log(6, category_names=names, **rest)
+        assert caught.value.reason == reason
+
+
 def test_a_preset_goes_through_the_log_and_learns_from_it():
     """It sees the past only: what comes later changes nothing before; in the end it has found the better models."""
     log, mean = make_log(1500, epsilon=1.0)

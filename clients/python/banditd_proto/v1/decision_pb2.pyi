@@ -17,6 +17,7 @@ class DecisionSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DECISION_SOURCE_POLICY: _ClassVar[DecisionSource]
     DECISION_SOURCE_FALLBACK: _ClassVar[DecisionSource]
     DECISION_SOURCE_UNHEALTHY: _ClassVar[DecisionSource]
+    DECISION_SOURCE_CALLER: _ClassVar[DecisionSource]
 
 class ExclusionReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -44,6 +45,7 @@ DECISION_SOURCE_UNSPECIFIED: DecisionSource
 DECISION_SOURCE_POLICY: DecisionSource
 DECISION_SOURCE_FALLBACK: DecisionSource
 DECISION_SOURCE_UNHEALTHY: DecisionSource
+DECISION_SOURCE_CALLER: DecisionSource
 EXCLUSION_REASON_UNSPECIFIED: ExclusionReason
 EXCLUSION_REASON_DISABLED: ExclusionReason
 EXCLUSION_REASON_TAG_MISSING: ExclusionReason

@@ -1,6 +1,7 @@
 from banditd_proto.v1 import history_pb2 as _history_pb2
 from banditd_proto.v1 import leaderboard_pb2 as _leaderboard_pb2
 from banditd_proto.v1 import policy_pb2 as _policy_pb2
+from banditd_proto.v1 import promotion_pb2 as _promotion_pb2
 from banditd_proto.v1 import router_pb2 as _router_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf.internal import containers as _containers
@@ -156,3 +157,51 @@ class ImportHistoryResponse(_message.Message):
     learnt_count: int
     duplicate_count: int
     def __init__(self, learnt_count: _Optional[int] = ..., duplicate_count: _Optional[int] = ...) -> None: ...
+
+class ListPoliciesRequest(_message.Message):
+    __slots__ = ("router_id", "page_size", "page_token")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, router_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListPoliciesResponse(_message.Message):
+    __slots__ = ("policies", "next_page_token")
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    policies: _containers.RepeatedCompositeFieldContainer[_promotion_pb2.ListedPolicy]
+    next_page_token: str
+    def __init__(self, policies: _Optional[_Iterable[_Union[_promotion_pb2.ListedPolicy, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PromotePolicyRequest(_message.Message):
+    __slots__ = ("router_id", "name", "reason")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    name: str
+    reason: str
+    def __init__(self, router_id: _Optional[str] = ..., name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class PromotePolicyResponse(_message.Message):
+    __slots__ = ("router",)
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
+    router: _router_pb2.Router
+    def __init__(self, router: _Optional[_Union[_router_pb2.Router, _Mapping]] = ...) -> None: ...
+
+class RollbackPolicyRequest(_message.Message):
+    __slots__ = ("router_id", "reason")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    reason: str
+    def __init__(self, router_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RollbackPolicyResponse(_message.Message):
+    __slots__ = ("router",)
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
+    router: _router_pb2.Router
+    def __init__(self, router: _Optional[_Union[_router_pb2.Router, _Mapping]] = ...) -> None: ...

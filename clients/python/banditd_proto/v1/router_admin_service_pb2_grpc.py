@@ -85,6 +85,21 @@ class RouterAdminServiceStub(object):
                 request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryRequest.SerializeToString,
                 response_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryResponse.FromString,
                 _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/banditd.v1.RouterAdminService/ListPolicies',
+                request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
+        self.PromotePolicy = channel.unary_unary(
+                '/banditd.v1.RouterAdminService/PromotePolicy',
+                request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.PromotePolicyRequest.SerializeToString,
+                response_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.PromotePolicyResponse.FromString,
+                _registered_method=True)
+        self.RollbackPolicy = channel.unary_unary(
+                '/banditd.v1.RouterAdminService/RollbackPolicy',
+                request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.RollbackPolicyRequest.SerializeToString,
+                response_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.RollbackPolicyResponse.FromString,
+                _registered_method=True)
 
 
 class RouterAdminServiceServicer(object):
@@ -167,6 +182,30 @@ class RouterAdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPolicies(self, request, context):
+        """Lists the policies of a router, the one that decides first, with how they compare, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromotePolicy(self, request, context):
+        """Lets a shadow decide; the policy that decided becomes a shadow in its place, and all comparisons begin anew. Logged
+        with its reason and what was known then. NOT_FOUND (`POLICY_NOT_FOUND`) if there is none of that name,
+        FAILED_PRECONDITION (`POLICY_DECIDES`) if it decides already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackPolicy(self, request, context):
+        """Lets the policy decide again that did before the last promotion. FAILED_PRECONDITION (`NO_FORMER_POLICY`) if there
+        was none, it was taken back already, or that policy is no longer among the shadows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -219,6 +258,21 @@ def add_RouterAdminServiceServicer_to_server(servicer, server):
                     servicer.ImportHistory,
                     request_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryRequest.FromString,
                     response_serializer=banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryResponse.SerializeToString,
+            ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=banditd_dot_v1_dot_router__admin__service__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'PromotePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromotePolicy,
+                    request_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.PromotePolicyRequest.FromString,
+                    response_serializer=banditd_dot_v1_dot_router__admin__service__pb2.PromotePolicyResponse.SerializeToString,
+            ),
+            'RollbackPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackPolicy,
+                    request_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.RollbackPolicyRequest.FromString,
+                    response_serializer=banditd_dot_v1_dot_router__admin__service__pb2.RollbackPolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -492,6 +546,87 @@ class RouterAdminService(object):
             '/banditd.v1.RouterAdminService/ImportHistory',
             banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryRequest.SerializeToString,
             banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/banditd.v1.RouterAdminService/ListPolicies',
+            banditd_dot_v1_dot_router__admin__service__pb2.ListPoliciesRequest.SerializeToString,
+            banditd_dot_v1_dot_router__admin__service__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromotePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/banditd.v1.RouterAdminService/PromotePolicy',
+            banditd_dot_v1_dot_router__admin__service__pb2.PromotePolicyRequest.SerializeToString,
+            banditd_dot_v1_dot_router__admin__service__pb2.PromotePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/banditd.v1.RouterAdminService/RollbackPolicy',
+            banditd_dot_v1_dot_router__admin__service__pb2.RollbackPolicyRequest.SerializeToString,
+            banditd_dot_v1_dot_router__admin__service__pb2.RollbackPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

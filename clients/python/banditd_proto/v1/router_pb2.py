@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x62\x61nditd/v1/router.proto\x12\nbanditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"a\n\tObjective\x12\x17\n\nusd_weight\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rsecond_weight\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\r\n\x0b_usd_weightB\x10\n\x0e_second_weight\"\xdf\x01\n\x06Policy\x12\x0e\n\x06preset\x18\x01 \x01(\t\x12\x36\n\nparameters\x18\x02 \x03(\x0b\x32\".banditd.v1.Policy.ParametersEntry\x12,\n\x05texts\x18\x03 \x03(\x0b\x32\x1d.banditd.v1.Policy.TextsEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a,\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x06\x42udget\x12\x12\n\namount_usd\x18\x01 \x01(\x01\x12(\n\x06window\x18\x02 \x01(\x0e\x32\x18.banditd.v1.BudgetWindow\x12\x0c\n\x04hard\x18\x03 \x01(\x08\"\x9c\x04\n\x06Router\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x1b\n\x13\x65mbedding_dimension\x18\x02 \x01(\x05\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x11\n\tmodel_ids\x18\x04 \x03(\t\x12\"\n\x06policy\x18\x05 \x01(\x0b\x32\x12.banditd.v1.Policy\x12(\n\tobjective\x18\x06 \x01(\x0b\x32\x15.banditd.v1.Objective\x12\x12\n\nswitch_usd\x18\x14 \x01(\x01\x12\x19\n\x11\x66\x61llback_model_id\x18\x07 \x01(\t\x12\x1d\n\x15\x61ttribution_window_ms\x18\x08 \x01(\x03\x12\x1c\n\x0f\x64\x65\x66\x61ult_quality\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rquality_guess\x18\n \x01(\x01H\x01\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x06\x62udget\x18\r \x01(\x0b\x32\x12.banditd.v1.Budget\x12\x1e\n\x11\x65xploration_share\x18\x0e \x01(\x01H\x02\x88\x01\x01\x42\x12\n\x10_default_qualityB\x10\n\x0e_quality_guessB\x14\n\x12_exploration_share*u\n\x0c\x42udgetWindow\x12\x1d\n\x19\x42UDGET_WINDOW_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42UDGET_WINDOW_HOUR\x10\x01\x12\x15\n\x11\x42UDGET_WINDOW_DAY\x10\x02\x12\x17\n\x13\x42UDGET_WINDOW_MONTH\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x62\x61nditd/v1/router.proto\x12\nbanditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"a\n\tObjective\x12\x17\n\nusd_weight\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rsecond_weight\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\r\n\x0b_usd_weightB\x10\n\x0e_second_weight\"\xdf\x01\n\x06Policy\x12\x0e\n\x06preset\x18\x01 \x01(\t\x12\x36\n\nparameters\x18\x02 \x03(\x0b\x32\".banditd.v1.Policy.ParametersEntry\x12,\n\x05texts\x18\x03 \x03(\x0b\x32\x1d.banditd.v1.Policy.TextsEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a,\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x06\x42udget\x12\x12\n\namount_usd\x18\x01 \x01(\x01\x12(\n\x06window\x18\x02 \x01(\x0e\x32\x18.banditd.v1.BudgetWindow\x12\x0c\n\x04hard\x18\x03 \x01(\x08\"?\n\x0bNamedPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x06policy\x18\x02 \x01(\x0b\x32\x12.banditd.v1.Policy\"\x84\x02\n\rPromotionRule\x12\x11\n\tautomatic\x18\x01 \x01(\x08\x12\x16\n\x0eutility_margin\x18\x02 \x01(\x01\x12\'\n\x1a\x65\x66\x66\x65\x63tive_sample_count_min\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0e\x63ost_share_max\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11latency_share_max\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x1a\n\x12rollback_window_ms\x18\x06 \x01(\x03\x42\x1d\n\x1b_effective_sample_count_minB\x11\n\x0f_cost_share_maxB\x14\n\x12_latency_share_max\"\x89\x05\n\x06Router\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x1b\n\x13\x65mbedding_dimension\x18\x02 \x01(\x05\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x11\n\tmodel_ids\x18\x04 \x03(\t\x12\"\n\x06policy\x18\x05 \x01(\x0b\x32\x12.banditd.v1.Policy\x12(\n\tobjective\x18\x06 \x01(\x0b\x32\x15.banditd.v1.Objective\x12\x12\n\nswitch_usd\x18\x14 \x01(\x01\x12\x19\n\x11\x66\x61llback_model_id\x18\x07 \x01(\t\x12\x1d\n\x15\x61ttribution_window_ms\x18\x08 \x01(\x03\x12\x1c\n\x0f\x64\x65\x66\x61ult_quality\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rquality_guess\x18\n \x01(\x01H\x01\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x06\x62udget\x18\r \x01(\x0b\x32\x12.banditd.v1.Budget\x12\x1e\n\x11\x65xploration_share\x18\x0e \x01(\x01H\x02\x88\x01\x01\x12(\n\x07shadows\x18( \x03(\x0b\x32\x17.banditd.v1.NamedPolicy\x12,\n\tpromotion\x18) \x01(\x0b\x32\x19.banditd.v1.PromotionRule\x12\x13\n\x0bpolicy_name\x18* \x01(\tB\x12\n\x10_default_qualityB\x10\n\x0e_quality_guessB\x14\n\x12_exploration_share*u\n\x0c\x42udgetWindow\x12\x1d\n\x19\x42UDGET_WINDOW_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42UDGET_WINDOW_HOUR\x10\x01\x12\x15\n\x11\x42UDGET_WINDOW_DAY\x10\x02\x12\x17\n\x13\x42UDGET_WINDOW_MONTH\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICY_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_POLICY_TEXTSENTRY']._loaded_options = None
   _globals['_POLICY_TEXTSENTRY']._serialized_options = b'8\001'
-  _globals['_BUDGETWINDOW']._serialized_start=1026
-  _globals['_BUDGETWINDOW']._serialized_end=1143
+  _globals['_BUDGETWINDOW']._serialized_start=1463
+  _globals['_BUDGETWINDOW']._serialized_end=1580
   _globals['_OBJECTIVE']._serialized_start=72
   _globals['_OBJECTIVE']._serialized_end=169
   _globals['_POLICY']._serialized_start=172
@@ -48,6 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICY_TEXTSENTRY']._serialized_end=395
   _globals['_BUDGET']._serialized_start=397
   _globals['_BUDGET']._serialized_end=481
-  _globals['_ROUTER']._serialized_start=484
-  _globals['_ROUTER']._serialized_end=1024
+  _globals['_NAMEDPOLICY']._serialized_start=483
+  _globals['_NAMEDPOLICY']._serialized_end=546
+  _globals['_PROMOTIONRULE']._serialized_start=549
+  _globals['_PROMOTIONRULE']._serialized_end=809
+  _globals['_ROUTER']._serialized_start=812
+  _globals['_ROUTER']._serialized_end=1461
 # @@protoc_insertion_point(module_scope)

@@ -63,8 +63,32 @@ class Budget(_message.Message):
     hard: bool
     def __init__(self, amount_usd: _Optional[float] = ..., window: _Optional[_Union[BudgetWindow, str]] = ..., hard: bool = ...) -> None: ...
 
+class NamedPolicy(_message.Message):
+    __slots__ = ("name", "policy")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    policy: Policy
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
+
+class PromotionRule(_message.Message):
+    __slots__ = ("automatic", "utility_margin", "effective_sample_count_min", "cost_share_max", "latency_share_max", "rollback_window_ms")
+    AUTOMATIC_FIELD_NUMBER: _ClassVar[int]
+    UTILITY_MARGIN_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLE_COUNT_MIN_FIELD_NUMBER: _ClassVar[int]
+    COST_SHARE_MAX_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_SHARE_MAX_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    automatic: bool
+    utility_margin: float
+    effective_sample_count_min: float
+    cost_share_max: float
+    latency_share_max: float
+    rollback_window_ms: int
+    def __init__(self, automatic: bool = ..., utility_margin: _Optional[float] = ..., effective_sample_count_min: _Optional[float] = ..., cost_share_max: _Optional[float] = ..., latency_share_max: _Optional[float] = ..., rollback_window_ms: _Optional[int] = ...) -> None: ...
+
 class Router(_message.Message):
-    __slots__ = ("router_id", "embedding_dimension", "embedding_model", "model_ids", "policy", "objective", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time", "update_time", "budget", "exploration_share")
+    __slots__ = ("router_id", "embedding_dimension", "embedding_model", "model_ids", "policy", "objective", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time", "update_time", "budget", "exploration_share", "shadows", "promotion", "policy_name")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_DIMENSION_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +104,9 @@ class Router(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     EXPLORATION_SHARE_FIELD_NUMBER: _ClassVar[int]
+    SHADOWS_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_NAME_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     embedding_dimension: int
     embedding_model: str
@@ -95,4 +122,7 @@ class Router(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     budget: Budget
     exploration_share: float
-    def __init__(self, router_id: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., switch_usd: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., exploration_share: _Optional[float] = ...) -> None: ...
+    shadows: _containers.RepeatedCompositeFieldContainer[NamedPolicy]
+    promotion: PromotionRule
+    policy_name: str
+    def __init__(self, router_id: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., switch_usd: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., exploration_share: _Optional[float] = ..., shadows: _Optional[_Iterable[_Union[NamedPolicy, _Mapping]]] = ..., promotion: _Optional[_Union[PromotionRule, _Mapping]] = ..., policy_name: _Optional[str] = ...) -> None: ...

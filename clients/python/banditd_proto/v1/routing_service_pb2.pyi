@@ -183,3 +183,35 @@ class GetDecisionResponse(_message.Message):
     DECISION_FIELD_NUMBER: _ClassVar[int]
     decision: _decision_pb2.Decision
     def __init__(self, decision: _Optional[_Union[_decision_pb2.Decision, _Mapping]] = ...) -> None: ...
+
+class ModelPropensity(_message.Message):
+    __slots__ = ("model_id", "propensity")
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PROPENSITY_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    propensity: float
+    def __init__(self, model_id: _Optional[str] = ..., propensity: _Optional[float] = ...) -> None: ...
+
+class ReportDecisionRequest(_message.Message):
+    __slots__ = ("router_id", "request_id", "context", "model_id", "propensities", "objective")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PROPENSITIES_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    request_id: str
+    context: _context_pb2.Context
+    model_id: str
+    propensities: _containers.RepeatedCompositeFieldContainer[ModelPropensity]
+    objective: _router_pb2.Objective
+    def __init__(self, router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., context: _Optional[_Union[_context_pb2.Context, _Mapping]] = ..., model_id: _Optional[str] = ..., propensities: _Optional[_Iterable[_Union[ModelPropensity, _Mapping]]] = ..., objective: _Optional[_Union[_router_pb2.Objective, _Mapping]] = ...) -> None: ...
+
+class ReportDecisionResponse(_message.Message):
+    __slots__ = ("decision_id", "create_time")
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    decision_id: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, decision_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

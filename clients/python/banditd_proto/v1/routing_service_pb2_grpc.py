@@ -60,6 +60,11 @@ class RoutingServiceStub(object):
                 request_serializer=banditd_dot_v1_dot_routing__service__pb2.RecordComparisonRequest.SerializeToString,
                 response_deserializer=banditd_dot_v1_dot_routing__service__pb2.RecordComparisonResponse.FromString,
                 _registered_method=True)
+        self.ReportDecision = channel.unary_unary(
+                '/banditd.v1.RoutingService/ReportDecision',
+                request_serializer=banditd_dot_v1_dot_routing__service__pb2.ReportDecisionRequest.SerializeToString,
+                response_deserializer=banditd_dot_v1_dot_routing__service__pb2.ReportDecisionResponse.FromString,
+                _registered_method=True)
         self.GetDecision = channel.unary_unary(
                 '/banditd.v1.RoutingService/GetDecision',
                 request_serializer=banditd_dot_v1_dot_routing__service__pb2.GetDecisionRequest.SerializeToString,
@@ -109,6 +114,16 @@ class RoutingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportDecision(self, request, context):
+        """Records a decision that the caller took himself, with the probabilities that he drew by. Its outcomes are recorded
+        and learnt like those of any other, and ListPolicies says what the router's policy would have gained in his place.
+        Idempotent by `request_id` as Route is. FAILED_PRECONDITION (`NO_ELIGIBLE_MODEL`) if the router could choose none of
+        the models, so that there is nothing to compare.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDecision(self, request, context):
         """Returns a decision with what was recorded of it. INVALID_ARGUMENT (`INVALID_DECISION_ID`) if the id was not issued
         by this server, NOT_FOUND (`DECISION_NOT_FOUND`) if the decision was lost before it reached the disk.
@@ -144,6 +159,11 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     servicer.RecordComparison,
                     request_deserializer=banditd_dot_v1_dot_routing__service__pb2.RecordComparisonRequest.FromString,
                     response_serializer=banditd_dot_v1_dot_routing__service__pb2.RecordComparisonResponse.SerializeToString,
+            ),
+            'ReportDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportDecision,
+                    request_deserializer=banditd_dot_v1_dot_routing__service__pb2.ReportDecisionRequest.FromString,
+                    response_serializer=banditd_dot_v1_dot_routing__service__pb2.ReportDecisionResponse.SerializeToString,
             ),
             'GetDecision': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDecision,
@@ -287,6 +307,33 @@ class RoutingService(object):
             '/banditd.v1.RoutingService/RecordComparison',
             banditd_dot_v1_dot_routing__service__pb2.RecordComparisonRequest.SerializeToString,
             banditd_dot_v1_dot_routing__service__pb2.RecordComparisonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/banditd.v1.RoutingService/ReportDecision',
+            banditd_dot_v1_dot_routing__service__pb2.ReportDecisionRequest.SerializeToString,
+            banditd_dot_v1_dot_routing__service__pb2.ReportDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

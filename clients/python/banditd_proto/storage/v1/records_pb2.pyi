@@ -21,6 +21,7 @@ class RecordKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECORD_KIND_HEALTH_CHANGE: _ClassVar[RecordKind]
     RECORD_KIND_CHANGE_ALARM: _ClassVar[RecordKind]
     RECORD_KIND_EXAMPLE: _ClassVar[RecordKind]
+    RECORD_KIND_PROMOTION: _ClassVar[RecordKind]
     RECORD_KIND_LEADERBOARD_PRIOR: _ClassVar[RecordKind]
 RECORD_KIND_UNSPECIFIED: RecordKind
 RECORD_KIND_DECISION: RecordKind
@@ -34,6 +35,7 @@ RECORD_KIND_COMPARISON: RecordKind
 RECORD_KIND_HEALTH_CHANGE: RecordKind
 RECORD_KIND_CHANGE_ALARM: RecordKind
 RECORD_KIND_EXAMPLE: RecordKind
+RECORD_KIND_PROMOTION: RecordKind
 RECORD_KIND_LEADERBOARD_PRIOR: RecordKind
 
 class Decision(_message.Message):
@@ -203,7 +205,7 @@ class ModelChange(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., model_id: _Optional[str] = ..., deleted: bool = ..., input_mtok_usd: _Optional[float] = ..., output_mtok_usd: _Optional[float] = ..., cached_input_mtok_usd: _Optional[float] = ..., request_usd: _Optional[float] = ..., context_window_token_count: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., state: _Optional[int] = ..., quality_guess: _Optional[float] = ..., latency_ms_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., sibling_model_id: _Optional[str] = ...) -> None: ...
 
 class RouterChange(_message.Message):
-    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms", "budget_usd", "budget_window", "budget_is_hard", "exploration_share", "texts")
+    __slots__ = ("router_id", "deleted", "embedding_dimension", "embedding_model", "model_ids", "preset", "parameters", "usd_weight", "second_weight", "switch_usd", "fallback_model_id", "attribution_window_ms", "default_quality", "quality_guess", "create_time_ms", "update_time_ms", "budget_usd", "budget_window", "budget_is_hard", "exploration_share", "texts", "policy_name", "shadows", "promotion")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -239,6 +241,9 @@ class RouterChange(_message.Message):
     BUDGET_IS_HARD_FIELD_NUMBER: _ClassVar[int]
     EXPLORATION_SHARE_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_NAME_FIELD_NUMBER: _ClassVar[int]
+    SHADOWS_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     deleted: bool
     embedding_dimension: int
@@ -260,7 +265,76 @@ class RouterChange(_message.Message):
     budget_is_hard: bool
     exploration_share: float
     texts: _containers.ScalarMap[str, str]
-    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., switch_usd: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., budget_usd: _Optional[float] = ..., budget_window: _Optional[int] = ..., budget_is_hard: bool = ..., exploration_share: _Optional[float] = ..., texts: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    policy_name: str
+    shadows: _containers.RepeatedCompositeFieldContainer[Shadow]
+    promotion: PromotionRule
+    def __init__(self, router_id: _Optional[str] = ..., deleted: bool = ..., embedding_dimension: _Optional[int] = ..., embedding_model: _Optional[str] = ..., model_ids: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., switch_usd: _Optional[float] = ..., fallback_model_id: _Optional[str] = ..., attribution_window_ms: _Optional[int] = ..., default_quality: _Optional[float] = ..., quality_guess: _Optional[float] = ..., create_time_ms: _Optional[int] = ..., update_time_ms: _Optional[int] = ..., budget_usd: _Optional[float] = ..., budget_window: _Optional[int] = ..., budget_is_hard: bool = ..., exploration_share: _Optional[float] = ..., texts: _Optional[_Mapping[str, str]] = ..., policy_name: _Optional[str] = ..., shadows: _Optional[_Iterable[_Union[Shadow, _Mapping]]] = ..., promotion: _Optional[_Union[PromotionRule, _Mapping]] = ...) -> None: ...
+
+class Shadow(_message.Message):
+    __slots__ = ("name", "preset", "parameters", "texts")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class TextsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    preset: str
+    parameters: _containers.ScalarMap[str, float]
+    texts: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., preset: _Optional[str] = ..., parameters: _Optional[_Mapping[str, float]] = ..., texts: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class PromotionRule(_message.Message):
+    __slots__ = ("automatic", "margin", "effective_sample_count_min", "cost_ratio_max", "latency_ratio_max", "rollback_window_ms")
+    AUTOMATIC_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLE_COUNT_MIN_FIELD_NUMBER: _ClassVar[int]
+    COST_RATIO_MAX_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_RATIO_MAX_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    automatic: bool
+    margin: float
+    effective_sample_count_min: float
+    cost_ratio_max: float
+    latency_ratio_max: float
+    rollback_window_ms: int
+    def __init__(self, automatic: bool = ..., margin: _Optional[float] = ..., effective_sample_count_min: _Optional[float] = ..., cost_ratio_max: _Optional[float] = ..., latency_ratio_max: _Optional[float] = ..., rollback_window_ms: _Optional[int] = ...) -> None: ...
+
+class Promotion(_message.Message):
+    __slots__ = ("router_id", "name", "former", "cause", "reason", "decision_count", "difference", "low", "high", "effective_sample_count")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FORMER_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DECISION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    name: str
+    former: str
+    cause: int
+    reason: str
+    decision_count: int
+    difference: float
+    low: float
+    high: float
+    effective_sample_count: float
+    def __init__(self, router_id: _Optional[str] = ..., name: _Optional[str] = ..., former: _Optional[str] = ..., cause: _Optional[int] = ..., reason: _Optional[str] = ..., decision_count: _Optional[int] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., effective_sample_count: _Optional[float] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("router_id", "embedding_float16", "input_token_count", "category", "lessons", "import_id", "propensity", "slots", "pmf")

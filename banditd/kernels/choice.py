@@ -1,0 +1,291 @@
+"""A whole decision in one call, from what is expected of the models to the drawn one.
+
+Between kernels an array's way into Python and back takes longer than most of them.
+"""
+
+import numpy as np
+
+from banditd.kernels._jit import Array32, Array64, Codes, Index, Mask, array, f32, f64, helper, i64, kernel, u8
+from banditd.kernels.decision import settle, weigh
+from banditd.kernels.exploration import bound_shares, greedy, inverse_gap, softmax, ucb
+from banditd.kernels.pacing import mix_floor_within, mix_into
+from banditd.kernels.thompson import probability_best
+
+# Explorers. The last has its pmf from elsewhere.
+GREEDY, UCB, THOMPSON, INVERSE_GAP, SOFTMAX, GIVEN = range(6)
+# Results that are no model.
+NO_PMF, NOBODY = -1, -2
+
+
+@helper
+def _fill(
+    explorer: int,
+    parameter: float,
+    utility: Array64,  # (K,)
+    deviation: Array64,  # (K,)
+    eligible: Mask,  # (K,)
+    given: Array64,  # (K,) read where the explorer is `GIVEN`
+    out_pmf: Array64,  # (K,) written
+) -> None:
+    if explorer == UCB:
+        ucb(utility, deviation, eligible, parameter, out_pmf)
+    elif explorer == GREEDY:
+        greedy(utility, eligible, out_pmf)
+    elif explorer == INVERSE_GAP:
+        inverse_gap(utility, eligible, parameter, out_pmf)
+    elif explorer == SOFTMAX:
+        softmax(utility, eligible, parameter, out_pmf)
+    elif explorer == THOMPSON:
+        probability_best(utility, deviation * parameter, eligible, out_pmf)
+    else:
+        for k in range(out_pmf.shape[0]):
+            out_pmf[k] = given[k]
+
+
+@helper
+def _explore(
+    explorer: int,
+    parameter: float,
+    utility: Array64,  # (K,)
+    deviation: Array64,  # (K,)
+    eligible: Mask,  # (K,)
+    caps: Array64,  # (K,)
+    floor: float,
+    given: Array64,  # (2, K)
+    out_pmf: Array64,  # (K,) written
+) -> None:
+    """Write the explorer's pmf, mixed with what it would be without bounded models until they keep their bounds."""
+    _fill(explorer, parameter, utility, deviation, eligible, given[0], out_pmf)
+    bounded = False
+    free = False
+    for k in range(caps.shape[0]):
+        if eligible[k]:
+            if caps[k] < 1.0:
+                bounded = True
+            else:
+                free = True
+    # Where all are bounded, somebody has to serve.
+    if bounded and free:
+        others = eligible & (caps >= 1.0)
+        without = np.empty_like(out_pmf)
+        _fill(explorer, parameter, utility, deviation, others, given[1], without)
+        bound_shares(caps, eligible, without, floor, out_pmf)
+
+
+@helper
+def _decide(
+    values: Array64,
+    limited_ms: Array64,
+    left_usd: float,
+    usd_weight: float,
+    second_weight: float,
+    cost_usd_max: float,
+    latency_ms_max: float,
+    quality_min: float,
+    price_low: float,
+    price_high: float,
+    share_high: float,
+    explorer: int,
+    parameter: float,
+    caps: Array64,
+    floor: float,
+    spend_share: float,
+    given: Array64,
+    uniform: float,
+    inout_codes: Codes,
+    out_pmf: Array64,
+    out_expected: Array32,
+) -> int:
+    models = inout_codes.shape[0]
+    eligible = np.empty(models, np.bool_)
+    utility = np.empty(models, np.float64)
+    count = weigh(
+        values,
+        limited_ms,
+        left_usd,
+        usd_weight + price_low,
+        second_weight,
+        cost_usd_max,
+        latency_ms_max,
+        quality_min,
+        inout_codes,
+        eligible,
+        utility,
+    )
+    if count == 0:
+        return NOBODY
+    deviation = values[1]
+    _explore(explorer, parameter, utility, deviation, eligible, caps, floor, given, out_pmf)
+    if share_high > 0.0:
+        dear = np.empty_like(out_pmf)
+        weigh(
+            values,
+            limited_ms,
+            left_usd,
+            usd_weight + price_high,
+            second_weight,
+            cost_usd_max,
+            latency_ms_max,
+            quality_min,
+            inout_codes,
+            eligible,
+            utility,
+        )
+        _explore(explorer, parameter, utility, deviation, eligible, caps, floor, given, dear)
+        mix_into(out_pmf, dear, share_high)
+    if spend_share > 0.0:
+        mix_floor_within(out_pmf, eligible, values, floor, spend_share)
+        return settle(values, eligible, 0.0, uniform, out_pmf, out_expected)
+    return settle(values, eligible, floor, uniform, out_pmf, out_expected)
+
+
+@kernel(
+    array(f64, "VK"),
+    array(f64, "K"),
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    i64,
+    f64,
+    array(f64, "K"),
+    f64,
+    f64,
+    array(f64, "HK"),
+    f64,
+    array(u8, "K", inout=True),
+    array(f64, "K", out=True),
+    array(f32, "TK", out=True),
+    returns=(i64,),
+)
+def decide(
+    values: Array64,  # (4, K) expected quality, its deviation, expected cost (nan where unknown), expected latency
+    limited_ms: Array64,  # (K,) the latency that is limited: expected, or a quantile
+    left_usd: float,  # what a hard budget leaves; inf for none
+    usd_weight: float,  # what a dollar is worth in quality, >= 0
+    second_weight: float,  # what a second is worth in quality, >= 0
+    cost_usd_max: float,  # inf for no limit
+    latency_ms_max: float,  # inf for no limit
+    quality_min: float,  # -inf for no limit; with one, the cheapest of the eligible wins
+    price_low: float,  # what the budget adds to a dollar's worth, >= 0
+    price_high: float,  # the same for a share of the decisions
+    share_high: float,  # that share, in [0, 1]
+    explorer: int,  # one of those above
+    parameter: float,  # the explorer's
+    caps: Array64,  # (K,) largest share of each model; 1 for no bound
+    floor: float,  # share of uniform exploration, in [0, 1]
+    spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound
+    given: Array64,  # (2, K) a pmf, and one without the bounded models; read where the explorer is `GIVEN`
+    uniform: float,  # in [0, 1): the caller owns the randomness
+    inout_codes: Codes,  # (K,) reasons; one that is there already stays
+    out_pmf: Array64,  # (K,) written
+    out_expected: Array32,  # (3, K) written: quality, cost and latency as they are logged
+) -> int:
+    """Weigh, explore at one or two prices, mix in the floor and draw.
+
+    Returns the drawn model; `NOBODY` where none is eligible, when only reasons are written; `NO_PMF`
+    where the pmf does not sum to 1 within 1e-9.
+    """
+    return _decide(
+        values,
+        limited_ms,
+        left_usd,
+        usd_weight,
+        second_weight,
+        cost_usd_max,
+        latency_ms_max,
+        quality_min,
+        price_low,
+        price_high,
+        share_high,
+        explorer,
+        parameter,
+        caps,
+        floor,
+        spend_share,
+        given,
+        uniform,
+        inout_codes,
+        out_pmf,
+        out_expected,
+    )
+
+
+@kernel(
+    array(f64, "BVK"),
+    array(f64, "BK"),
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+    i64,
+    f64,
+    array(f64, "K"),
+    f64,
+    f64,
+    array(f64, "HK"),
+    array(f64, "B"),
+    array(u8, "BK", inout=True),
+    array(f64, "BK", out=True),
+    array(f32, "BTK", out=True),
+    array(i64, "B", out=True),
+)
+def decide_rows(
+    values: Array64,  # (B, 4, K) as in `decide`
+    limited_ms: Array64,  # (B, K)
+    left_usd: float,
+    usd_weight: float,
+    second_weight: float,
+    cost_usd_max: float,
+    latency_ms_max: float,
+    quality_min: float,
+    price_low: float,
+    price_high: float,
+    share_high: float,
+    explorer: int,
+    parameter: float,
+    caps: Array64,  # (K,)
+    floor: float,
+    spend_share: float,
+    given: Array64,  # (2, K)
+    uniform: Array64,  # (B,)
+    inout_codes: Codes,  # (B, K)
+    out_pmf: Array64,  # (B, K) written
+    out_expected: Array32,  # (B, 3, K) written
+    out_index: Index,  # (B,) written: what `decide` returns
+) -> None:
+    """Do `decide` for each of B contexts, bit for bit."""
+    for b in range(values.shape[0]):
+        out_index[b] = _decide(
+            values[b],
+            limited_ms[b],
+            left_usd,
+            usd_weight,
+            second_weight,
+            cost_usd_max,
+            latency_ms_max,
+            quality_min,
+            price_low,
+            price_high,
+            share_high,
+            explorer,
+            parameter,
+            caps,
+            floor,
+            spend_share,
+            given,
+            uniform[b],
+            inout_codes[b],
+            out_pmf[b],
+            out_expected[b],
+        )

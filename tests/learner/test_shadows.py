@@ -1,0 +1,210 @@
+"""Shadows through a real writer: what is known of them and who decides is the same after any restart."""
+
+import random
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from banditd.domain.outcome import Failure, Metric
+from banditd.domain.promotion import Promotion, PromotionCause, PromotionRule, Verdict
+from banditd.domain.records import ChangeAlarm, FeatureFit, RouterChange
+from banditd.domain.router import NamedPolicy, PolicySpec
+from banditd.learner.commands import ChangeSettings
+from banditd.learner.recovery import recover, replay
+from banditd.learner.state import LearnerState, promotion_records
+
+from .rig import digests_of
+from .world import router_change
+
+# Its belief differs from the live policy's, not only its explorer.
+GREEDY = NamedPolicy("greedy", PolicySpec("epsilon_greedy", MappingProxyType({"slope_penalty": 4.0})))
+BLIND = NamedPolicy("blind", PolicySpec("constant"))
+# Quality, cost and latency of the two models, as the live policy expects them.
+EXPECTED = np.array([[0.5, 0.5], [0.001, 0.002], [100.0, 100.0]], np.float32)
+AUTOMATIC = PromotionRule(is_automatic=True, effective_samples_min=50.0)
+
+
+def facts(rig, kind):
+    """Return the records of a kind, oldest first."""
+    return [entry.record for entry in rig.log.scan(0) if isinstance(entry.record, kind)]
+
+
+def same_everywhere(rig):
+    """Live, recovered and folded states are the same."""
+    recovered, folded = recover(rig.log, rig.snapshots), replay(LearnerState(), rig.log)
+    assert digests_of(recovered) == digests_of(folded) == rig.digests()
+    return recovered
+
+
+def live_for(rig, count, seed=0, good=1):
+    """Decide uniformly; the answers of one model are good and those of the other bad, nine times in ten."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        slot = rng.randrange(2)
+        (made,) = rig.decide(slot=slot, rng=rng, expected=EXPECTED)
+        quality = float((slot == good) != (rng.random() < 0.1))
+        rig.report(made, quality=quality, cost_usd=0.001 * (slot + 1), latency_ms=100.0)
+
+
+def promote(rig, name, cause=PromotionCause.ASKED):
+    """Promote as the server does."""
+
+    def decide(state):
+        router = state.routers["r"]
+        return promotion_records(router, router.promotion(name, cause, "because"), rig.clock.now_ms())
+
+    rig.do(ChangeSettings(decide))
+
+
+@pytest.fixture
+def shadowed(rig):
+    """A router that decides by linucb and has two shadows."""
+    rig.change(router_change(shadows=(GREEDY, BLIND)))
+    return rig
+
+
+def test_a_shadow_is_compared_by_what_it_would_have_drawn(shadowed):
+    """Uniform draws earn 0.5, and whoever knows the good model 0.9; the bounds hold the difference."""
+    live_for(shadowed, 300)
+    for shadow in shadowed.state.routers["r"].shadows.values():
+        figures = shadow.account.figures()
+        assert figures.decisions == 300
+        assert figures.waiting == 0
+        assert figures.live == pytest.approx(0.5, abs=0.06)
+        assert figures.shadow == pytest.approx(0.87, abs=0.08)
+        assert figures.low < 0.37 < figures.high
+        assert figures.low > 0.0
+        assert figures.overlap == pytest.approx(0.51, abs=0.03)
+        assert figures.shadow_cost_usd == pytest.approx(0.002, rel=0.1)
+        assert figures.live_cost_usd == pytest.approx(0.0015, rel=0.1)
+
+
+def test_what_is_known_of_shadows_survives_restarts(shadowed):
+    """Snapshot and tail, and the whole log, give the bits of the life before; decisions may wait for their quality."""
+    live_for(shadowed, 30)
+    shadowed.decide(3)
+    shadowed.take_snapshot()
+    live_for(shadowed, 20, seed=1)
+    recovered = same_everywhere(shadowed)
+    ours = shadowed.state.routers["r"].shadows["greedy"].account.figures()
+    assert recovered.routers["r"].shadows["greedy"].account.figures() == ours
+    assert (ours.decisions, ours.waiting) == (50, 3)
+
+
+def test_a_decision_without_a_quality_is_given_up(shadowed, clock):
+    """A failure and a closed window leave nothing that waits."""
+    (failed,) = shadowed.decide()
+    shadowed.decide()
+    shadowed.report(failed, failure=Failure.UNAVAILABLE)
+    account = shadowed.state.routers["r"].shadows["greedy"].account
+    assert account.figures().waiting == 1
+    clock.advance(10_000_000)
+    shadowed.tend()
+    assert account.figures().waiting == 0
+    same_everywhere(shadowed)
+
+
+def test_a_new_shadow_learns_from_the_log(rig):
+    """It believes what one that was there from the start believes."""
+    rig.change(router_change(shadows=(GREEDY,)))
+    live_for(rig, 40)
+    rig.change(router_change(shadows=(GREEDY, NamedPolicy("late", GREEDY.policy))))
+    shadows = rig.state.routers["r"].shadows
+    assert shadows["late"].belief.digest() == shadows["greedy"].belief.digest()
+    assert shadows["late"].account.figures().decisions == 0
+    assert shadows["greedy"].account.figures().decisions == 40
+    same_everywhere(rig)
+
+
+def test_a_promotion_changes_places_and_replays(shadowed):
+    """Belief and settings change hands, comparisons begin anew, and every way back to the state has it."""
+    live_for(shadowed, 40)
+    router = shadowed.state.routers["r"]
+    belief, former = router.shadows["greedy"].belief.digest(), router.belief.digest()
+    assert belief != former
+    promote(shadowed, "greedy")
+    assert router.router.policy == GREEDY.policy
+    assert router.router.policy_name == "greedy"
+    assert [shadow.name for shadow in router.router.shadows] == ["first", "blind"]
+    assert router.belief.digest() == belief
+    assert router.shadows["first"].belief.digest() == former
+    assert router.shadows["blind"].account.figures().decisions == 0
+    assert shadowed.writer.published.current.routers["r"].policy.preset == "epsilon_greedy"
+    live_for(shadowed, 10, seed=2)
+    same_everywhere(shadowed)
+    shadowed.take_snapshot()
+    live_for(shadowed, 10, seed=3)
+    same_everywhere(shadowed)
+    (record,) = facts(shadowed, Promotion)
+    assert (record.name, record.former, record.cause, record.reason) == (
+        "greedy",
+        "first",
+        PromotionCause.ASKED,
+        "because",
+    )
+    assert record.decisions == 40
+
+
+def test_the_rule_promotes_and_takes_back(rig, clock):
+    """The better shadow takes over by itself; when the world turns, the former policy comes back, both on record."""
+    rig.change(router_change(shadows=(GREEDY,), promotion=AUTOMATIC))
+    live_for(rig, 200)
+    rig.tend()
+    (record,) = facts(rig, Promotion)
+    assert record.cause is PromotionCause.RULE
+    assert record.low > 0.0
+    assert facts(rig, RouterChange)[-1].router.policy_name == "greedy"
+    live_for(rig, 200, seed=5)
+    assert rig.state.routers["r"].verdict("first", clock.now_ms()) is Verdict.PROMOTE
+    rig.tend()
+    assert [fact.cause for fact in facts(rig, Promotion)] == [PromotionCause.RULE, PromotionCause.ROLLBACK_RULE]
+    assert rig.state.routers["r"].former == ""
+    same_everywhere(rig)
+
+
+def test_a_fit_and_an_alarm_reach_the_shadows(shadowed):
+    """Both are learnt under the new encoding, and a changed metric is opened in each belief."""
+    live_for(shadowed, 30)
+    shadowed.decide(250, expected=EXPECTED)
+    shadowed.tend()
+    assert facts(shadowed, FeatureFit)[-1].prompt_count > 0
+    router = shadowed.state.routers["r"]
+    assert router.shadows["greedy"].features is router.features
+    before = router.shadows["greedy"].belief.digest()
+    shadowed.change(ChangeAlarm("r", 0, Metric.QUALITY, True, 11.0))
+    assert router.shadows["greedy"].belief.digest() != before
+    shadowed.take_snapshot()
+    live_for(shadowed, 5, seed=3)
+    same_everywhere(shadowed)
+
+
+def test_another_policy_that_decides_begins_all_comparisons_anew(shadowed):
+    """A setting that leaves it alone does not; a shadow that is taken away is gone with what it knew."""
+    live_for(shadowed, 20)
+    shadowed.change(router_change(shadows=(GREEDY, BLIND), quality_guess=0.5, switch_usd=0.5))
+    router = shadowed.state.routers["r"]
+    assert router.shadows["greedy"].account.figures().decisions == 20
+    shadowed.change(router_change(preset="softmax", shadows=(GREEDY,)))
+    assert list(router.shadows) == ["greedy"]
+    assert router.shadows["greedy"].account.figures().decisions == 0
+    same_everywhere(shadowed)
+
+
+@pytest.mark.parametrize(
+    "rule, verdict",
+    [
+        (PromotionRule(effective_samples_min=50.0), Verdict.PROMOTE),
+        (PromotionRule(effective_samples_min=1e6), Verdict.FEW_SAMPLES),
+        (PromotionRule(effective_samples_min=50.0, cost_ratio_max=1.2), Verdict.COST_GUARD),
+        (PromotionRule(effective_samples_min=50.0, latency_ratio_max=0.9), Verdict.LATENCY_GUARD),
+        (PromotionRule(effective_samples_min=50.0, margin=0.3), Verdict.NOT_BETTER),
+    ],
+)
+def test_the_rule_looks_at_samples_cost_and_latency(rig, rule, verdict):
+    """The shadow is better by 0.4, costs a third more, and takes as long; nothing is promoted unless that is asked."""
+    rig.change(router_change(shadows=(GREEDY,), promotion=rule))
+    live_for(rig, 200)
+    assert rig.state.routers["r"].verdict("greedy", rig.clock.now_ms()) is verdict
+    rig.tend()
+    assert facts(rig, Promotion) == []
