@@ -13,6 +13,7 @@ from banditd import __version__
 from banditd.cli.config import config
 from banditd.cli.export import export
 from banditd.cli.health import health
+from banditd.cli.history import import_history
 from banditd.cli.inspect import inspect
 from banditd.cli.leaderboard import leaderboard
 from banditd.cli.models import models
@@ -29,7 +30,7 @@ def cli() -> None:
     """Decides, for each prompt, which LLM should answer it, and learns from what came of it."""
 
 
-for _command in (serve, health, config, inspect, leaderboard, policies, export, models):
+for _command in (serve, health, config, inspect, leaderboard, policies, export, import_history, models):
     cli.add_command(_command)
 
 

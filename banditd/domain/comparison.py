@@ -34,6 +34,7 @@ class Comparison:
         shown_first: Which answer the judge saw first.
         comparison_id: The caller's id, or empty.
         decision_id: 16 bytes of the decision whose prompt it is about; empty where it has a prompt of its own.
+        weight: Comparisons that it counts for, > 0.
     """
 
     slot_a: int
@@ -44,6 +45,7 @@ class Comparison:
     shown_first: ShownFirst = ShownFirst.UNKNOWN
     comparison_id: str = ""
     decision_id: bytes = b""
+    weight: float = 1.0
 
     @property
     def order(self) -> float:

@@ -79,6 +79,7 @@ class Lesson:
         price_mtok_usd: The blended price then in force, > 0; None means that there was none.
         latency_ms: >= 0.
         fee_usd: The fee per call then in force, which is part of the cost.
+        weight: Observations that it counts for, > 0.
     """
 
     quality: float | None = None
@@ -86,6 +87,7 @@ class Lesson:
     price_mtok_usd: float | None = None
     latency_ms: float | None = None
     fee_usd: float = 0.0
+    weight: float = 1.0
 
     @property
     def token_cost_usd(self) -> float:

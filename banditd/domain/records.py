@@ -65,18 +65,52 @@ class ComparisonRecord:
     status: OutcomeStatus
 
 
+@dataclass(frozen=True, slots=True)
+class PastChoice:
+    """How somebody else chose a model: what evaluation needs to know of it.
+
+    Attributes:
+        propensity: Probability with which the model was drawn, in (0, 1].
+        slots: Models that could have been drawn; empty where that is not known.
+        pmf: Probability of each of them.
+    """
+
+    propensity: float
+    slots: tuple[int, ...] = ()
+    pmf: tuple[float, ...] = ()
+
+
 class Example(msgspec.Struct, frozen=True, gc=False):
-    """A prompt with what models did on it: learnt without a decision, and no part of any evaluation.
+    """A prompt with what models did on it: learnt without a decision of the router.
 
     Attributes:
         router_id: The router.
         context: What was known.
         lessons: Slot and lesson of each model.
+        import_id: The import that it came with, or empty.
+        choice: How its one model was chosen; None where nobody is known to have chosen.
     """
 
     router_id: str
     context: Context
     lessons: tuple[tuple[int, Lesson], ...]
+    import_id: str = ""
+    choice: PastChoice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardPrior:
+    """What a leaderboard says of models, before anything is seen of them.
+
+    Attributes:
+        router_id: The router.
+        import_id: The import that it came with.
+        standings: Slot, expected quality at the average prompt, and the observations that this counts for.
+    """
+
+    router_id: str
+    import_id: str
+    standings: tuple[tuple[int, float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +196,7 @@ Record = (
     | ComparisonRecord
     | Expiry
     | Example
+    | LeaderboardPrior
     | ModelChange
     | RouterChange
     | FeatureFit

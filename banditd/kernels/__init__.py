@@ -5,6 +5,7 @@ Numba only.
 """
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
+from banditd.kernels.arrival import expect_arrival, update_arrival
 from banditd.kernels.categories import add_evidence, shrink
 from banditd.kernels.choice import decide, decide_rows
 from banditd.kernels.contrasts import contrast, tally
@@ -47,6 +48,7 @@ __all__ = [
     "decide_rows",
     "draw",
     "expect",
+    "expect_arrival",
     "factorise",
     "fourier",
     "fourier_rows",
@@ -79,6 +81,7 @@ __all__ = [
     "to_half",
     "to_quantiles",
     "ucb",
+    "update_arrival",
     "update_duel",
     "update_ridge",
     "update_ridge_forgetting",

@@ -130,6 +130,7 @@ def update_utility(
     f64,
     f64,
     f64,
+    f64,
     returns=(f64, f64),
 )
 def update_duel(
@@ -144,6 +145,7 @@ def update_duel(
     share_tie: float,  # and to neither; they sum to 1
     order: float,  # 1 where a was shown first, -1 where b was, 0 where nobody knows
     reliability: float,  # of the judge, in (0, 1]
+    weight: float,  # comparisons that it counts for, >= 0
 ) -> tuple[float, float]:
     """Learn one comparison: a Laplace step for the difference, shared out by the variances that make it up.
 
@@ -160,7 +162,7 @@ def update_duel(
     leverage_b = _gain_direction(cov_b, x, direction_b)
     before = _predict(mean_a, x) - _predict(mean_b, x) + shared[0] * order
     spread = max(leverage_a, 0.0) + max(leverage_b, 0.0) + shared[1] * order * order
-    given = share_a + share_b + share_tie + reliability
+    given = share_a + share_b + share_tie + reliability + weight
     if not (math.isfinite(before) and math.isfinite(spread) and math.isfinite(given)):
         return math.nan, math.nan
     eta = _exp(shared[2])
@@ -168,10 +170,12 @@ def update_duel(
     expected_a = _logistic((before - eta) * moderate)
     expected_b = _logistic((-before - eta) * moderate)
     z = before
+    weighed = spread * weight
     slope, information = _vote(z, eta, share_a, share_b, share_tie, reliability)
     for _ in range(_STEPS):
-        z -= (z - before - spread * slope) / (1.0 + spread * information)
+        z -= (z - before - weighed * slope) / (1.0 + weighed * information)
         slope, information = _vote(z, eta, share_a, share_b, share_tie, reliability)
+    information *= weight
     # What is moved is the exact step to z, whatever the slope has become there.
     step = (z - before) / spread if spread > 0.0 else 0.0
     rate = information / (1.0 + information * spread)
@@ -189,8 +193,9 @@ def update_duel(
     slope_tie = eta * tied
     p_tie = 1.0 - p_a - p_b
     information = p_a * slope_a * slope_a + p_b * slope_b * slope_b + p_tie * slope_tie * slope_tie
+    information *= weight
     variance = shared[3] / (1.0 + shared[3] * information)
-    moved = shared[2] + variance * (share_a * slope_a + share_b * slope_b + share_tie * slope_tie)
+    moved = shared[2] + variance * weight * (share_a * slope_a + share_b * slope_b + share_tie * slope_tie)
     shared[2] = min(max(moved, _LOG_ETA_MIN), _LOG_ETA_MAX)
     shared[3] = variance
     return expected_a, expected_b

@@ -212,23 +212,24 @@ def _learn_metric(
     gamma: float,
     x: Array32,  # (N,)
     value: float,
+    weight: float,
 ) -> float:
     if math.isnan(value):
         return math.nan
     if gamma == 1.0:
-        predicted, leverage = _update(a_inv, theta, x, value, 1.0)
+        predicted, leverage = _update(a_inv, theta, x, value, weight)
     else:
         cursor = int(numbers[CURSOR])
         predicted, leverage = _update_forgetting(
-            a_inv, theta, x, value, 1.0, prior_precision, prior_theta, gamma, cursor
+            a_inv, theta, x, value, weight, prior_precision, prior_theta, gamma, cursor
         )
     error = value - predicted
     if not math.isfinite(error):
         return math.nan
     residual = error / math.sqrt(numbers[ERRORS] / numbers[WEIGHT] * (1.0 + leverage))
     numbers[COUNT] += 1.0
-    numbers[ERRORS] = numbers[ERRORS] * gamma + error * error / (1.0 + leverage)
-    numbers[WEIGHT] = numbers[WEIGHT] * gamma + 1.0
+    numbers[ERRORS] = numbers[ERRORS] * gamma + weight * error * error / (1.0 + leverage)
+    numbers[WEIGHT] = numbers[WEIGHT] * gamma + weight
     numbers[CURSOR] = (numbers[CURSOR] + 1.0) % theta.shape[0]
     return residual
 
@@ -241,6 +242,7 @@ def _learn_metric(
     array(f64, "TN"),
     f64,
     array(f32, "N"),
+    f64,
     f64,
     f64,
     f64,
@@ -257,6 +259,7 @@ def learn_metrics(
     quality: float,  # what was seen; nan for nothing
     log_cost: float,  # likewise
     log_latency: float,  # likewise
+    weight: float,  # observations that each counts for, > 0
 ) -> tuple[float, float, float]:
     """Learn what was seen of one model: `update_ridge` or `update_ridge_forgetting` of each metric, and of its noise.
 
@@ -265,9 +268,11 @@ def learn_metrics(
     learnt.
     """
     return (
-        _learn_metric(a_inv[0], theta[0], numbers[0], prior_theta[0], prior_precision[0], gamma, x, quality),
-        _learn_metric(a_inv[1], theta[1], numbers[1], prior_theta[1], prior_precision[1], gamma, x, log_cost),
-        _learn_metric(a_inv[2], theta[2], numbers[2], prior_theta[2], prior_precision[2], gamma, x, log_latency),
+        _learn_metric(a_inv[0], theta[0], numbers[0], prior_theta[0], prior_precision[0], gamma, x, quality, weight),
+        _learn_metric(a_inv[1], theta[1], numbers[1], prior_theta[1], prior_precision[1], gamma, x, log_cost, weight),
+        _learn_metric(
+            a_inv[2], theta[2], numbers[2], prior_theta[2], prior_precision[2], gamma, x, log_latency, weight
+        ),
     )
 
 

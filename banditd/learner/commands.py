@@ -56,6 +56,23 @@ class RecordComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportHistory:
+    """Log and learn a run of rows of an import, those that were learnt before left out.
+
+    Attributes:
+        router_id: Router that learns them.
+        import_id: Names the import.
+        first_row: Number of the first row within it.
+        records: One per row: an Example, a ComparisonRecord or a LeaderboardPrior.
+    """
+
+    router_id: str
+    import_id: str
+    first_row: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeSettings:
     """Change the catalogue or the routers.
 
@@ -77,7 +94,7 @@ class TakeSnapshot:
     """Store a snapshot now."""
 
 
-Command = LogDecisions | RecordOutcomes | RecordComparison | ChangeSettings | Tend | TakeSnapshot
+Command = LogDecisions | RecordOutcomes | RecordComparison | ImportHistory | ChangeSettings | Tend | TakeSnapshot
 
 # A change of a router is one record, and a new encoding may follow it; a promotion is two.
 POSITIONS_PER_CHANGE = 2
@@ -87,7 +104,8 @@ POSITIONS_PER_TENDING = 1024
 ALARMS_PER_TENDING = 128
 
 OutcomeAnswer = Ruling | BanditdError
-Answer = list[OutcomeAnswer] | None | BanditdError
+# Of an import, how many of its rows are new.
+Answer = list[OutcomeAnswer] | int | None | BanditdError
 
 
 def records_of(command: Command) -> int:
@@ -104,6 +122,8 @@ def positions_of(command: Command) -> int:
         return len(command.outcomes) + min(len(command.outcomes), MODELS_MAX)
     if isinstance(command, RecordComparison):
         return 1
+    if isinstance(command, ImportHistory):
+        return len(command.records)
     if isinstance(command, ChangeSettings):
         return POSITIONS_PER_CHANGE
     return POSITIONS_PER_TENDING if isinstance(command, Tend) else 0

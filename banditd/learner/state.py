@@ -5,6 +5,7 @@ Live, after a crash, under another encoding and in the simulator the same entrie
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -29,6 +30,7 @@ from banditd.domain.records import (
     Expiry,
     FeatureFit,
     HealthChange,
+    LeaderboardPrior,
     LogEntry,
     ModelChange,
     OutcomeRecord,
@@ -41,9 +43,10 @@ from banditd.evaluation import Account, judge
 from banditd.features.encode import encode
 from banditd.features.fit import fit_spec, intercept_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
+from banditd.learner.arrival import Arrival
 from banditd.learner.changes import Changes, Mark, do_again, fades
 from banditd.objective.pacer import Pacer, PacerView
-from banditd.policies.base import Belief, BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals
+from banditd.policies.base import Belief, BeliefSnapshot, ChangingBelief, ComparingBelief, Residuals, SupposingBelief
 from banditd.policies.beliefs.factory import make_belief, relearns
 from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
@@ -102,6 +105,7 @@ class RouterState:
         forgotten: Ranges (from, to] of positions that a restored snapshot has taken back.
         sessions: The last model of each session; a restored snapshot leaves it as it is.
         changes: What it remembers of change.
+        arrival: How likely qualities are to arrive; facts of the callers, which a restored snapshot leaves as they are.
         shadows: By name, the policies that do not decide: each learns like a router of its own that has nothing else.
         account: Of a shadow, its evaluation against the policy that decides; of that, against callers who decided.
         former: Name of the policy that decided before the last promotion; empty before the first and after a way back.
@@ -130,6 +134,7 @@ class RouterState:
     forgotten: tuple[tuple[int, int], ...] = ()
     sessions: Sessions = field(default_factory=Sessions)
     changes: Changes = field(default_factory=Changes)
+    arrival: Arrival = field(default_factory=Arrival)
     shadows: dict[str, "RouterState"] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
     former: str = ""
@@ -230,6 +235,8 @@ class RouterState:
         if self.pacer is not None:
             for array in self.pacer.to_arrays().values():
                 hasher.update(array.tobytes())
+        for array in self.arrival.to_arrays().values():
+            hasher.update(array.tobytes())
         for array in self._account_arrays().values():
             hasher.update(array.tobytes())
         for shadow in self.shadows.values():
@@ -268,6 +275,7 @@ class RouterState:
         arrays = {} if self.belief is None else self.belief.to_arrays()
         if self.pacer is not None:
             arrays |= {_PACER + name: array for name, array in self.pacer.to_arrays().items()}
+        arrays |= {_ARRIVAL + name: array for name, array in self.arrival.to_arrays().items()}
         arrays |= {_ACCOUNT + name: array for name, array in self._account_arrays().items()}
         for shadow_name, shadow in self.shadows.items():
             arrays |= {f"{_SHADOWS}{shadow_name}/{name}": array for name, array in shadow.to_arrays().items()}
@@ -314,6 +322,7 @@ class RouterState:
         self.load_belief(header, arrays)
         if self.pacer is not None:
             self.pacer.load_arrays(_below(_PACER, arrays))
+        self.arrival.load_arrays(_below(_ARRIVAL, arrays))
         account = _below(_ACCOUNT, arrays)
         if account:
             self.account.load_arrays(account)
@@ -340,9 +349,10 @@ class RouterState:
 
 # What other arrays are called beside those of a belief.
 _PACER: Final = "pacer/"
+_ARRIVAL: Final = "arrival/"
 _ACCOUNT: Final = "account/"
 _SHADOWS: Final = "shadows/"
-_BESIDE_BELIEF: Final = (_PACER, _ACCOUNT, _SHADOWS)
+_BESIDE_BELIEF: Final = (_PACER, _ARRIVAL, _ACCOUNT, _SHADOWS)
 
 
 def _below(prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
@@ -448,6 +458,8 @@ class LearnerState:
             self._apply_expiry(entry.position, record, log)
         elif isinstance(record, Example):
             self._apply_example(entry.position, record)
+        elif isinstance(record, LeaderboardPrior):
+            self._apply_prior(entry.position, record)
         elif isinstance(record, ModelChange):
             self._apply_model(entry.position, record)
         elif isinstance(record, RouterChange):
@@ -617,6 +629,8 @@ class LearnerState:
             if state.pacer is not None and is_ours and ruling.lesson.cost_usd is not None:
                 state.pacer.correct(float(choice.expected[1, choice.index]), ruling.lesson.cost_usd)
             residuals = self._teach(state, decision, ruling.lesson)
+            if ruling.resolution is Resolution.OBSERVED:
+                state.arrival.note(decision.slot, decision.context, arrived=True)
             if ruling.lesson.quality is not None:
                 for each in state.everyone:
                     each.account.settle(record.decision_position, ruling.lesson, measure(decision))
@@ -630,6 +644,9 @@ class LearnerState:
         if state is None:
             return
         state.expired += len(record.decision_positions)
+        for decision_position in record.decision_positions:
+            decision = log.decision(decision_position)
+            state.arrival.note(decision.slot, decision.context, arrived=False)
         if record.quality is not None:
             lesson = Lesson(quality=record.quality)
             for decision_position in record.decision_positions:
@@ -646,10 +663,8 @@ class LearnerState:
     def _teach(self, state: RouterState, decision: Decision, lesson: Lesson) -> Residuals | None:
         """Have the router and its shadows learn from a decision; return what the router's predictions missed by."""
         for shadow in state.shadows.values():
-            self._learn(shadow, decision.context, decision.slot, lesson, state.decision_count, self._time_ms, decision)
-        return self._learn(
-            state, decision.context, decision.slot, lesson, state.decision_count, self._time_ms, decision
-        )
+            self._learn_outcome(shadow, lesson, state.decision_count, self._time_ms, decision)
+        return self._learn_outcome(state, lesson, state.decision_count, self._time_ms, decision)
 
     def _apply_comparison(self, position: int, record: ComparisonRecord, log: LogView) -> None:
         state = self.routers.get(record.router_id)
@@ -689,6 +704,44 @@ class LearnerState:
         for slot, lesson in record.lessons:
             self._learn(state, record.context, slot, lesson, decisions, time_ms)
             state.changes.count(slot, lesson)
+
+    def _apply_prior(self, position: int, record: LeaderboardPrior) -> None:
+        state = self.routers.get(record.router_id)
+        if state is None:
+            return
+        for each in state.everyone:
+            self._suppose(each, record)
+            each.preview = None
+        self._touch(state, position)
+
+    def _suppose(self, state: RouterState, record: LeaderboardPrior) -> None:
+        for slot, quality, strength in record.standings:
+            model = self.catalog.by_slot.get(slot)
+            # Under another policy than the one that took it, there may be no such prior.
+            if model is None or state.belief is None:
+                continue
+            if isinstance(state.belief, SupposingBelief):
+                state.belief.suppose(model, quality, strength)
+
+    def _learn_outcome(
+        self, state: RouterState, lesson: Lesson, decisions: int, time_ms: int, decision: Decision
+    ) -> Residuals | None:
+        """Learn an outcome as `_learn` does; its quality counts the more, the less likely it was to arrive."""
+        bound, context, slot = state.policy.observation_weighting, decision.context, decision.slot
+        weight = 1.0
+        if bound > 1.0 and lesson.quality is not None and state.router.default_quality is None:
+            # A shadow's outcomes are the router's.
+            weight = self.routers[decision.router_id].arrival.weight(slot, context, bound)
+        if weight == 1.0:
+            return self._learn(state, context, slot, lesson, decisions, time_ms, decision)
+        # Costs and latencies come with their calls, not with judgements.
+        judged, rest = Lesson(lesson.quality, weight=weight), replace(lesson, quality=None)
+        missed = self._learn(state, context, slot, judged, decisions, time_ms, decision)
+        beside = self._learn(state, context, slot, rest, decisions, time_ms, decision) if rest.metrics else None
+        # Errors of what arrives are 0 on average by their weights only. These are 1 on average and at most the bound,
+        # so that their squares are at most the bound on average: scaled by its root, a detector's alarms stay as rare.
+        quality = math.nan if missed is None else missed[0] * weight / math.sqrt(bound)
+        return (quality, math.nan, math.nan) if beside is None else (quality, beside[1], beside[2])
 
     def _learn(
         self,
@@ -784,6 +837,7 @@ class LearnerState:
             if record.model is None:
                 for each in state.everyone:
                     each.changes.drop(record.slot)
+                state.arrival.drop(record.slot)
             elif old is None:
                 self._welcome(state, position, record.model)
             self._settle(state, position)
@@ -894,11 +948,13 @@ class LearnerState:
             if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
                 decided = log.decision(entry.record.decision_position)
                 lesson = entry.record.ruling.lesson
-                self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided)
+                self._learn_outcome(state, lesson, decisions, entry.time_ms, decided)
             elif isinstance(entry.record, ComparisonRecord) and entry.record.status is OutcomeStatus.APPLIED:
                 self._learn_comparison(state, entry.record, log)
             elif isinstance(entry.record, Example):
                 self._learn_example(state, entry.record, decisions, entry.time_ms)
+            elif isinstance(entry.record, LeaderboardPrior):
+                self._suppose(state, entry.record)
             elif isinstance(entry.record, Expiry) and entry.record.quality is not None:
                 lesson = Lesson(quality=entry.record.quality)
                 for decision_position in entry.record.decision_positions:

@@ -34,6 +34,7 @@ from banditd.learner.commands import (
     Answer,
     ChangeSettings,
     Command,
+    ImportHistory,
     LogDecisions,
     OutcomeAnswer,
     RecordComparison,
@@ -44,6 +45,7 @@ from banditd.learner.commands import (
     records_of,
 )
 from banditd.learner.comparing import check_repetition, identity, rule_comparison
+from banditd.learner.importing import import_key, new_records
 from banditd.learner.publish import SnapshotRef
 from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, due_fit, promotion_records
 from banditd.store.codec import DECISION
@@ -337,6 +339,11 @@ class Writer:
             group.told.clear()
         elif isinstance(command, RecordComparison):
             job.answer = [self._write_comparison(group, job.position, job.time_ms, command)]
+        elif isinstance(command, ImportHistory):
+            try:
+                job.answer = self._write_history(group, job, command)
+            except BanditdError as error:
+                job.answer = error
         elif isinstance(command, ChangeSettings):
             try:
                 records = command.decide(self._state)
@@ -458,6 +465,23 @@ class Writer:
         group.append(position, time_ms, ComparisonRecord(router_id, at, context, comparison, status))
         group.batch.put_comparison(key, position)
         return status
+
+    def _write_history(self, group: "Group", job: Job, command: ImportHistory) -> int:
+        """Log the rows of an import that are new; returns how many these are."""
+        router = self._state.routers.get(command.router_id)
+        if router is None:
+            raise NotFoundError(Reason.ROUTER_NOT_FOUND, f"router_id: there is no router {command.router_id!r}")
+        key = import_key(command.router_id, command.import_id)
+        mark = group.batch.import_mark(key)
+        # What was imported before the router was made anew is another's of that name.
+        row_count = 0 if mark is None or mark[0] <= router.start_position else mark[1]
+        records = new_records(command, row_count)
+        for i, record in enumerate(records):
+            group.append(job.position + i, job.time_ms, record)
+        if records:
+            last = job.position + len(records) - 1
+            group.batch.put_import_mark(key, last, command.first_row + len(command.records))
+        return len(records)
 
     def _tend(self, group: "Group", job: Job) -> None:
         self._tending_again = self._tending_refused = False

@@ -93,6 +93,7 @@ class PolicyParameters:
         retention: Factor on old evidence of a model per new piece of it; 1 forgets nothing.
         change: How it follows change.
         shrinkage: Whether the data choose the penalty of the slopes of quality: 0 for no.
+        observation_weighting: Largest weight of a quality that was unlikely to arrive; up to 1 for all alike.
         values: All parameters by name.
         belief: Name of the belief.
         texts: All parameters that are texts, by name.
@@ -108,6 +109,7 @@ class PolicyParameters:
     retention: float
     change: ChangeParameters
     shrinkage: float
+    observation_weighting: float
     values: Mapping[str, float]
     belief: str
     texts: Mapping[str, str]
@@ -141,6 +143,10 @@ _CHANGE: Final[Mapping[str, Parameter]] = MappingProxyType(
     }
 )
 _SHRINKAGE = Parameter(1.0, 0.0, 1.0, "1: the data choose the penalty of the slopes of quality; 0: it stays as given")
+# Of a rate of one in fifty, a weight of 10 still corrects a factor of ten; variance grows with the bound.
+_OBSERVATION = Parameter(
+    0.0, 0.0, 100.0, "largest weight of a quality that was unlikely to arrive; up to 1: all count alike"
+)
 _ALPHA = Parameter(1.5, 0.0, 100.0, "standard deviations of optimism")
 
 
@@ -151,6 +157,7 @@ def _preset(features: FeatureKind, explorer: str, **own: Parameter) -> Preset:
         "intercept_penalty": _INTERCEPT,
         "retention": _RETENTION,
         "shrinkage": _SHRINKAGE,
+        "observation_weighting": _OBSERVATION,
         **_CHANGE,
     }
     return Preset(features, explorer, MappingProxyType(shared | own))
@@ -221,6 +228,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
                     "intercept_penalty": Parameter(
                         1.0, 1e-6, 1e6, "prior precision of the intercept of the utility, in logits"
                     ),
+                    "observation_weighting": _OBSERVATION,
                     **_CHANGE,
                 }
             ),
@@ -230,7 +238,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         "uniform": _preset(
             FeatureKind.INTERCEPT_ONLY, "greedy", floor=Parameter(1.0, 1.0, 1.0, "1: every eligible model alike")
         ),
-        "category": _tabled("category", FeatureKind.CLUSTERS),
+        "category": _tabled("category", FeatureKind.CLUSTERS, observation_weighting=_OBSERVATION),
         "knn": _tabled(
             "knn",
             FeatureKind.LINEAR,
@@ -308,6 +316,7 @@ def resolve(spec: PolicySpec, field: str = "policy") -> PolicyParameters:
             stale_half_life_decisions=values["stale_half_life_decisions"],
         ),
         shrinkage=values.get("shrinkage", 0.0),
+        observation_weighting=values.get("observation_weighting", 0.0),
         values=MappingProxyType(values),
         belief=preset.belief,
         texts=MappingProxyType(texts),

@@ -11,6 +11,7 @@ from banditd.learner.commands import (
     Answer,
     ChangeSettings,
     Command,
+    ImportHistory,
     OutcomeAnswer,
     RecordComparison,
     RecordOutcomes,
@@ -86,6 +87,14 @@ class Bridge:
         if isinstance(answer, BanditdError):
             raise answer
 
+    async def learn(self, command: ImportHistory) -> int:
+        """Import rows; returns how many were new, once they are durable and learnt. Raises what refuses them."""
+        answer = await self.submit(command)
+        if isinstance(answer, BanditdError):
+            raise answer
+        assert isinstance(answer, int)
+        return answer
+
     async def record(self, command: RecordOutcomes | RecordComparison) -> list[OutcomeAnswer]:
         """Record outcomes or a comparison; returns once they are durable. Raises where none of them could be stored."""
         try:
@@ -97,7 +106,7 @@ class Bridge:
         answer = await future
         if isinstance(answer, BanditdError):
             raise answer
-        assert answer is not None
+        assert isinstance(answer, list)
         return answer
 
 

@@ -392,6 +392,9 @@ def check_comparison(
     decision_id: bytes,
     catalog: Catalog,
     slots_meant: Callable[[], Collection[int]],
+    *,
+    path: str = "comparison",
+    weight: float = 1.0,
 ) -> Comparison:
     """Return a comparison. Whether it fits its decision is for the learner to judge.
 
@@ -400,42 +403,45 @@ def check_comparison(
         decision_id: Of its decision, verified; empty where it has a prompt of its own.
         catalog: The models.
         slots_meant: Looks up the models that may be meant; called only where a name alone does not tell the model.
+        path: Of the field that it came in.
+        weight: Comparisons that it counts for.
     """
     if message.comparison_id:
-        check_name(message.comparison_id, "comparison.comparison_id", REQUEST_ID, Reason.BAD_COMPARISON_ID)
+        check_name(message.comparison_id, f"{path}.comparison_id", REQUEST_ID, Reason.BAD_COMPARISON_ID)
     try:
         winner = Winner(message.winner)
     except ValueError:
         raise InvalidArgumentError(
-            Reason.UNKNOWN_WINNER, "comparison.winner", "A, B, TIE or BOTH_BAD", f"{message.winner}"
+            Reason.UNKNOWN_WINNER, f"{path}.winner", "A, B, TIE or BOTH_BAD", f"{message.winner}"
         ) from None
     try:
         shown_first = ShownFirst(message.shown_first)
     except ValueError:
         raise InvalidArgumentError(
-            Reason.OUT_OF_RANGE, "comparison.shown_first", "a value of ShownFirst", f"{message.shown_first}"
+            Reason.OUT_OF_RANGE, f"{path}.shown_first", "a value of ShownFirst", f"{message.shown_first}"
         ) from None
     strength = None
     if message.HasField("strength"):
-        field = "comparison.strength"
+        field = f"{path}.strength"
         strength = check_range(message.strength, field, 0.0, 1.0, Reason.STRENGTH_OUT_OF_RANGE)
         if winner not in (Winner.A, Winner.B):
             raise InvalidArgumentError(Reason.STRENGTH_OUT_OF_RANGE, field, "none where nobody won", _number(strength))
-    slot_a = _named_slot(message.model_a_id, "comparison.model_a_id", catalog, slots_meant)
-    slot_b = _named_slot(message.model_b_id, "comparison.model_b_id", catalog, slots_meant)
+    slot_a = _named_slot(message.model_a_id, f"{path}.model_a_id", catalog, slots_meant)
+    slot_b = _named_slot(message.model_b_id, f"{path}.model_b_id", catalog, slots_meant)
     if slot_a == slot_b:
         raise InvalidArgumentError(
-            Reason.SELF_COMPARISON, "comparison.model_b_id", "another model than model_a_id", "the same"
+            Reason.SELF_COMPARISON, f"{path}.model_b_id", "another model than model_a_id", "the same"
         )
     return Comparison(
         slot_a=slot_a,
         slot_b=slot_b,
         winner=winner,
-        judge=check_text(message.judge, "comparison.judge"),
+        judge=check_text(message.judge, f"{path}.judge"),
         strength=strength,
         shown_first=shown_first,
         comparison_id=message.comparison_id,
         decision_id=decision_id,
+        weight=weight,
     )
 
 

@@ -338,6 +338,8 @@ def _model_belief(state: RouterState, model: ModelSpec, health: ModelHealth) -> 
         latency_alarm_count=alarms[2],
         last_alarm_time=timestamp(changes.alarm_times[model.slot]) if model.slot in changes.alarm_times else None,
     )
+    message.observed_count, message.missing_count = state.arrival.counts(model.slot)
+    message.observation_probability = state.arrival.rate(model.slot)
     support = state.support.get(model.slot)
     if support is not None:
         message.probability_sum, message.probability_min = support

@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 # A few bytes can unfold to sixty times as many in memory (an empty outcome is two bytes). What most methods need is far
 # below the server's limit, which is made for batches of embeddings; the rest is refused unread.
 _MESSAGE_BYTES_MAX: Final = 1 << 20
-_EMBEDDING_METHODS: Final = frozenset({"Route", "RouteBatch"})
+_EMBEDDING_METHODS: Final = frozenset({"Route", "RouteBatch", "ImportHistory"})
 _Request = TypeVar("_Request", bound=Message)
 
 

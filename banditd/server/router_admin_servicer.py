@@ -15,6 +15,7 @@ from banditd.learner.state import LearnerState
 from banditd.policies.registry import resolve
 from banditd.server import checks, convert, promotions, settings
 from banditd.server.bridge import Bridge
+from banditd.server.history import check_import, dimension_of
 from banditd.server.paging import page_of
 from banditd.server.update_mask import masked_fields
 from banditd_proto.v1 import policy_pb2, promotion_pb2, router_pb2
@@ -141,6 +142,19 @@ class RouterAdminServicer:
         stored = self._bridge.snapshots.of_router(router_id)
         await self._bridge.change(settings.restore_snapshot(router_id, request.policy_version, stored))
         return pb.RestoreSnapshotResponse(status=await self._status(router_id))
+
+    async def import_history(self, request: pb.ImportHistoryRequest) -> pb.ImportHistoryResponse:
+        """Teach a router what was seen before it decided."""
+        router_id = request.router_id or DEFAULT_ROUTER
+        self._find(router_id)
+        command = check_import(request, self._bridge.snapshot.routers[router_id], self._bridge.snapshot.catalog)
+        dimension = dimension_of(command)
+        if dimension and self._bridge.snapshot.routers[router_id].features is None:
+            await self._bridge.change(settings.fix_dimension(router_id, dimension, self._bridge.clock.now_ms()))
+            # Another first prompt may have been quicker.
+            checks.check_dimension(dimension, self._find(router_id).embedding_dimension, "rows")
+        learnt = await self._bridge.learn(command)
+        return pb.ImportHistoryResponse(learnt_count=learnt, duplicate_count=len(request.rows) - learnt)
 
     async def list_policies(self, request: pb.ListPoliciesRequest) -> pb.ListPoliciesResponse:
         """List a router's policies and how they compare."""

@@ -43,9 +43,11 @@ from banditd.domain.records import (
     Expiry,
     FeatureFit,
     HealthChange,
+    LeaderboardPrior,
     LogEntry,
     ModelChange,
     OutcomeRecord,
+    PastChoice,
     Record,
     Restore,
     RouterChange,
@@ -66,6 +68,7 @@ OUTCOME: Final = int(pb.RECORD_KIND_OUTCOME)
 EXPIRY: Final = int(pb.RECORD_KIND_EXPIRY)
 EXAMPLE: Final = int(pb.RECORD_KIND_EXAMPLE)
 COMPARISON: Final = int(pb.RECORD_KIND_COMPARISON)
+PRIOR: Final = int(pb.RECORD_KIND_LEADERBOARD_PRIOR)
 
 
 def seal(key: bytes, kind: int, time_ms: int, message: bytes) -> bytes:
@@ -299,7 +302,7 @@ def _decode_expiry(raw: bytes) -> Expiry:
 
 
 def _encode_example(record: Example) -> tuple[int, bytes]:
-    context = record.context
+    context, choice = record.context, record.choice
     return EXAMPLE, pb.Example(
         router_id=record.router_id,
         embedding_float16=context.embedding.tobytes(),
@@ -312,9 +315,15 @@ def _encode_example(record: Example) -> tuple[int, bytes]:
                 cost_usd=lesson.cost_usd,
                 price_mtok_usd=lesson.price_mtok_usd,
                 latency_ms=lesson.latency_ms,
+                weight=None if lesson.weight == 1.0 else lesson.weight,
+                fee_usd=lesson.fee_usd,
             )
             for slot, lesson in record.lessons
         ],
+        import_id=record.import_id,
+        propensity=None if choice is None else choice.propensity,
+        slots=b"" if choice is None else np.array(choice.slots, "<u2").tobytes(),
+        pmf=b"" if choice is None else np.array(choice.pmf, "<f8").tobytes(),
     ).SerializeToString()
 
 
@@ -323,12 +332,27 @@ def _decode_example(raw: bytes) -> Example:
     lessons = []
     for lesson in m.lessons:
         known = {name: getattr(lesson, name) for name in _LESSON_FIELDS if lesson.HasField(name)}
-        lessons.append((lesson.slot, Lesson(**known)))
+        lessons.append((lesson.slot, Lesson(**known, fee_usd=lesson.fee_usd)))
     context = Context(np.frombuffer(m.embedding_float16, "<f2"), m.input_token_count, m.category)
-    return Example(m.router_id, context, tuple(lessons))
+    choice = None
+    if m.HasField("propensity"):
+        slots, pmf = np.frombuffer(m.slots, "<u2"), np.frombuffer(m.pmf, "<f8")
+        choice = PastChoice(m.propensity, tuple(slots.tolist()), tuple(pmf.tolist()))
+    return Example(m.router_id, context, tuple(lessons), m.import_id, choice)
 
 
-_LESSON_FIELDS: Final = ("quality", "cost_usd", "price_mtok_usd", "latency_ms")
+_LESSON_FIELDS: Final = ("quality", "cost_usd", "price_mtok_usd", "latency_ms", "weight")
+
+
+def _encode_prior(record: LeaderboardPrior) -> tuple[int, bytes]:
+    standings = [pb.PriorStanding(slot=slot, quality=q, strength=n) for slot, q, n in record.standings]
+    message = pb.LeaderboardPrior(router_id=record.router_id, import_id=record.import_id, standings=standings)
+    return PRIOR, message.SerializeToString()
+
+
+def _decode_prior(raw: bytes) -> LeaderboardPrior:
+    m = pb.LeaderboardPrior.FromString(raw)
+    return LeaderboardPrior(m.router_id, m.import_id, tuple((s.slot, s.quality, s.strength) for s in m.standings))
 
 
 def _encode_comparison(record: ComparisonRecord) -> tuple[int, bytes]:
@@ -345,6 +369,7 @@ def _encode_comparison(record: ComparisonRecord) -> tuple[int, bytes]:
         strength=c.strength,
         shown_first=c.shown_first,
         status=record.status,
+        weight=None if c.weight == 1.0 else c.weight,
     )
     if context is not None:
         message.embedding_float16 = context.embedding.tobytes()
@@ -365,6 +390,7 @@ def _decode_comparison(raw: bytes) -> ComparisonRecord:
         shown_first=ShownFirst(m.shown_first),
         comparison_id=m.comparison_id,
         decision_id=m.decision_id,
+        weight=m.weight if m.HasField("weight") else 1.0,
     )
     context = None
     if not m.decision_id:
@@ -608,6 +634,7 @@ _ENCODERS: Final[dict[type, Callable[..., tuple[int, bytes]]]] = {
     ComparisonRecord: _encode_comparison,
     Expiry: _encode_expiry,
     Example: _encode_example,
+    LeaderboardPrior: _encode_prior,
     ModelChange: _encode_model,
     RouterChange: _encode_router,
     FeatureFit: _encode_fit,
@@ -622,6 +649,7 @@ _DECODERS: Final[dict[int, Callable[[bytes], Record]]] = {
     COMPARISON: _decode_comparison,
     EXPIRY: _decode_expiry,
     EXAMPLE: _decode_example,
+    PRIOR: _decode_prior,
     int(pb.RECORD_KIND_MODEL_CHANGE): _decode_model,
     int(pb.RECORD_KIND_ROUTER_CHANGE): _decode_router,
     int(pb.RECORD_KIND_FEATURE_FIT): _decode_fit,

@@ -1,5 +1,6 @@
 """The log as Parquet: one row per decision, one per outcome, one per comparison. Needs pyarrow."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -7,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from banditd.domain.decision import NO_SLOT, Decision, Exclusion
-from banditd.domain.outcome import Metric
-from banditd.domain.records import ComparisonRecord, ModelChange, OutcomeRecord
+from banditd.domain.outcome import Metric, OutcomeStatus
+from banditd.domain.records import ComparisonRecord, Example, ModelChange, OutcomeRecord, PastChoice
 from banditd.store.env import Env
 from banditd.store.log import Log
 
@@ -122,6 +123,14 @@ def export_parquet(data: Path, out: Path, router_id: str | None) -> tuple[int, i
                 outcomes.add({"position": entry.position, "time": entry.time_ms, **_outcome(record, names)})
             elif isinstance(record, ComparisonRecord) and router_id in (None, record.router_id):
                 comparisons.add({"position": entry.position, "time": entry.time_ms, **_comparison(record, names)})
+            elif isinstance(record, Example) and router_id in (None, record.router_id):
+                choice = record.choice
+                # Without its distribution a choice is nothing that evaluation could weigh; it stays in the log.
+                if choice is not None and choice.pmf:
+                    stamp = {"position": entry.position, "time": entry.time_ms, "router_id": record.router_id}
+                    stamp["decision_id"] = _imported_id(record.router_id, entry.position)
+                    decisions.add({**stamp, **_imported_decision(record, choice, names)})
+                    outcomes.add({**stamp, **_imported_outcome(record)})
         return decisions.count, outcomes.count, comparisons.count
 
 
@@ -189,6 +198,46 @@ def _decision(d: Decision, names: dict[int, str]) -> dict[str, Any]:
         "learnable": d.learnable,
         "usd_weight": d.objective.usd_weight,
         "second_weight": d.objective.second_weight,
+    }
+
+
+# What a decision that was imported has in the place of the preset and of the source that decided.
+IMPORTED: Final = "IMPORTED"
+
+
+def _imported_id(router_id: str, position: int) -> str:
+    """Return what stands for the id of a decision that this server did not issue."""
+    return hashlib.blake2b(f"{router_id}\0{position}".encode(), digest_size=16, person=b"imported").hexdigest()
+
+
+def _imported_decision(record: Example, choice: PastChoice, names: dict[int, str]) -> dict[str, Any]:
+    context = record.context
+    return {
+        "request_id": record.import_id,
+        "embedding": context.embedding,
+        "input_tokens": context.input_tokens if context.input_tokens >= 0 else None,
+        "category": context.category or None,
+        "models": [names[slot] for slot in choice.slots],
+        "pmf": choice.pmf,
+        "excluded": [None] * len(choice.slots),
+        "model": names[record.lessons[0][0]],
+        "propensity": choice.propensity,
+        "policy": IMPORTED,
+        "source": IMPORTED,
+        "learnable": True,
+    }
+
+
+def _imported_outcome(record: Example) -> dict[str, Any]:
+    lesson = record.lessons[0][1]
+    return {
+        "quality": lesson.quality,
+        "cost_usd": lesson.cost_usd,
+        "latency_ms": lesson.latency_ms,
+        "status": OutcomeStatus.APPLIED.name,
+        "learnt": [metric.name for metric in Metric if metric in lesson.metrics],
+        "learnt_cost_usd": lesson.cost_usd,
+        "learnt_fee_usd": None if lesson.cost_usd is None else lesson.fee_usd,
     }
 
 

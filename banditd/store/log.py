@@ -7,6 +7,7 @@ Keys, each big-endian so that byte order is record order:
     requests   | BLAKE2b of router and request: 16 |  sealed: position and count of the decisions, two 8-byte numbers
     settings   | position: 8 |                      the log's ModelChange and RouterChange records once more
                | BLAKE2b of router and comparison: 16 |  position of the comparison, and 0; never forgotten
+               | BLAKE2b of router and import: 16 |  position of its newest record, and how many rows it has had
     snapshots  | position: 8 | router id |          a sealed Snapshot
     meta       | name |                             format; sealed: secret, epoch; books and sweeps as JSON
 """
@@ -29,6 +30,7 @@ from banditd.domain.records import (
     ComparisonRecord,
     Example,
     Expiry,
+    LeaderboardPrior,
     LogEntry,
     ModelChange,
     OutcomeRecord,
@@ -43,6 +45,7 @@ from banditd.store.codec import (
     EXAMPLE,
     EXPIRY,
     OUTCOME,
+    PRIOR,
     decode_ledger,
     decode_record,
     encode_ledger,
@@ -138,9 +141,9 @@ class Log:
     def newest_outcomes(self, router_id: str, before: int, count_max: int) -> Sequence[LogEntry]:
         """Return the newest entries of a router that teach, decisions apart, before a position, oldest first."""
         found: list[LogEntry] = []
-        for key, value in self._backwards(before, (OUTCOME, COMPARISON, EXPIRY, EXAMPLE)):
+        for key, value in self._backwards(before, (OUTCOME, COMPARISON, EXPIRY, EXAMPLE, PRIOR)):
             entry = decode_record(key, value)
-            assert isinstance(entry.record, OutcomeRecord | ComparisonRecord | Expiry | Example)
+            assert isinstance(entry.record, OutcomeRecord | ComparisonRecord | Expiry | Example | LeaderboardPrior)
             if entry.record.router_id == router_id:
                 found.append(entry)
                 if len(found) == count_max:
@@ -319,6 +322,15 @@ class Batch:
     def put_comparison(self, key: bytes, position: int) -> None:
         """Remember a comparison, for ever."""
         self._txn.put(key, seal(key, 0, 0, _REQUEST.pack(position, 0)), db=self._env.requests)
+
+    def import_mark(self, key: bytes) -> tuple[int, int] | None:
+        """Return the position of an import's newest record and its rows so far; None if there is no such import."""
+        value = self._txn.get(key, db=self._env.requests)
+        return None if value is None else _decode_request(key, value)
+
+    def put_import_mark(self, key: bytes, position: int, row_count: int) -> None:
+        """Remember how far an import has come, for ever."""
+        self._txn.put(key, seal(key, 0, 0, _REQUEST.pack(position, row_count)), db=self._env.requests)
 
     def put_counters(self, name: str, counters: Mapping[str, int]) -> None:
         """Write a table of counters."""

@@ -236,7 +236,7 @@ def speed(_):
     a, b = utilities
 
     def kernel():
-        update_duel(a.cov, a.mean, b.cov, b.mean, belief._judges.shared, row, 1.0, 0.0, 0.0, 1.0, 0.9)
+        update_duel(a.cov, a.mean, b.cov, b.mean, belief._judges.shared, row, 1.0, 0.0, 0.0, 1.0, 0.9, 1.0)
 
     found = {"N": len(row)}
     for name, call in {

@@ -234,7 +234,7 @@ def test_a_metric_that_was_not_seen_keeps_its_bits(gamma, value):
         a_inv, theta = np.stack([np.eye(N)] * 3), np.zeros((3, N))
         numbers = np.tile([0.0, 2.0, 10.0, 0.0, 7.0], (3, 1))
         residuals = learn_metrics(
-            a_inv, theta, numbers, np.zeros((3, N)), np.ones((3, N)), gamma, row, quality, 0.5, -1.0
+            a_inv, theta, numbers, np.zeros((3, N)), np.ones((3, N)), gamma, row, quality, 0.5, -1.0, 1.0
         )
         states.append((a_inv, theta, numbers, residuals))
     unseen, seen = states

@@ -47,7 +47,7 @@ UNITS = re.compile(
 LIMITS = re.compile(r"(.*_)?(cost_usd|latency_ms|quality|probability|count|share)_(max|min|sum)$")
 UNITLESS = re.compile(
     r"((.*_)?(quality|qualities|probability|propensity|utility)(_guess|_margin|_difference(_low|_high)?)?|probabilities|propensities|embedding|confidence"
-    r"|.*percentile)$"
+    r"|rating|strength|.*percentile)$"
 )
 # Messages that stand in requests: their fields say whether they are required.
 ASKED = re.compile(r".*Request$|^(Context|Limits|Outcome|Model|Price|Router|Policy|Objective)$")
@@ -166,7 +166,9 @@ def test_a_method_is_a_verb_and_a_noun_with_messages_of_its_own(name):
         assert method.output_type.name == f"{method.name}Response"
         assert not method.client_streaming
         assert not method.server_streaming
-        assert re.match(r"(Route|Record|Create|Get|List|Update|Delete|Restore|Promote|Rollback|Report)", method.name)
+        assert re.match(
+            r"(Route|Record|Create|Get|List|Update|Delete|Restore|Promote|Rollback|Report|Import)", method.name
+        )
 
 
 @pytest.mark.parametrize("name", sorted(m for m in MESSAGES if re.search(r"List\w+Request$", m)))

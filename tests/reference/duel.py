@@ -44,7 +44,7 @@ def update_utility(cov, mean, x, score, weight):
     return utility, leverage
 
 
-def update_duel(cov_a, mean_a, cov_b, mean_b, shared, x, share_a, share_b, share_tie, order, reliability):
+def update_duel(cov_a, mean_a, cov_b, mean_b, shared, x, share_a, share_b, share_tie, order, reliability, weight):
     """From the joint covariance of both models and the bias, whose blocks are kept."""
     x = x.astype(float)
     n = len(x)
@@ -58,7 +58,8 @@ def update_duel(cov_a, mean_a, cov_b, mean_b, shared, x, share_a, share_b, share
     shares = np.array([share_a, share_b, share_tie])
 
     def of(z):
-        return _slope_and_information(z, eta, shares, reliability)
+        slope, information = _slope_and_information(z, eta, shares, reliability)
+        return weight * slope, weight * information
 
     z = _mode(before, spread, of)
     information = of(z)[1]
@@ -76,8 +77,8 @@ def update_duel(cov_a, mean_a, cov_b, mean_b, shared, x, share_a, share_b, share
         return np.array([a, b, 1 - a - b])
 
     slopes = np.log(chances(shared[2] + 1e-30j)).imag / 1e-30
-    shared[3] = 1 / (1 / shared[3] + chances(shared[2]) @ slopes**2)
-    shared[2] = np.clip(shared[2] + shared[3] * shares @ slopes, np.log(0.01), np.log(5))
+    shared[3] = 1 / (1 / shared[3] + weight * (chances(shared[2]) @ slopes**2))
+    shared[2] = np.clip(shared[2] + shared[3] * weight * (shares @ slopes), np.log(0.01), np.log(5))
     return expected
 
 

@@ -24,17 +24,19 @@ def update_ridge_forgetting(a_inv, theta, x, y, weight, prior_precision, prior_t
     return prediction, leverage
 
 
-def learn_metrics(a_inv, theta, numbers, prior_theta, prior_precision, gamma, x, quality, log_cost, log_latency):
+def learn_metrics(
+    a_inv, theta, numbers, prior_theta, prior_precision, gamma, x, quality, log_cost, log_latency, weight
+):
     """One regression after the other."""
     residuals = []
     for m, value in enumerate((quality, log_cost, log_latency)):
-        _, errors, weight, cursor, _ = numbers[m]
+        _, errors, count, cursor, _ = numbers[m]
         predicted, leverage = update_ridge_forgetting(
-            a_inv[m], theta[m], x, value, 1.0, prior_precision[m], prior_theta[m], gamma, int(cursor)
+            a_inv[m], theta[m], x, value, weight, prior_precision[m], prior_theta[m], gamma, int(cursor)
         )
         squared = (value - predicted) ** 2 / (1 + leverage)
-        residuals.append(np.sign(value - predicted) * np.sqrt(squared * weight / errors))
-        numbers[m, :4] += [1, (gamma - 1) * errors + squared, (gamma - 1) * weight + 1, 1]
+        residuals.append(np.sign(value - predicted) * np.sqrt(squared * count / errors))
+        numbers[m, :4] += [1, (gamma - 1) * errors + weight * squared, (gamma - 1) * count + weight, 1]
         numbers[m, 3] %= len(x)
     return tuple(residuals)
 

@@ -59,14 +59,14 @@ class Arm:
         return self.regressions[2]
 
     def learn(
-        self, row: Array32, values: tuple[float, float, float], penalties: Array64, retention: float
+        self, row: Array32, values: tuple[float, float, float], penalties: Array64, retention: float, weight: float
     ) -> Residuals:
-        """Learn what was seen, NaN standing for nothing.
+        """Learn what was seen, NaN standing for nothing; each value counts for *weight* observations.
 
         Returns:
             The predictions' errors in standard deviations, NaN where nothing was learnt.
         """
         residuals: Residuals = learn_metrics(
-            self.a_inv, self.theta, self.numbers, self.prior, penalties, retention, row, *values
+            self.a_inv, self.theta, self.numbers, self.prior, penalties, retention, row, *values, weight
         )
         return residuals

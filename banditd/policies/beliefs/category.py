@@ -106,6 +106,8 @@ class CategoryBelief:
         # Values learnt, and at how many the evidence is weighed next.
         self._numbers = np.array([0.0, 1.0])
         self._priors: dict[int, Array64] = {}
+        # What the prior of a model's quality counts for beyond the one observation that any prior does.
+        self._strengths: dict[int, float] = {}
         self._changed: set[int] = set()
         self._last: tuple[tuple[ModelSpec, ...], CategorySnapshot] | None = None
 
@@ -130,14 +132,21 @@ class CategoryBelief:
                 mean, deviation, _ = self._shrunk(model, metric, 0.0, logs=False)
                 spread = math.sqrt(float(noise[metric]) + float(deviation[column]) ** 2)
                 residuals[metric] = (value - float(mean[column])) / spread
-                _add(self._totals[model.slot][metric], value)
+                _add(self._totals[model.slot][metric], value, lesson.weight)
                 if column >= 0:
-                    _add(self._cells[model.slot][metric, :, column], value)
+                    _add(self._cells[model.slot][metric, :, column], value, lesson.weight)
                 self._numbers[0] += 1.0
         self._changed.add(model.slot)
         if self._numbers[0] >= self._numbers[1]:
             self._weigh_evidence()
         return residuals[0], residuals[1], residuals[2]
+
+    def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
+        """Set the prior of a model's quality over all categories."""
+        self._make_cells(model)
+        self._priors[model.slot][QUALITY] = quality
+        self._strengths[model.slot] = strength
+        self._changed.add(model.slot)
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Take what was learnt of one metric for worth little: it has changed."""
@@ -183,7 +192,7 @@ class CategoryBelief:
         """Take note of a model that came, changed or went."""
         if new is None:
             if old is not None:
-                for kept in (self._cells, self._totals, self._priors):
+                for kept in (self._cells, self._totals, self._priors, self._strengths):
                     kept.pop(old.slot, None)
             return
         if old is None or new.slot not in self._cells:
@@ -249,6 +258,8 @@ class CategoryBelief:
             arrays[f"{slot}/cells"] = self._cells[slot]
             arrays[f"{slot}/totals"] = self._totals[slot]
             arrays[f"{slot}/prior"] = self._priors[slot]
+        if self._strengths:
+            arrays["strengths"] = np.array(sorted(self._strengths.items()))
         return arrays
 
     def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
@@ -273,6 +284,7 @@ class CategoryBelief:
                     )
         self._keys, self._between, self._numbers = keys, between, numbers
         self._cells, self._totals, self._priors = found["cells"], found["totals"], found["prior"]
+        self._strengths = {int(slot): strength for slot, strength in arrays.get("strengths", np.zeros((0, 2))).tolist()}
         self._last = None
         self._changed.clear()
 
@@ -321,11 +333,16 @@ class CategoryBelief:
         between = float(self._between[metric]) ** 2
         noise = float(self._noise(model.slot)[metric])
         mean, deviation = np.empty(cells.shape[2]), np.empty(cells.shape[2])
+        precision = self._precision(model.slot, metric, noise)
         common = shrink(
-            cells[metric, _COUNT], cells[metric, _MEAN], noise, between, prior, 1.0 / noise, int(logs), offset, mean,
+            cells[metric, _COUNT], cells[metric, _MEAN], noise, between, prior, precision, int(logs), offset, mean,
             deviation,
         )  # fmt: skip
         return mean, deviation, common
+
+    def _precision(self, slot: int, metric: int, noise: float) -> float:
+        """Return the precision of a model's prior mean, given the variance of a value."""
+        return (1.0 + (self._strengths.get(slot, 0.0) if metric == QUALITY else 0.0)) / noise
 
     def _column_of_table(self, model: ModelSpec) -> Array64:
         totals = self._totals.get(model.slot)
@@ -346,16 +363,16 @@ class CategoryBelief:
                 cells, noise = self._cells[slot], float(self._noise(slot)[metric])
                 add_evidence(
                     cells[metric, _COUNT], cells[metric, _MEAN], noise, np.square(grid),
-                    float(self._priors[slot][metric]), 1.0 / noise, evidence,
+                    float(self._priors[slot][metric]), self._precision(slot, metric, noise), evidence,
                 )  # fmt: skip
             self._between[metric] = grid[int(evidence.argmax())]
         self._changed.update(self._cells)
         self._last = None
 
 
-def _add(cell: Array64, value: float) -> None:
-    """Add one value to a count, mean and sum of squares (Welford 1962)."""
-    cell[_COUNT] += 1.0
+def _add(cell: Array64, value: float, weight: float) -> None:
+    """Add a value to a count, mean and sum of squares (Welford 1962, with weights as West 1979)."""
+    cell[_COUNT] += weight
     step = value - cell[_MEAN]
-    cell[_MEAN] += step / cell[_COUNT]
-    cell[_SQUARES] += step * (value - cell[_MEAN])
+    cell[_MEAN] += step * (weight / cell[_COUNT]) if weight != 1.0 else step / cell[_COUNT]
+    cell[_SQUARES] += weight * step * (value - cell[_MEAN])

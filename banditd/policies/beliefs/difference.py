@@ -47,7 +47,7 @@ def difference(a: Regression, b: Regression, row: Array32, comparison: Compariso
     if truth < _TRUTH_MIN:
         return None
     vote = (shares[0] - shares[1]) / truth
-    noise = max(1.0 / (truth * truth) - expected * expected, _VOTE_VARIANCE_MIN)
+    noise = max(1.0 / (truth * truth) - expected * expected, _VOTE_VARIANCE_MIN) / comparison.weight
     if order != 0.0:
         rate = shared[1] / (noise + spread + shared[1])
         shared[0] += rate * order * (vote - expected)

@@ -74,16 +74,23 @@ class Utility:
         """Scores and comparisons learnt."""
         return int(self.numbers[1] + self.numbers[4])
 
-    def learn(self, row: Array32, score: float) -> None:
-        """Learn one score."""
-        utility, leverage = update_utility(self.cov, self.mean, row, score, 1.0 / self.dispersion)
+    def learn(self, row: Array32, score: float, weight: float) -> None:
+        """Learn a score that counts for *weight* scores."""
+        utility, leverage = update_utility(self.cov, self.mean, row, score, weight / self.dispersion)
         if not math.isfinite(utility):
             return  # the kernels change nothing where an input is not finite, and neither do we
         p = expected_quality(utility, leverage)
         variance = p * (1.0 - p)
         self.numbers[1] += 1.0
-        self.numbers[2] += min((score - p) ** 2 / max(variance, 1e-6), 10.0)
-        self.numbers[3] += 1.0
+        self.numbers[2] += weight * min((score - p) ** 2 / max(variance, 1e-6), 10.0)
+        self.numbers[3] += weight
+
+    def suppose(self, score: float, strength: float) -> None:
+        """Take *strength* scores at the average prompt for seen; they say nothing of how scores disperse."""
+        unit = np.zeros(len(self.mean), np.float32)
+        unit[INTERCEPT] = 1.0
+        bounded = min(max(score, _QUALITY_MIN), 1.0 - _QUALITY_MIN)
+        update_utility(self.cov, self.mean, unit, bounded, strength / self.dispersion)
 
 
 def expected_quality(utility: float, variance: float) -> float:
@@ -159,7 +166,7 @@ class DuelBelief:
     ) -> Residuals | None:
         """Learn what was seen of one model; what money and time missed by is told, a quality's error is no residual."""
         if lesson.quality is not None:
-            self._utility(model).learn(row, lesson.quality)
+            self._utility(model).learn(row, lesson.quality, lesson.weight)
             self._changed.add(model.slot)
         rest = replace(lesson, quality=None)
         return self._money.learn(model, row, rest) if rest.metrics else None
@@ -178,6 +185,7 @@ class DuelBelief:
             *shares,
             comparison.order,
             self._judges.reliability(judge),
+            comparison.weight,
         )
         if not math.isfinite(expected_a):
             return
@@ -185,6 +193,11 @@ class DuelBelief:
         for model, utility in ((model_a, a), (model_b, b)):
             utility.numbers[4] += 1.0
             self._changed.add(model.slot)
+
+    def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
+        """Set the prior of a model's quality at the average prompt."""
+        self._utility(model).suppose(quality, strength)
+        self._changed.add(model.slot)
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
         """Take note of a model that came, changed or went."""

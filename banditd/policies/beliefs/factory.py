@@ -39,6 +39,22 @@ def relearns(old: RouterSpec, old_policy: PolicyParameters, new: RouterSpec, new
     )
 
 
+def weighs(policy: PolicyParameters) -> bool:
+    """Return whether a policy's belief learns observations that count for more or less than one.
+
+    The others learn each as a whole one: knn keeps prompts, not sums, and Vowpal Wabbit has one learning rate.
+    """
+    return policy.belief in _WEIGHING
+
+
+def supposes(policy: PolicyParameters) -> bool:
+    """Return whether the prior of a policy's belief can be set by `suppose`."""
+    return policy.belief in _SUPPOSING
+
+
+_WEIGHING: Final = frozenset({"linear", "duel", "category"})
+_SUPPOSING: Final = frozenset({"linear", "duel", "category"})
+
 _Maker = Callable[[PolicyParameters, FeatureSpec, RouterSpec, tuple[ModelSpec, ...]], Belief]
 
 _MAKERS: Final[Mapping[str, _Maker]] = MappingProxyType(

@@ -131,12 +131,12 @@ class LinearBelief:
         """
         arm, values = self._arm(model), measured(model, lesson)
         arm.cost.log_price = log_price(model)
-        residuals = arm.learn(row, values, self._penalties, self._retention)
+        residuals = arm.learn(row, values, self._penalties, self._retention, lesson.weight)
         self._changed.add(model.slot)
         if math.isfinite(residuals[QUALITY]):
             self._learnt_count += 1
             if self._chooses:
-                self._slope_prior.add(model.slot, row, values[QUALITY], retention=self._retention)
+                self._slope_prior.add(model.slot, row, values[QUALITY], weight=lesson.weight, retention=self._retention)
                 self._count_one()
         return residuals
 
@@ -196,6 +196,13 @@ class LinearBelief:
         self._observe(model_b, row, quality_a - seen.value, seen.variance + variance_a)
         if self._chooses:
             self._count_one()
+
+    def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
+        """Set the prior of a model's quality at the average prompt."""
+        self._arm(model).quality.suppose(quality, strength, float(self._penalties[QUALITY, INTERCEPT]))
+        if self._chooses:
+            self._slope_prior.suppose(model.slot, quality, strength)
+        self._changed.add(model.slot)
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
         """Take note of a model that came, changed or went."""

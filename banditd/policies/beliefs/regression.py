@@ -107,6 +107,16 @@ class Regression:
         self.numbers[ERRORS] = NOISE_GUESS_COUNT * sibling.noise_variance
         self.numbers[WEIGHT] = NOISE_GUESS_COUNT
 
+    def suppose(self, value: float, strength: float, intercept_penalty: float) -> None:
+        """Put the prior's level at *value*, and add *strength* observations of it to the prior's own precision.
+
+        What a prior says of the level is what as many observations at the average prompt would have shown.
+        """
+        self.move_prior(value, intercept_penalty)
+        unit = np.zeros(len(self.theta), np.float32)
+        unit[INTERCEPT] = 1.0
+        update_ridge(self.a_inv, self.theta, unit, value, strength)
+
     def observe(self, row: Array32, value: float, variance: float) -> None:
         """Learn a value of known variance; it says nothing of the noise, and lets no time pass."""
         update_ridge(self.a_inv, self.theta, row, value, self.noise_variance / variance)

@@ -63,6 +63,15 @@ class SlopePrior:
         sums.add(key & 1, row, value, weight, retention)
         self._sample.offer(key, row)
 
+    def suppose(self, slot: int, value: float, strength: float) -> None:
+        """Take note of a prior of a model's level: as observations at the average prompt, which is no context."""
+        row = np.zeros(len(self.slopes), np.float32)
+        row[INTERCEPT] = 1.0
+        sums = self._sums.setdefault(slot, Sums.empty(len(row)))
+        # Half of it to each half of the outcomes: it is no outcome that one of them could judge the other by.
+        for half in range(2):
+            sums.add(half, row, value, 0.5 * strength, 1.0)
+
     def count_one(self) -> None:
         """Count a piece of evidence."""
         self._learnt += 1

@@ -55,6 +55,16 @@ from banditd_client.errors import (
     Unavailable,
     Unimplemented,
 )
+from banditd_client.history import (
+    ComparedPrompt,
+    HistoryRow,
+    ImportResult,
+    LeaderboardEntry,
+    LeaderboardGuess,
+    PastDecision,
+    Score,
+    ScoredPrompt,
+)
 from banditd_client.measure import MeasuredCall
 from banditd_client.policy_types import Evaluation, ListedPolicy
 from banditd_client.retry import RetryPolicy
@@ -71,6 +81,7 @@ __all__ = [
     "Cancelled",
     "Candidate",
     "Client",
+    "ComparedPrompt",
     "Comparison",
     "DataLoss",
     "DeadlineExceeded",
@@ -82,10 +93,14 @@ __all__ = [
     "ExclusionReason",
     "FailedPrecondition",
     "Failure",
+    "HistoryRow",
+    "ImportResult",
     "Internal",
     "InvalidArgument",
     "JudgeStanding",
     "Leaderboard",
+    "LeaderboardEntry",
+    "LeaderboardGuess",
     "Limits",
     "ListedPolicy",
     "MeasuredCall",
@@ -99,6 +114,7 @@ __all__ = [
     "OutcomeBooks",
     "OutcomeResult",
     "OutcomeStatus",
+    "PastDecision",
     "PermissionDenied",
     "Policy",
     "PolicyStatus",
@@ -110,6 +126,8 @@ __all__ = [
     "Route",
     "RouteBatch",
     "Router",
+    "Score",
+    "ScoredPrompt",
     "Snapshot",
     "Standing",
     "Unauthenticated",

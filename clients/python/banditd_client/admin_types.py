@@ -194,6 +194,12 @@ class ModelBelief:
     """Standard deviation of the expected quality."""
     unpriced: bool = False
     """Without a price it is not chosen where money matters, until a cost of it has been reported."""
+    observed_count: int = 0
+    """Decisions whose quality arrived within the attribution window."""
+    missing_count: int = 0
+    """Decisions whose window closed without a quality."""
+    observation_probability: float | None = None
+    """Share of its qualities that arrives, over all contexts."""
 
 
 @dataclass(frozen=True, slots=True)

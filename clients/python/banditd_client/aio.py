@@ -28,7 +28,8 @@ from banditd_client.batch import RouteBatch
 from banditd_client.calls import Call, Method, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
 from banditd_client.enums import UNCHANGED, Failure, ModelState, OutcomeStatus, Unchanged
-from banditd_client.errors import from_rpc_error
+from banditd_client.errors import BanditdError, from_rpc_error, renumbered
+from banditd_client.history import HistoryRow, ImportResult, portions
 from banditd_client.measure import MeasuredCall, measure_async
 from banditd_client.policy_types import ListedPolicy
 from banditd_client.retry import Attempts, RetryPolicy
@@ -404,6 +405,27 @@ class AsyncClient:
     ) -> Leaderboard:
         """As `Client.leaderboard`."""
         return await self._perform(calls.leaderboard(router, category, confidence), timeout)
+
+    async def import_history(
+        self,
+        rows: Iterable[HistoryRow],
+        *,
+        import_id: str,
+        router: str = "",
+        weight: float | None = None,
+        embedding_model: str = "",
+        first_row: int = 0,
+        timeout: float | None = None,
+    ) -> ImportResult:
+        """As `Client.import_history`."""
+        result = ImportResult(0, 0)
+        for portion in portions(rows, first_row, embedding_model):
+            call = calls.import_history(portion, import_id=import_id, router=router, weight=weight)
+            try:
+                result += await self._perform(call, timeout)
+            except BanditdError as error:
+                raise renumbered(error, "rows", portion.first_row) from error
+        return result
 
     def list_snapshots(
         self, router: str = "", *, page_size: int = 0, timeout: float | None = None

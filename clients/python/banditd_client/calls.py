@@ -20,6 +20,7 @@ from banditd_client.batch import RouteBatch
 from banditd_client.enums import OutcomeStatus, Unchanged
 from banditd_client.errors import BanditdError, DeadlineExceeded, NotFound, Unavailable
 from banditd_client.fallback import fallback_batch, fallback_route
+from banditd_client.history import ImportResult, Portion
 from banditd_client.policy_types import ListedPolicy
 from banditd_client.types import Comparison, Decision, Limits, Objective, Outcome, OutcomeResult, Route
 from banditd_client.vectors import Embedding, Embeddings, float32_bytes, float32_rows
@@ -337,6 +338,14 @@ def restore_snapshot(policy_version: int, router: str) -> Call[PolicyStatus]:
     """Return the call of RestoreSnapshot, which is never repeated: it would undo what was learnt since the first."""
     request = router_admin_service_pb2.RestoreSnapshotRequest(router_id=router, policy_version=policy_version)
     return Call(METHODS["RestoreSnapshot"], request, _read_status, repeatable=False)
+
+
+def import_history(portion: Portion, *, import_id: str, router: str, weight: float | None) -> Call[ImportResult]:
+    """Return the call of ImportHistory for one portion of the rows."""
+    request = router_admin_service_pb2.ImportHistoryRequest(
+        router_id=router, import_id=import_id, row_position=portion.first_row, row_weight=weight, rows=portion.rows
+    )
+    return Call(METHODS["ImportHistory"], request, lambda r: ImportResult(r.learnt_count, r.duplicate_count))
 
 
 def list_policies(router: str, page_size: int, page_token: str) -> Call[Page[ListedPolicy]]:

@@ -26,7 +26,8 @@ from banditd_client.batch import RouteBatch
 from banditd_client.calls import METHODS, Call, Page, concluded
 from banditd_client.channel import ChannelOptions, channel_options
 from banditd_client.enums import UNCHANGED, Failure, ModelState, OutcomeStatus, Unchanged
-from banditd_client.errors import from_rpc_error
+from banditd_client.errors import BanditdError, from_rpc_error, renumbered
+from banditd_client.history import HistoryRow, ImportResult, portions
 from banditd_client.measure import MeasuredCall, measure
 from banditd_client.policy_types import ListedPolicy
 from banditd_client.retry import Attempts, RetryPolicy
@@ -510,6 +511,42 @@ class Client:
     ) -> Leaderboard:
         """Return the models by ratings from comparisons and by mean scores, with intervals; empty means every one."""
         return self._perform(calls.leaderboard(router, category, confidence), timeout)
+
+    def import_history(
+        self,
+        rows: Iterable[HistoryRow],
+        *,
+        import_id: str,
+        router: str = "",
+        weight: float | None = None,
+        embedding_model: str = "",
+        first_row: int = 0,
+        timeout: float | None = None,
+    ) -> ImportResult:
+        """Teach a router what was seen before it decided, a portion after the other, in order.
+
+        Each row counts once, by *import_id* and its number, so that the same call can be made again after a failure.
+
+        Args:
+            rows: The rows.
+            import_id: Names the import: the same for the same rows.
+            router: The router; empty means `default`.
+            weight: Pseudo-observations that each row counts for, in (0, 1]. None means 1.
+            embedding_model: Name of the embedding model, as in `route`.
+            first_row: Number of the first of *rows* within the import.
+            timeout: Seconds per portion, which is up to 256 rows.
+
+        Raises:
+            BanditdError: A portion was refused, those before it are learnt; the field names the row by its number.
+        """
+        result = ImportResult(0, 0)
+        for portion in portions(rows, first_row, embedding_model):
+            call = calls.import_history(portion, import_id=import_id, router=router, weight=weight)
+            try:
+                result += self._perform(call, timeout)
+            except BanditdError as error:
+                raise renumbered(error, "rows", portion.first_row) from error
+        return result
 
     def list_snapshots(
         self, router: str = "", *, page_size: int = 0, timeout: float | None = None

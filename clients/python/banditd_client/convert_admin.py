@@ -245,6 +245,9 @@ def _belief_from_wire(message: policy_pb2.ModelBelief) -> ModelBelief:
         latency_ms=message.latency_ms,
         quality_deviation=message.quality_deviation,
         unpriced=message.unpriced,
+        observed_count=message.observed_count,
+        missing_count=message.missing_count,
+        observation_probability=message.observation_probability or None,
     )
 
 

@@ -179,6 +179,23 @@ def from_rpc_error(rpc_error: grpc.RpcError) -> BanditdError:
     return _build(code.name, failed.details() or "", status, pushback_ms)
 
 
+def renumbered(error: BanditdError, name: str, first: int) -> BanditdError:
+    """Return *error* with the index of a repeated field, `name[i]`, counted from *first* on."""
+    path = re.compile(rf"^{re.escape(name)}\[(\d+)\]")
+
+    def moved(text: str) -> str:
+        return path.sub(lambda found: f"{name}[{int(found.group(1)) + first}]", text)
+
+    return type(error)(
+        moved(error.message),
+        code=error.code,
+        reason=error.reason,
+        metadata=error.metadata,
+        field=moved(error.field),
+        pushback_ms=error.pushback_ms,
+    )
+
+
 def from_code(number: int, message: str, reason: str) -> BanditdError:
     """Return the typed error of a status that came inside an answer rather than as one."""
     return _build(_CODE_BY_NUMBER.get(number, "UNKNOWN"), message, rich_status.RichStatus(reason=reason), None)

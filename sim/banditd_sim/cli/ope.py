@@ -31,7 +31,7 @@ from banditd_sim.report.ope_schema import OpeSummary
 @click.option("--interval", "intervals", multiple=True, type=click.Choice(INTERVALS), help="May be repeated.")
 @click.option(
     "--missing",
-    type=click.Choice(["refuse", "drop", "per_model"]),
+    type=click.Choice(["refuse", "drop", "per_model", "per_context"]),
     default="refuse",
     show_default=True,
     help="What to do about rounds without a reward.",

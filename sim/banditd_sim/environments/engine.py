@@ -18,6 +18,7 @@ from banditd.domain.records import (
     Example,
     Expiry,
     FeatureFit,
+    LeaderboardPrior,
     LogEntry,
     ModelChange,
     OutcomeRecord,
@@ -46,7 +47,7 @@ class MemoryLog:
         if kind is Decision:
             assert isinstance(record, Decision)
             self._decisions[entry.position] = record
-        elif kind is OutcomeRecord or kind is ComparisonRecord or kind is Expiry:
+        elif kind is OutcomeRecord or kind is ComparisonRecord or kind is Expiry or kind is LeaderboardPrior:
             self._outcomes.append(entry)
         elif kind is Example:
             assert isinstance(record, Example)
@@ -82,7 +83,7 @@ class MemoryLog:
         """Return the newest outcomes and expiries of a router before a position, oldest first."""
         found = []
         for entry in reversed(self._outcomes):
-            assert isinstance(entry.record, OutcomeRecord | ComparisonRecord | Expiry | Example)
+            assert isinstance(entry.record, OutcomeRecord | ComparisonRecord | Expiry | Example | LeaderboardPrior)
             if entry.position < before and entry.record.router_id == router_id:
                 found.append(entry)
                 if len(found) == count_max:
@@ -198,6 +199,10 @@ class Engine:
         outcome = Outcome(decision.decision_id, failure=failure)
         ruling = Ruling(OutcomeStatus.NOT_LEARNED, resolution=Resolution.CENSORED)
         self.append(OutcomeRecord(self._router_id, position, outcome, ruling))
+
+    def expire(self, position: int) -> None:
+        """Record that the window of a decision closed without a quality."""
+        self.append(Expiry(self._router_id, (position,), self.router.router.default_quality))
 
     def force(self, embedding: Array16, slot: int, input_tokens: int = INPUT_TOKENS_UNKNOWN) -> tuple[int, Decision]:
         """Log a decision that somebody else made, of one candidate; returns position and decision."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -201,6 +202,8 @@ def _play(world: World, router: LearningRouter, played: _Played) -> None:
     rows, tokens, segments = world.rows.tolist(), arena.tokens.tolist(), world.segment.tolist()
     restarts = {world.learn_count + at for at in world.scenario.restarts}
     waiting: list[tuple[int, int, int, Decision, Report]] = []
+    # Round and position of what will be known never to come; all wait as long, so that it is in order.
+    expiring: deque[tuple[int, int]] = deque()
     segment = 0
     for t in range(n):
         if segments[t] != segment:
@@ -212,12 +215,16 @@ def _play(world: World, router: LearningRouter, played: _Played) -> None:
             _, made, position, decision, report = heapq.heappop(waiting)
             router.learn(position, decision, report, segment)
             played.reported[made] = np.nan if report.quality is None else report.quality
+        while expiring and expiring[0][0] <= t:
+            engine.expire(expiring.popleft()[1])
         terms = router.terms if choosable is None else _terms(router, choosable[t], t)
         row = rows[t]
         position, decision = engine.route(arena.embeddings[row], terms, tokens[row], arena.category_of(row))
         k = router.model_of[decision.slot]
         played.model[t], played.propensity[t] = k, decision.choice.propensity
         report = world.report(t, k, world.truth(t, k))
+        if report.quality is None and report.failure is Failure.NONE and world.expiry_rounds and decision.learnable:
+            expiring.append((t + world.expiry_rounds, position))
         if report.due == t + 1:
             router.learn(position, decision, report, segment)
             if report.quality is not None:

@@ -101,7 +101,8 @@ class Sparse(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     """Only some qualities are ever reported; costs always are, since they are billed.
 
     The chance is linear in the true quality, from `rate` at 0 to `rate_at_best` at 1: unless the two are equal, what is
-    missing is not missing at random.
+    missing is not missing at random. With `until_expiry`, a router is told of what never comes, as a server is that
+    closes the attribution window.
     """
 
     rate: Share
@@ -110,6 +111,10 @@ class Sparse(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     """Chance that a quality of 1 is reported; absent means `rate`."""
     models: list[str] = []
     """Models that this befalls; empty means all."""
+    categories: list[str] = []
+    """Categories of prompts that this befalls; empty means all."""
+    until_expiry: Annotated[int, Meta(ge=0)] = 0
+    """Rounds after which the router knows that a quality will not come; 0 means never."""
 
 
 class NoisyJudge(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="noisy_judge"):

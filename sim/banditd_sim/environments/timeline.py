@@ -247,7 +247,12 @@ def _check(event: Event, arena: Arena, path: str) -> None:
     elif isinstance(event, Sparse):
         for model in event.models:
             arena.index_of(model, f"{path}.models")
+        _check_categories(event.categories, arena, path)
     elif isinstance(event, PromptMix):
-        for name in event.categories:
-            if name not in arena.categories:
-                raise SimError(f"{path}.categories", "categories of the data", repr(name), reason="UNKNOWN_CATEGORY")
+        _check_categories(event.categories, arena, path)
+
+
+def _check_categories(names: list[str], arena: Arena, path: str) -> None:
+    for name in names:
+        if name not in arena.categories:
+            raise SimError(f"{path}.categories", "categories of the data", repr(name), reason="UNKNOWN_CATEGORY")

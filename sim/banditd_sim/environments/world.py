@@ -166,6 +166,11 @@ class World:
         )
 
     @cached_property
+    def expiry_rounds(self) -> int:
+        """Rounds after which the router is told that a quality will never come; 0 means never."""
+        return max((sparse.until_expiry for sparse in self.scenario.sparse), default=0)
+
+    @cached_property
     def _changed(self) -> bool:
         return self.scenario.changes_outcomes
 
@@ -185,6 +190,8 @@ class World:
                 said = self._lie(poison, k, said)
         for place, sparse in enumerate(self.scenario.sparse):
             if sparse.models and self.arena.models[k].model_id not in sparse.models:
+                continue
+            if sparse.categories and self.arena.category_of(int(self.rows[t])) not in sparse.categories:
                 continue
             best = sparse.rate if sparse.rate_at_best is None else sparse.rate_at_best
             if self._luck[place, t] >= sparse.rate + (best - sparse.rate) * quality:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from banditd_sim.ope.arrays import BLOCK_ROWS, Bool, Float64, Int64, check_pmf
+from banditd_sim.ope.arrivals import observed_chances
 from banditd_sim.ope.errors import LogError, SupportError
 from banditd_sim.ope.log import LoggedRounds
 
-Missing = Literal["refuse", "drop", "per_model"]
+Missing = Literal["refuse", "drop", "per_model", "per_context"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ def weighted(log: LoggedRounds, target: Float64, *, missing: Missing = "refuse")
         missing: What to do about unobserved rewards. "refuse" raises. "drop" uses the observed rounds as they are:
             right only if being observed depends on nothing. "per_model" divides the propensity by the observed
             share of the drawn model's rounds: right if, for a given model, being observed does not depend on the
-            reward (Horvitz–Thompson weights for non-response). Nothing can repair the case where bad answers are
-            rated less often than good ones.
+            reward (Horvitz–Thompson weights for non-response). "per_context" divides it by the chance of being
+            observed that the router's own model of arrivals gives for model and context: right if that is what it
+            depends on. Nothing can repair the case where bad answers are rated less often than good ones.
 
     Raises:
         SupportError: `REWARDS_MISSING` under "refuse".
@@ -74,9 +76,12 @@ def weighted(log: LoggedRounds, target: Float64, *, missing: Missing = "refuse")
     if not observed.all():
         share = _observed_share(log, missing)
         unrated = (share == 0.0) & (np.bincount(log.action, minlength=log.models_count) > 0)
-        propensity = propensity * np.where(share > 0.0, share, 1.0)[log.action]
+        chance = np.where(share > 0.0, share, 1.0)[log.action]
+        if missing == "per_context":
+            chance = np.where(unrated[log.action], 1.0, observed_chances(log))
+        propensity = propensity * chance
         drawn = np.where(observed, drawn, 0.0)
-        bound /= float(share[share > 0.0].min())
+        bound /= float(chance.min())
     reward = np.where(observed, log.reward, 0.0)
     return Weighted(reward, drawn / propensity, propensity, drawn, bound, unrated)
 
@@ -87,7 +92,8 @@ def _observed_share(log: LoggedRounds, missing: Missing) -> Float64:
     if missing == "refuse":
         message = (
             f"reward: {count} of {len(log)} rewards were never observed; say how they went missing: "
-            'missing="per_model" (given the model, independent of the reward) or "drop" (independent of everything)'
+            'missing="per_context" (given model and prompt, independent of the reward), "per_model" (given the model) '
+            'or "drop" (independent of everything)'
         )
         raise SupportError(message, reason="REWARDS_MISSING")
     models = log.models_count

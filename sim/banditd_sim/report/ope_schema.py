@@ -61,7 +61,7 @@ class OpeSummary(Struct, frozen=True, forbid_unknown_fields=True):
     censored_rounds: int
     """Rounds without a reward."""
     missing: str
-    """What was done about these: `refuse`, `drop` or `per_model`."""
+    """What was done about these: `refuse`, `drop`, `per_model` or `per_context`."""
     seed: int
     """Decides folds and resamples."""
     models: list[str]

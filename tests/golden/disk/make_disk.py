@@ -24,8 +24,10 @@ from banditd.domain.records import (
     Expiry,
     FeatureFit,
     HealthChange,
+    LeaderboardPrior,
     ModelChange,
     OutcomeRecord,
+    PastChoice,
     Restore,
     RouterChange,
 )
@@ -216,6 +218,18 @@ RECORDS = {
             ((0, Lesson(0.5, 0.001, 2.0, 100.0)), (3, Lesson(quality=1.0))),
         ),
     ),
+    "past_choice": (
+        58,
+        _TIME_MS,
+        Example(
+            "support",
+            Context(np.array([1.0, 0.0], np.float16), 350, "code"),
+            ((3, Lesson(0.5, 0.001, 2.0, 100.0, 0.0005, 0.25)),),
+            "import-1",
+            PastChoice(0.25, (0, 3), (0.75, 0.25)),
+        ),
+    ),
+    "leaderboard_prior": (59, _TIME_MS, LeaderboardPrior("support", "import-1", ((0, 0.75, 5.0), (3, 0.25, 0.5)))),
     "feature_fit": (52, _TIME_MS, FeatureFit("support", b"\x00\x01spec\xff", 1024)),
     "restore": (53, _TIME_MS, Restore("support", 40, b"\x00\x01state\xff")),
     "outcome_of_an_outage": (

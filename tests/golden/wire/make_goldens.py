@@ -23,6 +23,7 @@ FILES = (
     "comparison",
     "context",
     "decision",
+    "history",
     "leaderboard",
     "model",
     "outcome",

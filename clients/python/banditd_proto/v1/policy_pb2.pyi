@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ModelBelief(_message.Message):
-    __slots__ = ("model_id", "decision_count", "quality_count", "cost_count", "latency_count", "failure_count", "unpriced", "quality", "cost_usd", "latency_ms", "quality_deviation", "probability_sum", "probability_min", "health", "health_until_time", "newcomer", "quality_alarm_count", "cost_alarm_count", "latency_alarm_count", "last_alarm_time")
+    __slots__ = ("model_id", "decision_count", "quality_count", "cost_count", "latency_count", "failure_count", "unpriced", "quality", "cost_usd", "latency_ms", "quality_deviation", "probability_sum", "probability_min", "health", "health_until_time", "newcomer", "quality_alarm_count", "cost_alarm_count", "latency_alarm_count", "last_alarm_time", "observed_count", "missing_count", "observation_probability")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_COUNT_FIELD_NUMBER: _ClassVar[int]
     QUALITY_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,9 @@ class ModelBelief(_message.Message):
     COST_ALARM_COUNT_FIELD_NUMBER: _ClassVar[int]
     LATENCY_ALARM_COUNT_FIELD_NUMBER: _ClassVar[int]
     LAST_ALARM_TIME_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MISSING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     decision_count: int
     quality_count: int
@@ -53,7 +56,10 @@ class ModelBelief(_message.Message):
     cost_alarm_count: int
     latency_alarm_count: int
     last_alarm_time: _timestamp_pb2.Timestamp
-    def __init__(self, model_id: _Optional[str] = ..., decision_count: _Optional[int] = ..., quality_count: _Optional[int] = ..., cost_count: _Optional[int] = ..., latency_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., unpriced: bool = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ..., quality_deviation: _Optional[float] = ..., probability_sum: _Optional[float] = ..., probability_min: _Optional[float] = ..., health: _Optional[_Union[_model_pb2.ModelHealth, str]] = ..., health_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., newcomer: bool = ..., quality_alarm_count: _Optional[int] = ..., cost_alarm_count: _Optional[int] = ..., latency_alarm_count: _Optional[int] = ..., last_alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    observed_count: int
+    missing_count: int
+    observation_probability: float
+    def __init__(self, model_id: _Optional[str] = ..., decision_count: _Optional[int] = ..., quality_count: _Optional[int] = ..., cost_count: _Optional[int] = ..., latency_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., unpriced: bool = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ..., quality_deviation: _Optional[float] = ..., probability_sum: _Optional[float] = ..., probability_min: _Optional[float] = ..., health: _Optional[_Union[_model_pb2.ModelHealth, str]] = ..., health_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., newcomer: bool = ..., quality_alarm_count: _Optional[int] = ..., cost_alarm_count: _Optional[int] = ..., latency_alarm_count: _Optional[int] = ..., last_alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed_count: _Optional[int] = ..., missing_count: _Optional[int] = ..., observation_probability: _Optional[float] = ...) -> None: ...
 
 class OutcomeBooks(_message.Message):
     __slots__ = ("received_count", "applied_count", "duplicate_count", "late_count", "rejected_count", "waiting_count", "overridden_count", "not_learned_count", "orphaned_count")

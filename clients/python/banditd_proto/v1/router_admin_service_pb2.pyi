@@ -1,3 +1,4 @@
+from banditd_proto.v1 import history_pb2 as _history_pb2
 from banditd_proto.v1 import leaderboard_pb2 as _leaderboard_pb2
 from banditd_proto.v1 import policy_pb2 as _policy_pb2
 from banditd_proto.v1 import promotion_pb2 as _promotion_pb2
@@ -134,6 +135,28 @@ class RestoreSnapshotResponse(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     status: _policy_pb2.PolicyStatus
     def __init__(self, status: _Optional[_Union[_policy_pb2.PolicyStatus, _Mapping]] = ...) -> None: ...
+
+class ImportHistoryRequest(_message.Message):
+    __slots__ = ("router_id", "import_id", "row_position", "row_weight", "rows")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_ID_FIELD_NUMBER: _ClassVar[int]
+    ROW_POSITION_FIELD_NUMBER: _ClassVar[int]
+    ROW_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    import_id: str
+    row_position: int
+    row_weight: float
+    rows: _containers.RepeatedCompositeFieldContainer[_history_pb2.HistoryRow]
+    def __init__(self, router_id: _Optional[str] = ..., import_id: _Optional[str] = ..., row_position: _Optional[int] = ..., row_weight: _Optional[float] = ..., rows: _Optional[_Iterable[_Union[_history_pb2.HistoryRow, _Mapping]]] = ...) -> None: ...
+
+class ImportHistoryResponse(_message.Message):
+    __slots__ = ("learnt_count", "duplicate_count")
+    LEARNT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    learnt_count: int
+    duplicate_count: int
+    def __init__(self, learnt_count: _Optional[int] = ..., duplicate_count: _Optional[int] = ...) -> None: ...
 
 class ListPoliciesRequest(_message.Message):
     __slots__ = ("router_id", "page_size", "page_token")

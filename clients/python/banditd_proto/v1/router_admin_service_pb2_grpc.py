@@ -80,6 +80,11 @@ class RouterAdminServiceStub(object):
                 request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.RestoreSnapshotRequest.SerializeToString,
                 response_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.RestoreSnapshotResponse.FromString,
                 _registered_method=True)
+        self.ImportHistory = channel.unary_unary(
+                '/banditd.v1.RouterAdminService/ImportHistory',
+                request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryRequest.SerializeToString,
+                response_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryResponse.FromString,
+                _registered_method=True)
         self.ListPolicies = channel.unary_unary(
                 '/banditd.v1.RouterAdminService/ListPolicies',
                 request_serializer=banditd_dot_v1_dot_router__admin__service__pb2.ListPoliciesRequest.SerializeToString,
@@ -168,6 +173,15 @@ class RouterAdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportHistory(self, request, context):
+        """Teaches a router what was seen before it decided: scores, comparisons, decisions of others, a leaderboard. All or
+        nothing: one bad row fails the call, and the message names it. Each row counts once, by `import_id` and its number,
+        so that a call can be repeated. Answers when it is on disk and learnt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPolicies(self, request, context):
         """Lists the policies of a router, the one that decides first, with how they compare, in pages.
         """
@@ -239,6 +253,11 @@ def add_RouterAdminServiceServicer_to_server(servicer, server):
                     servicer.RestoreSnapshot,
                     request_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.RestoreSnapshotRequest.FromString,
                     response_serializer=banditd_dot_v1_dot_router__admin__service__pb2.RestoreSnapshotResponse.SerializeToString,
+            ),
+            'ImportHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportHistory,
+                    request_deserializer=banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryRequest.FromString,
+                    response_serializer=banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryResponse.SerializeToString,
             ),
             'ListPolicies': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPolicies,
@@ -500,6 +519,33 @@ class RouterAdminService(object):
             '/banditd.v1.RouterAdminService/RestoreSnapshot',
             banditd_dot_v1_dot_router__admin__service__pb2.RestoreSnapshotRequest.SerializeToString,
             banditd_dot_v1_dot_router__admin__service__pb2.RestoreSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/banditd.v1.RouterAdminService/ImportHistory',
+            banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryRequest.SerializeToString,
+            banditd_dot_v1_dot_router__admin__service__pb2.ImportHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

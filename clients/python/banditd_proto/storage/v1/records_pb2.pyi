@@ -22,6 +22,7 @@ class RecordKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECORD_KIND_CHANGE_ALARM: _ClassVar[RecordKind]
     RECORD_KIND_EXAMPLE: _ClassVar[RecordKind]
     RECORD_KIND_PROMOTION: _ClassVar[RecordKind]
+    RECORD_KIND_LEADERBOARD_PRIOR: _ClassVar[RecordKind]
 RECORD_KIND_UNSPECIFIED: RecordKind
 RECORD_KIND_DECISION: RecordKind
 RECORD_KIND_OUTCOME: RecordKind
@@ -35,6 +36,7 @@ RECORD_KIND_HEALTH_CHANGE: RecordKind
 RECORD_KIND_CHANGE_ALARM: RecordKind
 RECORD_KIND_EXAMPLE: RecordKind
 RECORD_KIND_PROMOTION: RecordKind
+RECORD_KIND_LEADERBOARD_PRIOR: RecordKind
 
 class Decision(_message.Message):
     __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "previous_slot", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high", "rival_slot", "rival_pmf")
@@ -335,35 +337,67 @@ class Promotion(_message.Message):
     def __init__(self, router_id: _Optional[str] = ..., name: _Optional[str] = ..., former: _Optional[str] = ..., cause: _Optional[int] = ..., reason: _Optional[str] = ..., decision_count: _Optional[int] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., effective_sample_count: _Optional[float] = ...) -> None: ...
 
 class Example(_message.Message):
-    __slots__ = ("router_id", "embedding_float16", "input_token_count", "category", "lessons")
+    __slots__ = ("router_id", "embedding_float16", "input_token_count", "category", "lessons", "import_id", "propensity", "slots", "pmf")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_FLOAT16_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     LESSONS_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_ID_FIELD_NUMBER: _ClassVar[int]
+    PROPENSITY_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    PMF_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     embedding_float16: bytes
     input_token_count: int
     category: str
     lessons: _containers.RepeatedCompositeFieldContainer[ExampleLesson]
-    def __init__(self, router_id: _Optional[str] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., lessons: _Optional[_Iterable[_Union[ExampleLesson, _Mapping]]] = ...) -> None: ...
+    import_id: str
+    propensity: float
+    slots: bytes
+    pmf: bytes
+    def __init__(self, router_id: _Optional[str] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., lessons: _Optional[_Iterable[_Union[ExampleLesson, _Mapping]]] = ..., import_id: _Optional[str] = ..., propensity: _Optional[float] = ..., slots: _Optional[bytes] = ..., pmf: _Optional[bytes] = ...) -> None: ...
 
 class ExampleLesson(_message.Message):
-    __slots__ = ("slot", "quality", "cost_usd", "price_mtok_usd", "latency_ms")
+    __slots__ = ("slot", "quality", "cost_usd", "price_mtok_usd", "latency_ms", "weight", "fee_usd")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     PRICE_MTOK_USD_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    FEE_USD_FIELD_NUMBER: _ClassVar[int]
     slot: int
     quality: float
     cost_usd: float
     price_mtok_usd: float
     latency_ms: float
-    def __init__(self, slot: _Optional[int] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., price_mtok_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ...) -> None: ...
+    weight: float
+    fee_usd: float
+    def __init__(self, slot: _Optional[int] = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., price_mtok_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ..., weight: _Optional[float] = ..., fee_usd: _Optional[float] = ...) -> None: ...
+
+class LeaderboardPrior(_message.Message):
+    __slots__ = ("router_id", "import_id", "standings")
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_ID_FIELD_NUMBER: _ClassVar[int]
+    STANDINGS_FIELD_NUMBER: _ClassVar[int]
+    router_id: str
+    import_id: str
+    standings: _containers.RepeatedCompositeFieldContainer[PriorStanding]
+    def __init__(self, router_id: _Optional[str] = ..., import_id: _Optional[str] = ..., standings: _Optional[_Iterable[_Union[PriorStanding, _Mapping]]] = ...) -> None: ...
+
+class PriorStanding(_message.Message):
+    __slots__ = ("slot", "quality", "strength")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    quality: float
+    strength: float
+    def __init__(self, slot: _Optional[int] = ..., quality: _Optional[float] = ..., strength: _Optional[float] = ...) -> None: ...
 
 class Comparison(_message.Message):
-    __slots__ = ("router_id", "decision_position", "decision_id", "embedding_float16", "input_token_count", "category", "session_id", "comparison_id", "slot_a", "slot_b", "winner", "judge", "strength", "shown_first", "status")
+    __slots__ = ("router_id", "decision_position", "decision_id", "embedding_float16", "input_token_count", "category", "session_id", "comparison_id", "slot_a", "slot_b", "winner", "judge", "strength", "shown_first", "status", "weight")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_POSITION_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -379,6 +413,7 @@ class Comparison(_message.Message):
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     SHOWN_FIRST_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     decision_position: int
     decision_id: bytes
@@ -394,7 +429,8 @@ class Comparison(_message.Message):
     strength: float
     shown_first: int
     status: int
-    def __init__(self, router_id: _Optional[str] = ..., decision_position: _Optional[int] = ..., decision_id: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., comparison_id: _Optional[str] = ..., slot_a: _Optional[int] = ..., slot_b: _Optional[int] = ..., winner: _Optional[int] = ..., judge: _Optional[str] = ..., strength: _Optional[float] = ..., shown_first: _Optional[int] = ..., status: _Optional[int] = ...) -> None: ...
+    weight: float
+    def __init__(self, router_id: _Optional[str] = ..., decision_position: _Optional[int] = ..., decision_id: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., comparison_id: _Optional[str] = ..., slot_a: _Optional[int] = ..., slot_b: _Optional[int] = ..., winner: _Optional[int] = ..., judge: _Optional[str] = ..., strength: _Optional[float] = ..., shown_first: _Optional[int] = ..., status: _Optional[int] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class FeatureFit(_message.Message):
     __slots__ = ("router_id", "spec", "prompt_count")

@@ -1,0 +1,157 @@
+"""How likely a decision's quality is to arrive, per model and context: learnt from how decisions were resolved.
+
+A decision whose quality came is a case of an arrival, one whose window closed without one is none; one that was
+censored says nothing. The log odds go linearly with what is known of the prompt: its length, the caller's category and
+a sketch of its embedding, which is fixed for ever, so that no new encoding touches what was learnt here.
+
+What arrives outweighs what is missing until the first windows close: before, nothing is known to be missing.
+
+Weighting by the inverse of this probability corrects what can be seen to depend on model and context. Where a quality
+arrives or not because of what it is, the same contexts lack the same answers, and no weight of those that came tells
+what the others would have been (Rubin 1976, "Inference and missing data").
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from banditd.domain.arrays import AnyArray, Array16, Array32, Array64, Index
+from banditd.domain.context import Context
+from banditd.errors import DataLossError, Reason
+from banditd.features.encode import length_feature
+from banditd.kernels.arrival import expect_arrival, update_arrival
+
+# Values of the sketch, and columns that the caller's categories share by a hash of their names.
+_SKETCH: Final = 32
+_CATEGORIES: Final = 16
+_SKETCH_AT: Final = 2 + _CATEGORIES
+_WIDTH: Final = _SKETCH_AT + _SKETCH
+# Prior variances of log odds: common ones reach chances of 2 to 98 % at once; a model's own are smaller by half.
+_COMMON_VARIANCE: Final = 4.0
+_OWN_VARIANCE: Final = 1.0
+
+
+class Arrival:
+    """What is known of the arrival of qualities. Mutable; the writer's thread only."""
+
+    def __init__(self) -> None:
+        self._common = _prior(_COMMON_VARIANCE)
+        self._own: dict[int, Array64] = {}
+        # Per model, how many qualities arrived and how many did not.
+        self._counts: dict[int, list[int]] = {}
+
+    def note(self, slot: int, context: Context, *, arrived: bool) -> None:
+        """Take note of how a decision was resolved."""
+        own = self._own.setdefault(slot, _prior(_OWN_VARIANCE))
+        counts = self._counts.setdefault(slot, [0, 0])
+        counts[0 if arrived else 1] += 1
+        common = self._common
+        update_arrival(common[0], common[1], own[0], own[1], row_of(context), float(arrived))
+
+    def counts(self, slot: int) -> tuple[int, int]:
+        """Return how many qualities of a model arrived and how many did not."""
+        arrived, missing = self._counts.get(slot, (0, 0))
+        return arrived, missing
+
+    def rate(self, slot: int) -> float:
+        """Return the share of a model's qualities that arrives, over all contexts: that of its cases, and of two."""
+        arrived, missing = self.counts(slot)
+        return (arrived + 1.0) / (arrived + missing + 2.0)
+
+    def probability(self, slot: int, context: Context) -> float:
+        """Return how likely a quality of a model is to arrive in a context."""
+        common, own = self._common, self._own.get(slot)
+        if own is None:
+            own = _prior(_OWN_VARIANCE)
+        return expect_arrival(common[0], common[1], own[0], own[1], row_of(context))
+
+    def weight(self, slot: int, context: Context, bound: float) -> float:
+        """Return what a quality that arrived counts for, so that contexts count as often as they came.
+
+        The inverse of its probability times the model's rate: weights are 1 on average, so that what arrives counts for
+        as many observations as it is (stabilised weights; Robins, Hernan and Brumback 2000).
+
+        Args:
+            slot: Number of the model.
+            context: What was known.
+            bound: At least 1: weights are cut to [1 / bound, bound].
+        """
+        if bound <= 1.0 or self.counts(slot)[1] == 0:
+            return 1.0
+        ratio = self.rate(slot) / self.probability(slot, context)
+        return min(max(ratio, 1.0 / bound), bound)
+
+    def drop(self, slot: int) -> None:
+        """Forget a model."""
+        self._own.pop(slot, None)
+        self._counts.pop(slot, None)
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Return the whole state as named arrays; none before the first decision was resolved."""
+        if not self._counts:
+            return {}
+        slots = sorted(self._counts)
+        return {
+            "common": self._common,
+            "own": np.stack([self._own[slot] for slot in slots]),
+            "counts": np.array([[slot, *self._counts[slot]] for slot in slots], np.float64),
+        }
+
+    def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
+        """Put the state that `to_arrays` returned in the place of this one.
+
+        Raises:
+            DataLossError: The arrays do not fit.
+        """
+        if not arrays:
+            self._common, self._own, self._counts = _prior(_COMMON_VARIANCE), {}, {}
+            return
+        shapes = {name: array.shape for name, array in arrays.items()}
+        models = len(arrays.get("counts", ()))
+        if shapes != {"common": (2, _WIDTH), "own": (models, 2, _WIDTH), "counts": (models, 3)}:
+            raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected the state of arrivals, got {shapes}")
+        rows = [[int(value) for value in row] for row in arrays["counts"].tolist()]
+        self._common = arrays["common"].copy()
+        self._own = {row[0]: arrays["own"][i].copy() for i, row in enumerate(rows)}
+        self._counts = {row[0]: row[1:] for row in rows}
+
+
+def _prior(variance: float) -> Array64:
+    """Return means and variances of coefficients of which nothing is known."""
+    prior = np.zeros((2, _WIDTH))
+    prior[1] = variance
+    return prior
+
+
+def row_of(context: Context) -> Array32:
+    """Return what is known of a prompt: 1, its scaled length, its category and its sketched direction; (N,)."""
+    row = np.zeros(_WIDTH, np.float32)
+    row[0], row[1] = 1.0, length_feature(context.input_tokens)
+    if context.category:
+        digest = hashlib.blake2b(context.category.encode(), digest_size=2, person=b"arrival").digest()
+        row[2 + int.from_bytes(digest, "little") % _CATEGORIES] = 1.0
+    row[_SKETCH_AT:] = _sketched(context.embedding)
+    return row
+
+
+def _sketched(embedding: Array16) -> Array64:
+    """Return the count sketch of an embedding (Charikar, Chen and Farach-Colton 2002), at length 1.
+
+    Unlike a projection it needs no stored matrix, and `bincount` adds up one value after another, the same everywhere.
+    """
+    buckets, signs = _hashes(len(embedding))
+    sums: Array64 = np.bincount(buckets, signs * embedding, _SKETCH).astype(np.float64)
+    length = float(np.bincount(np.zeros(_SKETCH, np.int64), sums * sums)[0]) ** 0.5
+    return sums / length if length > 0.0 else sums
+
+
+@cache
+def _hashes(dimension: int) -> tuple[Index, Array64]:
+    """Return bucket and sign of each value of an embedding."""
+    raw = hashlib.shake_256(b"banditd arrival").digest(2 * dimension)
+    pairs = np.frombuffer(raw, np.uint8).reshape(dimension, 2)
+    signs: Array64 = 1.0 - 2.0 * (pairs[:, 1] & 1).astype(np.float64)
+    return pairs[:, 0].astype(np.int64) % _SKETCH, signs
