@@ -46,9 +46,9 @@ def decision(index=0, quality=(0.5, 0.9), cost=(1.0, 10.0), pacing=FREE, pmf=Non
 
 def price(quality, cost, target, usd_weight=0.0, margin=0.05):
     """Return what the kernel writes for contexts."""
-    out = np.empty(3)
+    out = np.empty(4)
     shadow_price(np.array(quality, float), np.array(cost, float), usd_weight, target, 1e6, margin, out)
-    return Pacing(*out)
+    return Pacing(*out[:3])
 
 
 def spent(pacer, pacing, quality, cost, seed=0):
