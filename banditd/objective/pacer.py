@@ -21,7 +21,7 @@ _CONTEXTS: Final = 128
 _EVERY: Final = 8
 # Decisions over which what was over- or underspent is made good. Where a dear call costs what fifty requests may, a
 # price that answered it sooner would have the next requests served worse than need be.
-_HORIZON: Final = 150.0
+_HORIZON: Final = 120.0
 # The two prices of a mix lie a factor of 1 + this on either side of the one between them.
 _SPREAD: Final = 0.05
 # Where even an infinite price would not do, one at which quality no longer counts.
