@@ -37,7 +37,7 @@ def _greedy_cost(
     return total / count if count > 0 else 0.0
 
 
-@kernel(array(f64, "BK"), array(f64, "BK"), f64, f64, f64, f64, array(f64, "T", out=True))
+@kernel(array(f64, "BK"), array(f64, "BK"), f64, f64, f64, f64, array(f64, "V", out=True))
 def shadow_price(
     quality: Array64,  # (B, K) expected quality, what latency takes from it subtracted; nan where no candidate
     cost: Array64,  # (B, K) expected cost, USD; nan where unknown
