@@ -1,5 +1,6 @@
 """A router's budget."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -55,11 +56,13 @@ class Pacing:
         low: The lower one, in quality per USD, >= 0.
         high: The higher one.
         share_high: Probability of deciding at the higher one, [0, 1].
+        allowance_usd: What exploration may add to the expected cost of a decision; infinite without a budget.
     """
 
     low: float = 0.0
     high: float = 0.0
     share_high: float = 0.0
+    allowance_usd: float = math.inf
 
     @property
     def mean(self) -> float:

@@ -3,12 +3,14 @@
 Between kernels an array's way into Python and back takes longer than most of them.
 """
 
+import math
+
 import numpy as np
 
 from banditd.kernels._jit import Array32, Array64, Codes, Index, Mask, array, f32, f64, helper, i64, kernel, u8
 from banditd.kernels.decision import settle, weigh
 from banditd.kernels.exploration import bound_shares, greedy, inverse_gap, softmax, ucb
-from banditd.kernels.pacing import mix_floor_within, mix_into
+from banditd.kernels.pacing import hold_within, mix_floor_within, mix_into, try_within
 from banditd.kernels.thompson import probability_best
 
 # Explorers. The last has its pmf from elsewhere.
@@ -73,6 +75,18 @@ def _explore(
 
 
 @helper
+def _is_anyone_capped(
+    eligible: Mask,  # (K,)
+    caps: Array64,  # (K,)
+) -> bool:
+    capped = False
+    for k in range(caps.shape[0]):
+        if eligible[k] and caps[k] < 1.0:
+            capped = True
+    return capped
+
+
+@helper
 def _decide(
     values: Array64,
     limited_ms: Array64,
@@ -90,6 +104,7 @@ def _decide(
     caps: Array64,
     floor: float,
     spend_share: float,
+    allowance_usd: float,
     given: Array64,
     uniform: float,
     inout_codes: Codes,
@@ -115,7 +130,11 @@ def _decide(
     if count == 0:
         return NOBODY
     deviation = values[1]
+    is_bounded = allowance_usd < math.inf and explorer != GIVEN
     _explore(explorer, parameter, utility, deviation, eligible, caps, floor, given, out_pmf)
+    base = out_pmf.copy()
+    if is_bounded:
+        _explore(GREEDY, 0.0, utility, deviation, eligible, caps, floor, given, base)
     if share_high > 0.0:
         dear = np.empty_like(out_pmf)
         weigh(
@@ -133,6 +152,15 @@ def _decide(
         )
         _explore(explorer, parameter, utility, deviation, eligible, caps, floor, given, dear)
         mix_into(out_pmf, dear, share_high)
+        if is_bounded:
+            _explore(GREEDY, 0.0, utility, deviation, eligible, caps, floor, given, dear)
+            mix_into(base, dear, share_high)
+    if is_bounded:
+        if explorer == UCB and not _is_anyone_capped(eligible, caps):
+            try_within(utility, deviation, values[2], eligible, parameter, allowance_usd, base)
+            out_pmf[:] = base
+        else:
+            hold_within(base, values[2], allowance_usd, out_pmf)
     if spend_share > 0.0:
         mix_floor_within(out_pmf, eligible, values, floor, spend_share)
         return settle(values, eligible, 0.0, uniform, out_pmf, out_expected)
@@ -154,6 +182,7 @@ def _decide(
     i64,
     f64,
     array(f64, "K"),
+    f64,
     f64,
     f64,
     array(f64, "HK"),
@@ -180,6 +209,7 @@ def decide(
     caps: Array64,  # (K,) largest share of each model; 1 for no bound
     floor: float,  # share of uniform exploration, in [0, 1]
     spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound
+    allowance_usd: float,  # what the explorer may cost more than the greatest utility does; inf for no such bound
     given: Array64,  # (2, K) a pmf, and one without the bounded models; read where the explorer is `GIVEN`
     uniform: float,  # in [0, 1): the caller owns the randomness
     inout_codes: Codes,  # (K,) reasons; one that is there already stays
@@ -208,6 +238,7 @@ def decide(
         caps,
         floor,
         spend_share,
+        allowance_usd,
         given,
         uniform,
         inout_codes,
@@ -231,6 +262,7 @@ def decide(
     i64,
     f64,
     array(f64, "K"),
+    f64,
     f64,
     f64,
     array(f64, "HK"),
@@ -257,6 +289,7 @@ def decide_rows(
     caps: Array64,  # (K,)
     floor: float,
     spend_share: float,
+    allowance_usd: float,
     given: Array64,  # (2, K)
     uniform: Array64,  # (B,)
     inout_codes: Codes,  # (B, K)
@@ -283,6 +316,7 @@ def decide_rows(
             caps,
             floor,
             spend_share,
+            allowance_usd,
             given,
             uniform[b],
             inout_codes[b],

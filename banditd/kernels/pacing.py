@@ -27,7 +27,8 @@ def _greedy_cost(
         for k in range(quality.shape[1]):
             # Not a number fails the comparison.
             utility = quality[b, k] - usd_weight * cost[b, k]
-            if utility > best:
+            # Of equals the dearest counts: the least price tells them apart, and is needed for that.
+            if utility > best or (utility == best and cost[b, k] > best_cost):
                 best = utility
                 best_cost = cost[b, k]
         if not math.isnan(best_cost):
@@ -36,7 +37,7 @@ def _greedy_cost(
     return total / count if count > 0 else 0.0
 
 
-@kernel(array(f64, "BK"), array(f64, "BK"), f64, f64, f64, f64, array(f64, "T", out=True))
+@kernel(array(f64, "BK"), array(f64, "BK"), f64, f64, f64, f64, array(f64, "V", out=True))
 def shadow_price(
     quality: Array64,  # (B, K) expected quality, what latency takes from it subtracted; nan where no candidate
     cost: Array64,  # (B, K) expected cost, USD; nan where unknown
@@ -44,7 +45,7 @@ def shadow_price(
     target_usd: float,  # what a request may cost on average
     price_max: float,  # largest shadow price, > 0
     margin: float,  # the two prices are a factor of 1 + margin away from the one between them, > 0
-    out: Array64,  # (3,) written: the lower price, the higher one, the share of the higher one
+    out: Array64,  # (4,) written: the lower price, the higher one, the share of the higher one, the cost without either
 ) -> None:
     """Write two shadow prices and their mix, at which the B contexts would cost the target on average.
 
@@ -53,7 +54,8 @@ def shadow_price(
     linear program has at most one such mix). The mix is over an interval rather than at the step, for the step moves
     with every outcome that is learnt.
     """
-    if not _greedy_cost(quality, cost, usd_weight) > target_usd:
+    out[3] = _greedy_cost(quality, cost, usd_weight)
+    if not out[3] > target_usd:
         out[0] = 0.0
         out[1] = 0.0
         out[2] = 0.0
@@ -88,6 +90,74 @@ def mix_into(
     """Replace pmf by (1 - share) * pmf + share * other."""
     for k in range(pmf.shape[0]):
         pmf[k] = (1.0 - share) * pmf[k] + share * other[k]
+
+
+@helper
+def _mean_of(
+    pmf: Array64,  # (K,)
+    values: Array64,  # (K,) anything where pmf is 0
+) -> float:
+    total = 0.0
+    for k in range(pmf.shape[0]):
+        if pmf[k] > 0.0:
+            total += pmf[k] * values[k]
+    return total
+
+
+@kernel(array(f64, "K"), array(f64, "K"), array(f64, "K"), array(boolean, "K"), f64, f64, array(f64, "K", inout=True))
+def try_within(
+    utility: Array64,  # (K,)
+    deviation: Array64,  # (K,) of the utility
+    cost: Array64,  # (K,) expected cost
+    eligible: Mask,  # (K,)
+    alpha: float,  # deviations of optimism
+    allowance_usd: float,  # what trying may cost more than pmf does, >= 0
+    pmf: Array64,  # (K,) changed
+) -> None:
+    """Give the largest share that the allowance pays for to the model with which that gains most by optimism.
+
+    With utility + alpha * deviation as value, share_k = min(1, allowance / (cost_k - cost of pmf)), and gain
+    share_k * (value_k - value of pmf). Where the allowance pays for everybody this is upper confidence bounds.
+    """
+    base_cost = _mean_of(pmf, cost)
+    base_value = _mean_of(pmf, utility + alpha * deviation)
+    if not (math.isfinite(base_value) and math.isfinite(alpha)):
+        pmf[:] = math.nan
+        return
+    best_gain = 0.0
+    best_share = 0.0
+    best = -1
+    for k in range(pmf.shape[0]):
+        if eligible[k]:
+            value = utility[k] + alpha * deviation[k]
+            if math.isnan(value):
+                pmf[:] = math.nan
+                return
+            extra = cost[k] - base_cost
+            share = allowance_usd / extra if extra > allowance_usd else 1.0
+            if share * (value - base_value) > best_gain:
+                best_gain = share * (value - base_value)
+                best_share = share
+                best = k
+    if best >= 0:
+        for k in range(pmf.shape[0]):
+            pmf[k] *= 1.0 - best_share
+        pmf[best] += best_share
+
+
+@kernel(array(f64, "K"), array(f64, "K"), f64, array(f64, "K", inout=True))
+def hold_within(
+    base: Array64,  # (K,) a pmf
+    cost: Array64,  # (K,) expected cost
+    allowance_usd: float,  # what pmf may cost more than base, >= 0
+    pmf: Array64,  # (K,) changed
+) -> None:
+    """Mix pmf with as much of base as it takes to keep within the allowance."""
+    extra = _mean_of(pmf, cost) - _mean_of(base, cost)
+    if extra > allowance_usd:
+        share = allowance_usd / extra
+        for k in range(pmf.shape[0]):
+            pmf[k] = share * pmf[k] + (1.0 - share) * base[k]
 
 
 @kernel(array(f64, "K", inout=True), array(boolean, "K"), array(f64, "VK"), f64, f64)

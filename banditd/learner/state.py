@@ -221,7 +221,7 @@ class RouterState:
             row = np.zeros(self.features.row_width, np.float32)
             row[INTERCEPT] = 1.0
             average = belief.predict(row)
-        return self.pacer.view(average, self.router.objective)
+        return self.pacer.view(average, self.router.objective, self.router.exploration_share)
 
     def offered(self, catalog: Catalog) -> tuple[ModelSpec, ...]:
         """Return the models that the router offers."""

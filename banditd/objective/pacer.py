@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from banditd.domain.arrays import Array64
 from banditd.domain.budget import FREE, Budget, BudgetWindow, Pacing, window_of
 from banditd.domain.decision import Decision, Objective
+from banditd.domain.router import EXPLORATION_SHARE
 from banditd.errors import DataLossError, Reason
 from banditd.kernels.pacing import shadow_price
 from banditd.policies.base import Prediction
@@ -20,12 +21,7 @@ _CONTEXTS: Final = 128
 _EVERY: Final = 8
 # Decisions over which what was over- or underspent is made good. Where a dear call costs what fifty requests may, a
 # price that answered it sooner would have the next requests served worse than need be.
-_HORIZON: Final = 100.0
-# Weight of a decision in the ratio of what was spent to what was meant to be.
-_RATIO_WEIGHT: Final = 0.02
-# Weight of the assumption that both are the same, in the same units.
-_RATIO_DOUBT: Final = 0.5
-_RATIO_RANGE: Final = (0.25, 4.0)
+_HORIZON: Final = 120.0
 # The two prices of a mix lie a factor of 1 + this on either side of the one between them.
 _SPREAD: Final = 0.05
 # Where even an infinite price would not do, one at which quality no longer counts.
@@ -66,8 +62,10 @@ class Pacer:
     Budgeted contextual bandits as a Lagrangian (Badanidiyuru, Kleinberg and Slivkins 2018; Agrawal and Devanur 2016):
     decide by quality - price * cost, at the price where the newest contexts cost what may be spent. What may be spent
     is the budget plus what was saved before, spread over the next `_HORIZON` requests (proportional control of the
-    account, which is the integral of the error), divided by the ratio of what was spent to what was meant to be, since
-    explorers choose otherwise than by the greatest expectation. A price that does not bind saves nothing up.
+    account, which is the integral of the error). A price that does not bind saves nothing up.
+
+    Explorers choose otherwise than by the greatest utility. What that may add to the expected cost is a share of the
+    target, and where no price is needed, what the greatest utilities leave of it: money that nobody would spend.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -80,9 +78,9 @@ class Pacer:
         self._is_due = False
         self._decided_usd = 0.0
         self._account_usd = 0.0
-        self._spent_ratio = [0.0, 0.0]
         self._target_usd = budget.usd if budget.window is BudgetWindow.REQUEST else math.inf
         self._pacing = FREE
+        self._idle_usd = 0.0
         self._window_ms = (0, 0)
         self._spent_usd = 0.0
         self._window_count = 0
@@ -103,17 +101,12 @@ class Pacer:
         self._count += 1
         self._window_count += 1
         self._spent_usd += expected
-        account = self._account_usd + self.budget.usd - expected
-        if self._pacing is FREE and account > 0.0:
-            # Nothing holds the spend back, so what is not spent is not saved for later either.
-            account = min(account, max(self._account_usd, 0.0))
-        self._account_usd = account
-        if choice.pacing.high > 0.0:
-            actual, meant = self._spent_ratio
-            self._spent_ratio = [
-                actual + _RATIO_WEIGHT * (weighed - actual),
-                meant + _RATIO_WEIGHT * (self._target_usd - meant),
-            ]
+        deposit = self.budget.usd
+        if self._pacing is FREE and self._account_usd + deposit > expected:
+            # Nothing holds the spend back, so what was not meant to be spent is not saved either; what the draw saved
+            # is, for another draw costs as much more.
+            deposit = min(deposit, weighed)
+        self._account_usd += deposit - expected
         if self._is_due or self._count % _EVERY == 0 or self._count <= _EVERY:
             self._is_due = False
             self._solve(decision.objective.usd_weight, time_ms)
@@ -146,25 +139,30 @@ class Pacer:
         self._target_usd = budget.usd if budget.window is BudgetWindow.REQUEST else math.inf
         self._is_due = True
 
-    def view(self, average: Prediction | None, objective: Objective) -> PacerView:
+    def view(
+        self, average: Prediction | None, objective: Objective, exploration_share: float = EXPLORATION_SHARE
+    ) -> PacerView:
         """Return what decisions see.
 
         Args:
             average: What the belief expects of the average prompt, from which the price starts where no decision was
                 made yet; None where nothing is believed.
             objective: The router's own trade-off.
+            exploration_share: What exploration may add to the target, as a share of it.
         """
-        pacing = self._pacing
+        pacing, idle = self._pacing, self._idle_usd
         if self._count == 0 and average is not None:
             quality = average.quality - objective.second_weight * _LATENCY_MS_PER_S * average.latency_ms
-            pacing = _price(quality[np.newaxis], average.cost_usd[np.newaxis], objective.usd_weight, self._target_usd)
+            pacing, idle = _price(
+                quality[np.newaxis], average.cost_usd[np.newaxis], objective.usd_weight, self._target_usd
+            )
         if self.budget.window is BudgetWindow.REQUEST:
             left = self.budget.usd * (self._count - self._count_before + 1) - self._spent_usd
         else:
             left = self.budget.usd - self._spent_usd
         return PacerView(
             budget=self.budget,
-            pacing=pacing,
+            pacing=replace(pacing, allowance_usd=exploration_share * self._target_usd + idle),
             left_usd=left,
             window_end_ms=self._window_ms[1],
             spent_usd=self._spent_usd,
@@ -216,11 +214,8 @@ class Pacer:
             rate = (self._window_count + self._last_rate * memory) / (elapsed + memory)
             coming = max(rate * (end_ms - time_ms), 1.0)
             self._target_usd = max((budget.usd - self._spent_usd) / coming, 0.0)
-        doubt = _RATIO_DOUBT * self._target_usd
-        ratio = (self._spent_ratio[0] + doubt) / (self._spent_ratio[1] + doubt) if doubt > 0.0 else 1.0
-        ratio = min(max(ratio, _RATIO_RANGE[0]), _RATIO_RANGE[1])
         filled = min(self._count, _CONTEXTS)
-        self._pacing = _price(self._quality[:filled], self._cost[:filled], usd_weight, self._target_usd / ratio)
+        self._pacing, self._idle_usd = _price(self._quality[:filled], self._cost[:filled], usd_weight, self._target_usd)
 
     def to_arrays(self) -> dict[str, Array64]:
         """Return the whole state as named arrays."""
@@ -234,7 +229,7 @@ class Pacer:
                     self._count,
                     self._decided_usd,
                     self._account_usd,
-                    *self._spent_ratio,
+                    self._idle_usd,
                     self._target_usd,
                     pacing.low,
                     pacing.high,
@@ -267,26 +262,26 @@ class Pacer:
             )
         self._slots, self._quality, self._cost = slots, quality.copy(), cost.copy()
         self._count, self._decided_usd, self._account_usd = int(numbers[0]), numbers[1], numbers[2]
-        self._spent_ratio, self._target_usd = numbers[3:5], numbers[5]
-        self._pacing = Pacing(*numbers[6:9]) if numbers[7] > 0.0 else FREE
-        self._window_ms = (int(numbers[9]), int(numbers[10]))
-        self._spent_usd, self._window_count, self._last_rate = numbers[11], int(numbers[12]), numbers[13]
-        self._count_before, self._is_due = int(numbers[14]), bool(numbers[15])
+        self._idle_usd, self._target_usd = numbers[3], numbers[4]
+        self._pacing = Pacing(*numbers[5:8]) if numbers[6] > 0.0 else FREE
+        self._window_ms = (int(numbers[8]), int(numbers[9]))
+        self._spent_usd, self._window_count, self._last_rate = numbers[10], int(numbers[11]), numbers[12]
+        self._count_before, self._is_due = int(numbers[13]), bool(numbers[14])
 
 
-_NUMBERS: Final = 16
+_NUMBERS: Final = 15
 
 
 def _known(usd: float) -> float:
     return float(usd) if math.isfinite(usd) else 0.0
 
 
-def _price(quality: Array64, cost: Array64, usd_weight: float, target_usd: float) -> Pacing:
-    """Return the shadow prices at which contexts cost a target, shape (B, K) each."""
+def _price(quality: Array64, cost: Array64, usd_weight: float, target_usd: float) -> tuple[Pacing, float]:
+    """Return the shadow prices at which contexts cost a target, shape (B, K) each, and what is left of it at none."""
     positive = cost[cost > 0.0]
     if not positive.size or not math.isfinite(target_usd):
-        return FREE
-    out = np.empty(3)
+        return FREE, target_usd
+    out = np.empty(4)
     shadow_price(
         np.ascontiguousarray(quality),
         np.ascontiguousarray(cost),
@@ -296,4 +291,5 @@ def _price(quality: Array64, cost: Array64, usd_weight: float, target_usd: float
         _SPREAD,
         out,
     )
-    return FREE if out[1] == 0.0 else Pacing(*out.tolist())
+    low, high, share_high, cost_usd = out.tolist()
+    return (FREE, target_usd - cost_usd) if high == 0.0 else (Pacing(low, high, share_high), 0.0)

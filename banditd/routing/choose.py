@@ -204,6 +204,7 @@ class _Rule(NamedTuple):
     caps: Array64
     floor: float
     spend_share: float
+    allowance_usd: float
 
 
 def _rule(snapshot: RouterSnapshot, terms: Terms) -> _Rule:
@@ -234,6 +235,7 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> _Rule:
         caps if terms.candidates is None else caps[terms.candidates],
         policy.floor,
         snapshot.router.exploration_share if is_frugal else 0.0,
+        pacing.allowance_usd,
     )
 
 

@@ -8,6 +8,7 @@ The checksum covers key, kind, time and message, so that a record that was chang
 never taken for a fact.
 """
 
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -167,6 +168,8 @@ def _encode_decision(d: Decision) -> tuple[int, bytes]:
         message.shadow_price_low = choice.pacing.low
         message.shadow_price_high = choice.pacing.high
         message.shadow_price_share_high = choice.pacing.share_high
+        if choice.pacing.allowance_usd < math.inf:
+            message.exploration_allowance_usd = choice.pacing.allowance_usd
     if choice.rival is not None:
         message.rival_slot = int(d.slots[choice.rival.index])
         message.rival_pmf = choice.rival.pmf.tobytes()
@@ -214,8 +217,13 @@ def _decode_decision(raw: bytes) -> Decision:
             exclusions=exclusions,
             expected=np.frombuffer(m.expected, "<f4").reshape(3, len(slots)),
             source=DecisionSource(m.source),
-            pacing=Pacing(m.shadow_price_low, m.shadow_price_high, m.shadow_price_share_high)
-            if m.shadow_price_high > 0.0
+            pacing=Pacing(
+                m.shadow_price_low,
+                m.shadow_price_high,
+                m.shadow_price_share_high,
+                m.exploration_allowance_usd if m.HasField("exploration_allowance_usd") else math.inf,
+            )
+            if m.shadow_price_high > 0.0 or m.HasField("exploration_allowance_usd")
             else FREE,
             rival=Rival(int(np.flatnonzero(slots == m.rival_slot)[0]), np.frombuffer(m.rival_pmf, "<f8"))
             if m.rival_pmf

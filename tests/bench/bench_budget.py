@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from banditd.domain.budget import Budget
+from banditd.domain.context import Context
 from banditd.domain.decision import Objective
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Lesson
@@ -76,7 +77,7 @@ class Prompts:
         engine = Engine(router, self.models, seed)
         if warm:
             every = range(len(self.models))
-            engine.teach([(self.x[i], TOKENS, [(k, self.lesson(i, k)) for k in every]) for i in self.val])
+            engine.teach([(Context(self.x[i], TOKENS), [(k, self.lesson(i, k)) for k in every]) for i in self.val])
         return engine
 
 

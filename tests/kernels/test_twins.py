@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import math
 import os
 import subprocess
 import sys
@@ -104,6 +105,7 @@ SPECIAL = {
     "left_usd": lambda rng, _: rng.choice([np.inf, 1.0]),
     "explorer": lambda rng, _: int(rng.integers(6)),
     "spend_share": lambda rng, _: rng.choice([0.0, 0.02, 1.0]),
+    "allowance_usd": lambda rng, _: rng.choice([0.0, 0.1, math.inf]),
     "share_high": lambda rng, _: rng.choice([0.0, rng.random()]),
     "given": lambda rng, s: np.array([_pmf(rng, np.ones(s["K"], bool)) for _ in range(2)]),
     "uniform": lambda rng, s: rng.random(s["B"]) if "B" in s else rng.random(),

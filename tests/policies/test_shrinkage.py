@@ -292,7 +292,7 @@ def test_comparisons_are_part_of_the_sums() -> None:
     prior[0] = 0.5
     for slot in range(2):
         gram, moment = arrays[f"slope_prior/gram/{slot}"].sum(0), arrays[f"slope_prior/moment/{slot}"].sum(0)
-        a = gram + np.eye(WIDTH)
+        a = gram + np.diag(arrays["slope_prior/penalties"])
         assert gram[0, 0] > 20.5  # twenty qualities, and votes that weigh little each
         np.testing.assert_allclose(arrays[f"{slot}/QUALITY/a_inv"], np.linalg.inv(a), atol=1e-9)
         np.testing.assert_allclose(

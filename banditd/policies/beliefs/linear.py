@@ -346,8 +346,6 @@ class LinearBelief:
             np.array([arm.quality.noise_variance for arm in arms]),
             lambda rows: _expected_costs(arms, rows),
         )
-        if moved is None:
-            return
         self._penalties[QUALITY] = self._slope_prior.penalties
         for slot, arm in self._arms.items():
             quality = arm.quality

@@ -17,9 +17,10 @@ g_k being the mean over contexts of x where k is chosen less x where the other p
 The penalty in use is the geometric mean of all, weighted by how well those errors explain that each falls short of the
 best. It is a function of the sums alone, neither of their order nor of what was in use before.
 
-Outcomes of the router's own choices are another matter: with few of them a wide prior explores, and a cautious one
-would end that. There the configured penalty stays until each half has four times as many outcomes of a model as a row
-has values, and goes only for what is better by three standard errors.
+Outcomes of the router's own choices are another matter: they are too few to be halved, and a cautious prior would end
+the exploration they come from. There the penalty is the one under which the outcomes are likely (type II maximum
+likelihood; Bishop 2006, section 3.5), until each half has four times as many outcomes of a model as a row has values;
+from then on it goes only for what is better by three standard errors.
 
 Beside its own slopes each model has a share in common ones (what makes a prompt hard for all): the prior of a model's
 slopes is centred on those, which one regression over all models within models finds (two-level shrinkage; Lindley and
@@ -66,6 +67,11 @@ OUTCOMES_PER_VALUE: Final = 8.0
 OUTCOMES_PER_CONTEXT: Final = 1.5
 # Digests fit into the float64 of a stored state.
 _DIGEST_BITS: Final = 52
+# Penalties among which likelihood chooses: more tell nothing apart while there is little to go by.
+_LIKELY_MAX: Final = 64.0
+# Outcomes that the guess of the noise counts for there, and its variance: little, for it takes signal for noise.
+_NOISE_COUNT: Final = 2.0
+_NOISE_VARIANCE: Final = 0.0625
 # Standard errors by which a penalty must be better than the configured one before any other is taken, where outcomes
 # are those of choices: the configured one explores.
 MARGIN: Final = 3.0
@@ -78,24 +84,29 @@ class Sums:
     Attributes:
         gram: Shape (2, N, N): sums of x x'.
         moment: Shape (2, N): sums of y x.
+        square: Shape (2,): sums of y^2.
     """
 
     gram: Array64
     moment: Array64
+    square: Array64
 
     @classmethod
     def empty(cls, width: int) -> "Sums":
         """Return the sums over nothing."""
-        return cls(np.zeros((2, width, width)), np.zeros((2, width)))
+        return cls(np.zeros((2, width, width)), np.zeros((2, width)), np.zeros(2))
 
     def add(self, half: int, row: Array32, value: float, weight: float, retention: float) -> None:
         """Add an outcome to one half, and let both forget."""
         add_outcome(self.gram, self.moment, half, row, value, weight, retention)
+        self.square *= retention
+        self.square[half] += weight * value * value
 
     def fade(self, share: float) -> None:
         """Keep a share of what was seen."""
         self.gram *= share
         self.moment *= share
+        self.square *= share
 
     def free_level(self, intercept_penalty: float) -> None:
         """Make what was seen that of another level than the present one, by an unknown difference d.
@@ -106,6 +117,7 @@ class Sums:
         for half in range(2):
             column = self.gram[half, INTERCEPT].copy()
             scaled = column / (column[INTERCEPT] + intercept_penalty)
+            self.square[half] -= self.moment[half, INTERCEPT] ** 2 / (column[INTERCEPT] + intercept_penalty)
             self.moment[half] -= scaled * self.moment[half, INTERCEPT]
             self.gram[half] -= np.outer(scaled, column)
 
@@ -207,6 +219,50 @@ def posterior(gram: Array64, moment: Array64, penalties: Array64, prior: Array64
     invert_factorised(root, a_inv)
     solve_factorised(root, moment - _times(gram, prior), change)
     return a_inv, prior + change
+
+
+def likeliest(sums: list[Sums], prior: Array64, configured: Array64) -> float:
+    """Return the penalty of the slopes under which what was seen is likely.
+
+    With the noise variance, one for all models, integrated out under its inverse gamma prior of n0 outcomes of variance
+    v0, n outcomes have the log evidence
+
+        sum_k 1/2 (log det P - log det A_k) - (n0 + n) / 2 log(n0 v0 + sum_k (y'y - b' A_k^-1 b)),
+
+    P being the prior's precision, A_k = S_k + P, and y and b what the prior's centre leaves unexplained (Bishop 2006,
+    equation 3.86). What is returned has the mean prior variance under it, 1 / E[1 / penalty], which is the variance of
+    the mixture of the priors; to a power of two.
+
+    Args:
+        sums: Of each model.
+        prior: Shape (K, N): centres of the models' priors.
+        configured: Shape (N,): penalties of a row's values; the intercept's is kept.
+    """
+    width = len(configured)
+    root, scratch = np.empty((width, width)), np.empty(width)
+    moments = [s.moment[0] + s.moment[1] for s in sums]
+    grams = [s.gram[0] + s.gram[1] for s in sums]
+    lefts = [b - _times(gram, centre) for gram, b, centre in zip(grams, moments, prior, strict=True)]
+    count = _NOISE_COUNT + sum(float(gram[INTERCEPT, INTERCEPT]) for gram in grams)
+    # (y - X m)'(y - X m) = y'y - m'(b + left).
+    square = _NOISE_COUNT * _NOISE_VARIANCE
+    for s, b, left, centre in zip(sums, moments, lefts, prior, strict=True):
+        square += float(s.square[0] + s.square[1]) - math.fsum((centre * (b + left)).tolist())
+    candidates = [penalty for penalty in PENALTIES if penalty <= _LIKELY_MAX]
+    logs = []
+    for penalty in candidates:
+        penalties = np.full(width, penalty)
+        penalties[INTERCEPT] = configured[INTERCEPT]
+        half_log_prior = 0.5 * math.fsum(math.log(p) for p in penalties.tolist())
+        rest, evidence = square, 0.0
+        for gram, left in zip(grams, lefts, strict=True):
+            factorise(gram, penalties, root)
+            rest -= solve_factorised(root, left, scratch)
+            evidence += half_log_prior - math.fsum(math.log(d) for d in root.diagonal().tolist())
+        logs.append(evidence - 0.5 * count * math.log(max(rest, _NOISE_VARIANCE)))
+    weights = [math.exp(value - max(logs)) for value in logs]
+    variance = sum(w / p for w, p in zip(weights, candidates, strict=True)) / sum(weights)
+    return float(2.0 ** round(-math.log2(variance)))
 
 
 def price_ladder(quality: Array64, cost_usd: Array64) -> list[float]:

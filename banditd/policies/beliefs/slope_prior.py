@@ -14,12 +14,13 @@ from banditd.policies.beliefs.shrinkage import (
     common_slopes,
     compare,
     context_key,
+    likeliest,
     margin_of,
     posterior,
 )
 
 # Qualities, over all models, at which the prior is chosen for the first time, and the growth until the next.
-FIRST_COUNT: Final = 256
+FIRST_COUNT: Final = 64
 GROWTH: Final = 2
 
 
@@ -90,7 +91,7 @@ class SlopePrior:
         """Forget a model."""
         self._sums.pop(slot, None)
 
-    def choose(self, prior: Array64, noise: Array64, expect_cost: Callable[[Array32], Array64]) -> Array64 | None:
+    def choose(self, prior: Array64, noise: Array64, expect_cost: Callable[[Array32], Array64]) -> Array64:
         """Choose penalties and slopes from all that was seen.
 
         Args:
@@ -99,24 +100,29 @@ class SlopePrior:
             expect_cost: From contexts (B, N) to what each is expected to cost in them, (B, K).
 
         Returns:
-            By what the centre moved, shape (N,), after which every posterior is another; None if it is too early.
+            By what the centre moved, shape (N,), after which every posterior is another.
         """
         self._next_choice *= GROWTH
         sums = [self._sums[slot] for slot in self.slots]
         margin = margin_of(sums, self._learnt, self._sample)
+        intercept = float(self._configured[INTERCEPT])
+        start = self._configured
+        if margin is None or margin > 0.0:
+            start = penalties_of(len(start), likeliest(sums, prior, self._configured), intercept)
         if margin is None:
-            return None
+            self.penalties = start
+            return np.zeros_like(self.slopes)
         slopes = common_slopes(
             np.stack([s.gram.sum(axis=0) for s in sums]),
             np.stack([s.moment.sum(axis=0) for s in sums]),
             prior[:, INTERCEPT],
-            float(self._configured[INTERCEPT]),
+            intercept,
         )
         moved, self.slopes = slopes - self.slopes, slopes
         rows = self._sample.rows
         if len(sums) > 1 and len(rows):
-            worth = compare(sums, prior + moved, noise, rows, expect_cost(rows), self._configured)
-            self.penalties = penalties_of(len(slopes), worth.best(margin), float(self._configured[INTERCEPT]))
+            worth = compare(sums, prior + moved, noise, rows, expect_cost(rows), start)
+            self.penalties = penalties_of(len(slopes), worth.best(margin), intercept)
         return moved
 
     def posterior(self, slot: int, prior: Array64) -> tuple[Array64, Array64]:
@@ -138,6 +144,7 @@ class SlopePrior:
         for slot in self.slots:
             arrays[f"gram/{slot}"] = self._sums[slot].gram
             arrays[f"moment/{slot}"] = self._sums[slot].moment
+            arrays[f"square/{slot}"] = self._sums[slot].square
         return {_PREFIX + name: array for name, array in arrays.items()}
 
     def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
@@ -159,7 +166,8 @@ class SlopePrior:
             if name.startswith(_PREFIX + "gram/"):
                 slot = name.removeprefix(_PREFIX + "gram/")
                 gram = loaded(arrays, name, (2, width, width))
-                found[int(slot)] = Sums(gram, loaded(arrays, f"{_PREFIX}moment/{slot}", (2, width)))
+                moment = loaded(arrays, f"{_PREFIX}moment/{slot}", (2, width))
+                found[int(slot)] = Sums(gram, moment, loaded(arrays, f"{_PREFIX}square/{slot}", (2,)))
         self.slopes, self.penalties, self._sums = slopes, penalties, found
         self._learnt, self._next_choice = int(learnt), int(next_choice)
         self._sample.load(keys, rows.astype(np.float32))

@@ -39,7 +39,7 @@ RECORD_KIND_PROMOTION: RecordKind
 RECORD_KIND_LEADERBOARD_PRIOR: RecordKind
 
 class Decision(_message.Message):
-    __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "previous_slot", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high", "rival_slot", "rival_pmf")
+    __slots__ = ("router_id", "decision_id", "request_id", "request_digest", "embedding_float16", "input_token_count", "category", "session_id", "previous_slot", "slots", "pmf", "exclusions", "expected", "slot", "propensity", "uniform", "policy_version", "policy", "source", "learnable", "usd_weight", "second_weight", "batch_row", "batch_row_count", "limits", "shadow_price_low", "shadow_price_high", "shadow_price_share_high", "exploration_allowance_usd", "rival_slot", "rival_pmf")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,7 @@ class Decision(_message.Message):
     SHADOW_PRICE_LOW_FIELD_NUMBER: _ClassVar[int]
     SHADOW_PRICE_HIGH_FIELD_NUMBER: _ClassVar[int]
     SHADOW_PRICE_SHARE_HIGH_FIELD_NUMBER: _ClassVar[int]
+    EXPLORATION_ALLOWANCE_USD_FIELD_NUMBER: _ClassVar[int]
     RIVAL_SLOT_FIELD_NUMBER: _ClassVar[int]
     RIVAL_PMF_FIELD_NUMBER: _ClassVar[int]
     router_id: str
@@ -98,9 +99,10 @@ class Decision(_message.Message):
     shadow_price_low: float
     shadow_price_high: float
     shadow_price_share_high: float
+    exploration_allowance_usd: float
     rival_slot: int
     rival_pmf: bytes
-    def __init__(self, router_id: _Optional[str] = ..., decision_id: _Optional[bytes] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., previous_slot: _Optional[int] = ..., slots: _Optional[bytes] = ..., pmf: _Optional[bytes] = ..., exclusions: _Optional[bytes] = ..., expected: _Optional[bytes] = ..., slot: _Optional[int] = ..., propensity: _Optional[float] = ..., uniform: _Optional[float] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[int] = ..., learnable: bool = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., batch_row: _Optional[int] = ..., batch_row_count: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., shadow_price_low: _Optional[float] = ..., shadow_price_high: _Optional[float] = ..., shadow_price_share_high: _Optional[float] = ..., rival_slot: _Optional[int] = ..., rival_pmf: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, router_id: _Optional[str] = ..., decision_id: _Optional[bytes] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., embedding_float16: _Optional[bytes] = ..., input_token_count: _Optional[int] = ..., category: _Optional[str] = ..., session_id: _Optional[str] = ..., previous_slot: _Optional[int] = ..., slots: _Optional[bytes] = ..., pmf: _Optional[bytes] = ..., exclusions: _Optional[bytes] = ..., expected: _Optional[bytes] = ..., slot: _Optional[int] = ..., propensity: _Optional[float] = ..., uniform: _Optional[float] = ..., policy_version: _Optional[int] = ..., policy: _Optional[str] = ..., source: _Optional[int] = ..., learnable: bool = ..., usd_weight: _Optional[float] = ..., second_weight: _Optional[float] = ..., batch_row: _Optional[int] = ..., batch_row_count: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., shadow_price_low: _Optional[float] = ..., shadow_price_high: _Optional[float] = ..., shadow_price_share_high: _Optional[float] = ..., exploration_allowance_usd: _Optional[float] = ..., rival_slot: _Optional[int] = ..., rival_pmf: _Optional[bytes] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("cost_usd_max", "latency_ms_max", "latency_percentile", "quality_min", "required_tags")
