@@ -15,7 +15,7 @@ from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap,
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import learn_metrics, mirror_model, update_ridge, update_ridge_forgetting
 from banditd.kernels.neighbours import judge_neighbours, keep_nearest, take_values
-from banditd.kernels.pacing import mix_floor_within, mix_into, shadow_price
+from banditd.kernels.pacing import hold_within, mix_floor_within, mix_into, shadow_price, try_within
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 from banditd.kernels.shrinkage import (
     add_differences,
@@ -53,6 +53,7 @@ __all__ = [
     "fourier",
     "fourier_rows",
     "greedy",
+    "hold_within",
     "inverse_gap",
     "invert_factorised",
     "judge_neighbours",
@@ -80,6 +81,7 @@ __all__ = [
     "tally",
     "to_half",
     "to_quantiles",
+    "try_within",
     "ucb",
     "update_arrival",
     "update_duel",

@@ -45,6 +45,7 @@ def decide(
     caps,
     floor,
     spend_share,
+    allowance_usd,
     given,
     uniform,
     inout_codes,
@@ -52,7 +53,7 @@ def decide(
     out_expected,
 ):
     """One price after the other, mixed."""
-    mixed = np.zeros(len(inout_codes))
+    mixed, base = np.zeros(len(inout_codes)), np.zeros(len(inout_codes))
     for price, share in ((price_low, 1 - share_high), (price_high, share_high)):
         if share == 0.0:
             continue
@@ -62,6 +63,13 @@ def decide(
         if not decision.weigh(values, limited_ms, *weights, *limits, inout_codes, eligible, utility):
             return -2
         mixed += share * _bounded(explorer, parameter, utility, values[1], eligible, caps, floor, given)
+        base += share * _bounded(0, 0.0, utility, values[1], eligible, caps, floor, given)
+    if explorer != 5 and np.isfinite(allowance_usd):
+        if explorer == 1 and (caps[eligible] >= 1).all():
+            mixed[:] = base
+            pacing.try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, mixed)
+        else:
+            pacing.hold_within(base, values[2], allowance_usd, mixed)
     out_pmf[:] = mixed
     if spend_share > 0:
         pacing.mix_floor_within(out_pmf, eligible, values, floor, spend_share)
@@ -86,6 +94,7 @@ def decide_rows(
     caps,
     floor,
     spend_share,
+    allowance_usd,
     given,
     uniform,
     inout_codes,
@@ -95,6 +104,6 @@ def decide_rows(
 ):
     """Row by row."""
     weights = (left_usd, usd_weight, second_weight, cost_usd_max, latency_ms_max, quality_min)
-    rule = (*weights, price_low, price_high, share_high, explorer, parameter, caps, floor, spend_share, given)
+    rule = (*weights, price_low, price_high, share_high, explorer, parameter, caps, floor, spend_share, allowance_usd, given)
     for b in range(len(values)):
         out_index[b] = decide(values[b], limited_ms[b], *rule, uniform[b], inout_codes[b], out_pmf[b], out_expected[b])

@@ -7,7 +7,8 @@ def _greedy_cost(quality, cost, usd_weight):
     with np.errstate(invalid="ignore", over="ignore"):
         utility = quality - usd_weight * cost
     utility = np.where(np.isnan(utility), -np.inf, utility)
-    best = utility.argmax(axis=1)
+    tied = utility == utility.max(axis=1, keepdims=True)
+    best = np.where(tied, cost, -np.inf).argmax(axis=1)
     rows = np.arange(len(cost))
     usable = np.isfinite(utility[rows, best])
     return float(cost[rows, best][usable].mean()) if usable.any() else 0.0
@@ -15,11 +16,12 @@ def _greedy_cost(quality, cost, usd_weight):
 
 def shadow_price(quality, cost, usd_weight, target_usd, price_max, margin, out):
     """By bisection of logarithms over NumPy's argmax."""
-    if not _greedy_cost(quality, cost, usd_weight) > target_usd:
-        out[:] = 0.0
+    out[3] = _greedy_cost(quality, cost, usd_weight)
+    if not out[3] > target_usd:
+        out[:3] = 0.0
         return
     if _greedy_cost(quality, cost, usd_weight + price_max) >= target_usd:
-        out[:] = [price_max, price_max, 0.0]
+        out[:3] = [price_max, price_max, 0.0]
         return
     low, high = np.log(price_max * 1e-12), np.log(price_max)
     for _ in range(46):
@@ -36,6 +38,29 @@ def shadow_price(quality, cost, usd_weight, target_usd, price_max, margin, out):
 def mix_into(pmf, other, share):
     """A weighted sum."""
     pmf[:] = (1 - share) * pmf + share * other
+
+
+def _mean(pmf, values):
+    return np.where(pmf > 0, pmf * values, 0.0).sum()
+
+
+def try_within(utility, deviation, cost, eligible, alpha, allowance_usd, pmf):
+    """Every model's share and gain in arrays, and the first of the largest gains."""
+    value = utility + alpha * deviation
+    extra = cost - _mean(pmf, cost)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(extra > allowance_usd, allowance_usd / extra, 1.0)
+    gain = np.where(eligible, share * (value - _mean(pmf, value)), -np.inf)
+    best = gain.argmax()
+    if gain[best] > 0:
+        pmf[:] = (1 - share[best]) * pmf + share[best] * np.eye(len(pmf))[best]
+
+
+def hold_within(base, cost, allowance_usd, pmf):
+    """The weighted sum whose cost is at most the allowance more than that of the base."""
+    extra = _mean(pmf, cost) - _mean(base, cost)
+    share = allowance_usd / extra if extra > allowance_usd else 1.0
+    pmf[:] = base + share * (pmf - base)
 
 
 def mix_floor_within(pmf, eligible, values, floor, spend_share):
