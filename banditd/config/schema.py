@@ -153,7 +153,7 @@ class RouterConfig(Struct, frozen=True, forbid_unknown_fields=True):
     budget_hard: bool = False
     """Whether a model that is expected to cost more than what is left of the budget is excluded."""
     exploration_share: Annotated[float, Meta(ge=1e-6, le=1)] = 0.02
-    """What exploration by the floor may add to the expected spend where money matters."""
+    """What exploration may add to the expected spend where money matters, as a share of it."""
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):

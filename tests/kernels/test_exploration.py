@@ -45,7 +45,11 @@ def _pmf(name, u, eligible):
 
 def test_every_explorer_is_tried():
     """A new explorer enters these tests by name."""
-    explorers = {name for name, k in KERNELS.items() if "out_pmf" in inspect.signature(k.python).parameters}
+    explorers = {
+        name
+        for name, k in KERNELS.items()
+        if "out_pmf" in inspect.signature(k.python).parameters and k.module != "choice"
+    }
     assert explorers == {name.split("_h")[0].split("_c")[0] for name in EXPLORERS} - {"thompson"} | {"probability_best"}
 
 

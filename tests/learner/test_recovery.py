@@ -15,6 +15,7 @@ from banditd.learner.commands import RecordOutcomes
 from banditd.learner.recovery import recover, replay
 from banditd.learner.state import LearnerState, RouterState
 from banditd.policies.beliefs.linear import LinearBelief
+from banditd.policies.beliefs.slope_prior import FIRST_COUNT, GROWTH
 from banditd.policies.snapshot_codec import decode_state
 from banditd.store.log import position_key
 
@@ -251,11 +252,14 @@ def test_a_damaged_state_is_refused(rig, clock, position):
 
 
 def test_the_order_of_outcomes_does_not_matter_where_nothing_is_forgotten():
-    """Lessons in any order give the same belief, to rounding: late answers are no worse than quick ones."""
+    """Lessons in any order give the same belief, to rounding: late answers are no worse than quick ones.
+
+    Their number is one at which the prior is chosen; between two of those it is the one of the lessons up to then.
+    """
     rng = np.random.default_rng(0)
     lessons = [
         (int(rng.integers(2)), rng.normal(size=5).astype(np.float32), Lesson(float(rng.random()), 0.01, 1.0, 100.0))
-        for _ in range(200)
+        for _ in range(FIRST_COUNT * GROWTH)
     ]
     models = [model_change(slot).model for slot in range(2)]
     change = router_change(dimension=5)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import linalg, stats
 
 from banditd.domain.arrays import Array32, Array64
 from banditd.domain.comparison import Comparison, Winner
@@ -298,3 +299,48 @@ def test_comparisons_are_part_of_the_sums() -> None:
         np.testing.assert_allclose(
             arrays[f"{slot}/QUALITY/theta"], prior + np.linalg.solve(a, moment - gram @ prior), atol=1e-9
         )
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1, 0.5, 2.0])
+def test_the_likeliest_penalty_is_the_one_of_the_marginal_likelihood(slope: float) -> None:
+    """The oracle: outcomes together are multivariate t, of a covariance that is written out outcome by outcome."""
+    theta, specs = world(3, slope, 38)
+    rng = np.random.default_rng(39)
+    configured, prior = np.ones(WIDTH), np.zeros((3, WIDTH))
+    prior[:, 0] = 0.5
+    prior[:, 1] = 0.1
+    sums = [Sums.empty(WIDTH) for _ in specs]
+    designs, left = [], []
+    for spec in specs:
+        rows = rows_of(30, 40 + spec.slot)
+        y = rows @ theta[spec.slot] + 0.3 * rng.standard_normal(len(rows))
+        for i, row in enumerate(rows):
+            sums[spec.slot].add(i % 2, row, float(y[i]), 1.0, 1.0)
+        designs.append(rows.astype(float))
+        left.append(y - rows @ prior[spec.slot])
+    candidates = [4.0**power for power in range(-1, 4)]
+    found = []
+    for penalty in candidates:
+        spread = np.array([1.0] + [1.0 / penalty] * (WIDTH - 1))
+        covariance = linalg.block_diag(*(np.eye(len(x)) + (x * spread) @ x.T for x in designs))
+        # Two outcomes' worth of a noise variance of 1 / 16.
+        found.append(stats.multivariate_t.logpdf(np.concatenate(left), shape=covariance / 16.0, df=2))
+    weights = np.exp(np.array(found) - max(found))
+    variance = weights @ (1.0 / np.array(candidates)) / weights.sum()
+    assert shrinkage.likeliest(sums, prior, configured) == 2.0 ** round(-math.log2(variance))
+
+
+def test_little_evidence_of_choices_takes_the_likeliest_penalty() -> None:
+    """One outcome per prompt, too few to be halved: strong slopes keep a wide prior, none at all narrow it."""
+    penalties = []
+    for slope in (0.0, 2.0):
+        theta, specs = world(3, slope, 44)
+        rng = np.random.default_rng(45)
+        belief = LinearBelief(resolve(PolicySpec("linucb")), WIDTH, 0.5)
+        for i, row in enumerate(rows_of(FIRST_COUNT, 46)):
+            spec = specs[i % 3]
+            quality = float(theta[spec.slot] @ row + 0.1 * rng.standard_normal())
+            belief.learn(spec, row, Lesson(quality=quality))
+        penalties.append(belief.slope_penalty)
+    assert penalties[0] >= 8.0
+    assert penalties[1] <= 0.5

@@ -104,6 +104,18 @@ def decide_rows(
 ):
     """Row by row."""
     weights = (left_usd, usd_weight, second_weight, cost_usd_max, latency_ms_max, quality_min)
-    rule = (*weights, price_low, price_high, share_high, explorer, parameter, caps, floor, spend_share, allowance_usd, given)
+    rule = (
+        *weights,
+        price_low,
+        price_high,
+        share_high,
+        explorer,
+        parameter,
+        caps,
+        floor,
+        spend_share,
+        allowance_usd,
+        given,
+    )
     for b in range(len(values)):
         out_index[b] = decide(values[b], limited_ms[b], *rule, uniform[b], inout_codes[b], out_pmf[b], out_expected[b])

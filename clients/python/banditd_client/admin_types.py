@@ -168,7 +168,7 @@ class Router:
     budget: Budget | None = None
     """What it may spend. None means as much as the objective says."""
     exploration_share: float | None = None
-    """What exploration by the floor may add to the expected spend where money matters. None means the server's."""
+    """What exploration may add to the expected spend where money matters, as a share of it. None means the server's."""
     shadows: Mapping[str, Policy] = field(default_factory=dict)
     """By name, policies that learn and are compared, and do not decide."""
     promotion: PromotionRule | None = None

@@ -209,6 +209,20 @@ RECORDS = {
             )
         ),
     ),
+    "decision_within_an_allowance": (
+        60,
+        _TIME_MS,
+        _decision(
+            choice=Choice(
+                index=1,
+                pmf=np.array([0.25, 0.75, 0.0]),
+                exclusions=np.array([0, 0, 8], np.uint8),
+                expected=np.array([[0.5, 0.75, 0.25], [0.001, 0.002, 0.5], [100.0, 2000.0, 1.5]], np.float32),
+                source=DecisionSource.POLICY,
+                pacing=Pacing(0.0, 0.0, 0.0, 0.0005),
+            )
+        ),
+    ),
     "example": (
         56,
         _TIME_MS,
