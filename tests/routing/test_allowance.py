@@ -106,7 +106,7 @@ def test_models_are_drawn_as_often_as_their_propensity_says(explorer: int, param
 
 
 def snapshot_within(budget: Budget, preset: str) -> RouterSnapshot:
-    """A router that knows the cheapest model to be a little better than the guess, with a pacer that has seen nothing."""
+    """A router that knows the cheapest model to be better than the guess, with a pacer that has seen nothing."""
     router = RouterSpec("r", PolicySpec(preset), embedding_dimension=4, budget=budget)
     policy = resolve(router.policy)
     models = tuple(ModelSpec(k, f"m{k}", Price(price, price)) for k, price in enumerate((1.0, 20.0, 400.0)))
