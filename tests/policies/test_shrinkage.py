@@ -308,7 +308,7 @@ def test_the_likeliest_penalty_is_the_one_of_the_marginal_likelihood(slope: floa
     rng = np.random.default_rng(39)
     configured, prior = np.ones(WIDTH), np.zeros((3, WIDTH))
     prior[:, 0] = 0.5
-    prior[:, 1] = 0.1
+    prior[:, 1] = 1.0
     sums = [Sums.empty(WIDTH) for _ in specs]
     designs, left = [], []
     for spec in specs:
@@ -344,3 +344,13 @@ def test_little_evidence_of_choices_takes_the_likeliest_penalty() -> None:
         penalties.append(belief.slope_penalty)
     assert penalties[0] >= 8.0
     assert penalties[1] <= 0.5
+
+
+def test_where_evidence_fades_the_configured_penalty_stays() -> None:
+    """What is likely of a mixture of worlds is no prior for the next one."""
+    _, specs = world(3, 0.0, 47)
+    rng = np.random.default_rng(48)
+    belief = LinearBelief(resolve(PolicySpec("adaptive")), WIDTH, 0.5)
+    for i, row in enumerate(rows_of(2 * FIRST_COUNT, 49)):
+        belief.learn(specs[i % 3], row, Lesson(quality=float(rng.random())))
+    assert belief.slope_penalty == 1.0

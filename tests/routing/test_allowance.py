@@ -50,10 +50,10 @@ def test_the_dear_one_is_tried_as_often_as_the_allowance_pays_for() -> None:
 
 def test_what_counts_is_the_gain_of_the_share_that_is_paid_for() -> None:
     """A fifth of 0.2 is less than all of 0.05, which costs half a dollar."""
-    world = [0.5, 0.4, 0.5], [0.0, 0.3, 0.05], [1.0, 11.0, 1.5]
-    assert tried(*world, allowance=2.0).tolist() == [0.0, 0.0, 1.0]
+    world = [0.5, 0.5, 0.4], [0.0, 0.05, 0.3], [1.0, 1.5, 11.0]
+    assert tried(*world, allowance=2.0).tolist() == [0.0, 1.0, 0.0]
     # A quarter of what it costs more is a quarter of 0.05, and 0.125 / 10 of 0.2 is less.
-    assert tried(*world, allowance=0.125) == pytest.approx([0.75, 0.0, 0.25])
+    assert tried(*world, allowance=0.125) == pytest.approx([0.75, 0.25, 0.0])
 
 
 def test_explorers_are_mixed_with_the_greatest_utility() -> None:

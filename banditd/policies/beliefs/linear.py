@@ -103,7 +103,9 @@ class LinearBelief:
         self._quality_guess = quality_guess
         # By metric; the data choose those of quality.
         self._penalties = np.stack([penalties_of(width, parameters.slope_penalty, parameters.intercept_penalty)] * 3)
-        self._slope_prior = SlopePrior(width, parameters.slope_penalty, parameters.intercept_penalty)
+        self._slope_prior = SlopePrior(
+            width, parameters.slope_penalty, parameters.intercept_penalty, forgets=parameters.retention < 1.0
+        )
         self._chooses = parameters.shrinkage >= 0.5 and width > 1
         self._arms: dict[int, Arm] = {}
         self._judges = Judges()
@@ -346,6 +348,8 @@ class LinearBelief:
             np.array([arm.quality.noise_variance for arm in arms]),
             lambda rows: _expected_costs(arms, rows),
         )
+        if moved is None:
+            return
         self._penalties[QUALITY] = self._slope_prior.penalties
         for slot, arm in self._arms.items():
             quality = arm.quality

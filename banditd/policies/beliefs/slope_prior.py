@@ -31,13 +31,17 @@ class SlopePrior:
         width: Values in a row, N.
         slope_penalty: Of the slopes, until the data choose it.
         intercept_penalty: Of the intercept.
+        forgets: Whether evidence fades. Then the sums are of a few hundred outcomes of a world that may have changed
+            between them: what is likely of their mixture is no prior for the next one, and a narrow one would not
+            explore it. The configured penalty stays until choices by another are better.
 
     Attributes:
         penalties: Shape (N,): prior precisions of a row's values, in units of the noise precision.
         slopes: Shape (N,): centre of the prior, 0 at the intercept, which each model has its own of.
     """
 
-    def __init__(self, width: int, slope_penalty: float, intercept_penalty: float) -> None:
+    def __init__(self, width: int, slope_penalty: float, intercept_penalty: float, *, forgets: bool = False) -> None:
+        self._forgets = forgets
         self.penalties = penalties_of(width, slope_penalty, intercept_penalty)
         self.slopes: Array64 = np.zeros(width)
         self._configured = self.penalties.copy()
@@ -91,7 +95,7 @@ class SlopePrior:
         """Forget a model."""
         self._sums.pop(slot, None)
 
-    def choose(self, prior: Array64, noise: Array64, expect_cost: Callable[[Array32], Array64]) -> Array64:
+    def choose(self, prior: Array64, noise: Array64, expect_cost: Callable[[Array32], Array64]) -> Array64 | None:
         """Choose penalties and slopes from all that was seen.
 
         Args:
@@ -100,18 +104,18 @@ class SlopePrior:
             expect_cost: From contexts (B, N) to what each is expected to cost in them, (B, K).
 
         Returns:
-            By what the centre moved, shape (N,), after which every posterior is another.
+            By what the centre moved, shape (N,), after which every posterior is another; None if it is too early.
         """
         self._next_choice *= GROWTH
         sums = [self._sums[slot] for slot in self.slots]
         margin = margin_of(sums, self._learnt, self._sample)
         intercept = float(self._configured[INTERCEPT])
         start = self._configured
-        if margin is None or margin > 0.0:
+        if not self._forgets and (margin is None or margin > 0.0):
             start = penalties_of(len(start), likeliest(sums, prior, self._configured), intercept)
         if margin is None:
             self.penalties = start
-            return np.zeros_like(self.slopes)
+            return None if self._forgets else np.zeros_like(self.slopes)
         slopes = common_slopes(
             np.stack([s.gram.sum(axis=0) for s in sums]),
             np.stack([s.moment.sum(axis=0) for s in sums]),
