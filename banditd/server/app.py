@@ -25,6 +25,7 @@ from banditd.domain.health import Health as ModelState
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.router import DEFAULT_ROUTER, PolicySpec, RouterSpec
 from banditd.errors import AlreadyExistsError, BanditdError, Reason, StartupError
+from banditd.kernels import UNCACHED
 from banditd.kernels.warmup import warm_up
 from banditd.learner.books import Books
 from banditd.learner.commands import Tend
@@ -91,7 +92,7 @@ class App:
         try:
             log, snapshots = Log(env), Snapshots(env)
             state = recover(log, snapshots)
-            warm_up()
+            _warm_up()
             last = log.get(log.last_position) if log.last_position else None
             clock = SystemClock(0 if last is None else last.time_ms)
             books = Books(log.counters("books"))
@@ -195,6 +196,14 @@ class App:
         failed = bridge.writer.failure is not None
         _log.info("server.stopped", position=bridge.snapshot.position, code=int(failed))
         return int(failed)
+
+
+def _warm_up() -> None:
+    """Call every kernel once, and say so where each start will have to compile them anew."""
+    warm_up()
+    if UNCACHED:
+        name, reason = next(iter(UNCACHED.items()))
+        _log.warning("kernels.uncached", count=len(UNCACHED), kernel=name, reason=reason, cure="NUMBA_CACHE_DIR")
 
 
 async def _tend(bridge: Bridge) -> None:

@@ -838,6 +838,7 @@ EMPTY = {
     "UpdateRouter": (INVALID, Reason.BAD_UPDATE_MASK),
     "DeleteRouter": (INVALID, Reason.BAD_NAME),
     "RestoreSnapshot": (NOT_FOUND, Reason.SNAPSHOT_NOT_FOUND),
+    "ImportHistory": (INVALID, Reason.BAD_IMPORT_ID),
     "ReportDecision": (INVALID, Reason.EMPTY_EMBEDDING),
     "PromotePolicy": (INVALID, Reason.BAD_NAME),
     "RollbackPolicy": (PRECONDITION, Reason.NO_FORMER_POLICY),

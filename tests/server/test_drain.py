@@ -6,7 +6,9 @@ import time
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
+from structlog.testing import capture_logs
 
+from banditd.server import app
 from banditd_proto.v1 import outcome_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
 from tests.server.conftest import furnish
@@ -193,3 +195,15 @@ async def test_early_decisions_do_not_wait_for_the_disk(early, blocked_writer):
     assert (await look).propensity == first.propensity
     assert await early.routing.Route(route_request(1, request_id="r-1")) == first
     assert (await early.status()).decisions.decision_count == 5
+
+
+async def test_kernels_that_are_compiled_anew_are_told_of(tmp_path, monkeypatch):
+    """Once, with the cure; and nothing is said where all is well."""
+    for uncached, told in (({}, 0), ({"draw": "no writable place", "ucb": "likewise"}, 1)):
+        monkeypatch.setattr(app, "UNCACHED", uncached)
+        with capture_logs() as lines:
+            async with running(config_for(tmp_path / str(told))):
+                pass
+        found = [line for line in lines if line["event"] == "kernels.uncached"]
+        assert len(found) == told
+        assert all(line["count"] == 2 and line["kernel"] == "draw" for line in found)
