@@ -20,7 +20,8 @@ best. It is a function of the sums alone, neither of their order nor of what was
 Outcomes of the router's own choices are another matter: they are too few to be halved, and a cautious prior would end
 the exploration they come from. There the penalty is the one under which the outcomes are likely (type II maximum
 likelihood; Bishop 2006, section 3.5), until each half has four times as many outcomes of a model as a row has values;
-from then on it goes only for what is better by three standard errors.
+from then on it goes only for what is better by three standard errors. Where evidence fades it is the
+configured one instead, for what is likely of a mixture of worlds is no prior for the next.
 
 Beside its own slopes each model has a share in common ones (what makes a prompt hard for all): the prior of a model's
 slopes is centred on those, which one regression over all models within models finds (two-level shrinkage; Lindley and
