@@ -20,8 +20,8 @@ best. It is a function of the sums alone, neither of their order nor of what was
 Outcomes of the router's own choices are another matter: they are too few to be halved, and a cautious prior would end
 the exploration they come from. There the penalty is the one under which the outcomes are likely (type II maximum
 likelihood; Bishop 2006, section 3.5), until each half has four times as many outcomes of a model as a row has values;
-from then on it goes only for what is better by three standard errors. Where evidence fades it is the
-configured one instead, for what is likely of a mixture of worlds is no prior for the next.
+from then on it goes only for what is better by three standard errors. Where evidence fades it is the configured one
+instead, for what is likely of a mixture of worlds is no prior for the next.
 
 Beside its own slopes each model has a share in common ones (what makes a prompt hard for all): the prior of a model's
 slopes is centred on those, which one regression over all models within models finds (two-level shrinkage; Lindley and
@@ -73,8 +73,8 @@ _LIKELY_MAX: Final = 64.0
 # Outcomes that the guess of the noise counts for there, and its variance: little, for it takes signal for noise.
 _NOISE_COUNT: Final = 2.0
 _NOISE_VARIANCE: Final = 0.0625
-# Standard errors by which a penalty must be better than the configured one before any other is taken, where outcomes
-# are those of choices: the configured one explores.
+# Standard errors by which a penalty must be better than the likeliest one (where evidence fades, the configured one)
+# before any other is taken, where outcomes are those of choices: that one explores.
 MARGIN: Final = 3.0
 
 
