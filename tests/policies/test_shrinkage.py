@@ -301,9 +301,13 @@ def test_comparisons_are_part_of_the_sums() -> None:
         )
 
 
+@pytest.mark.parametrize("weight", [1.0, 0.05])
 @pytest.mark.parametrize("slope", [0.0, 0.1, 0.5, 2.0])
-def test_the_likeliest_penalty_is_the_one_of_the_marginal_likelihood(slope: float) -> None:
-    """The oracle: outcomes together are multivariate t, of a covariance that is written out outcome by outcome."""
+def test_the_likeliest_penalty_is_the_one_of_the_marginal_likelihood(slope: float, weight: float) -> None:
+    """The oracle: outcomes together are multivariate t, of a covariance that is written out outcome by outcome.
+
+    What weighs little is as much noisier (a vote is), and no smaller a number of outcomes.
+    """
     theta, specs = world(3, slope, 38)
     rng = np.random.default_rng(39)
     configured, prior = np.ones(WIDTH), np.zeros((3, WIDTH))
@@ -313,16 +317,16 @@ def test_the_likeliest_penalty_is_the_one_of_the_marginal_likelihood(slope: floa
     designs, left = [], []
     for spec in specs:
         rows = rows_of(30, 40 + spec.slot)
-        y = rows @ theta[spec.slot] + 0.3 * rng.standard_normal(len(rows))
+        y = rows @ theta[spec.slot] + 0.3 * rng.standard_normal(len(rows)) / math.sqrt(weight)
         for i, row in enumerate(rows):
-            sums[spec.slot].add(i % 2, row, float(y[i]), 1.0, 1.0)
+            sums[spec.slot].add(i % 2, row, float(y[i]), weight, 1.0)
         designs.append(rows.astype(float))
         left.append(y - rows @ prior[spec.slot])
     candidates = [4.0**power for power in range(-1, 4)]
     found = []
     for penalty in candidates:
         spread = np.array([1.0] + [1.0 / penalty] * (WIDTH - 1))
-        covariance = linalg.block_diag(*(np.eye(len(x)) + (x * spread) @ x.T for x in designs))
+        covariance = linalg.block_diag(*(np.eye(len(x)) / weight + (x * spread) @ x.T for x in designs))
         # Two outcomes' worth of a noise variance of 1 / 16.
         found.append(stats.multivariate_t.logpdf(np.concatenate(left), shape=covariance / 16.0, df=2))
     weights = np.exp(np.array(found) - max(found))

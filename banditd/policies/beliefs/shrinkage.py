@@ -85,29 +85,30 @@ class Sums:
     Attributes:
         gram: Shape (2, N, N): sums of x x'.
         moment: Shape (2, N): sums of y x.
-        square: Shape (2,): sums of y^2.
+        totals: Shape (2,): sum of y^2 over both halves, and the number of outcomes.
     """
 
     gram: Array64
     moment: Array64
-    square: Array64
+    totals: Array64
 
     @classmethod
     def empty(cls, width: int) -> "Sums":
         """Return the sums over nothing."""
         return cls(np.zeros((2, width, width)), np.zeros((2, width)), np.zeros(2))
 
-    def add(self, half: int, row: Array32, value: float, weight: float, retention: float) -> None:
-        """Add an outcome to one half, and let both forget."""
+    def add(self, half: int, row: Array32, value: float, weight: float, retention: float, count: float = 1.0) -> None:
+        """Add an outcome to one half, and let both forget; *count* is 0 for what is none, but a guess."""
         add_outcome(self.gram, self.moment, half, row, value, weight, retention)
-        self.square *= retention
-        self.square[half] += weight * value * value
+        self.totals *= retention
+        self.totals[0] += weight * value * value
+        self.totals[1] += count
 
     def fade(self, share: float) -> None:
         """Keep a share of what was seen."""
         self.gram *= share
         self.moment *= share
-        self.square *= share
+        self.totals *= share
 
     def free_level(self, intercept_penalty: float) -> None:
         """Make what was seen that of another level than the present one, by an unknown difference d.
@@ -118,7 +119,7 @@ class Sums:
         for half in range(2):
             column = self.gram[half, INTERCEPT].copy()
             scaled = column / (column[INTERCEPT] + intercept_penalty)
-            self.square[half] -= self.moment[half, INTERCEPT] ** 2 / (column[INTERCEPT] + intercept_penalty)
+            self.totals[0] -= self.moment[half, INTERCEPT] ** 2 / (column[INTERCEPT] + intercept_penalty)
             self.moment[half] -= scaled * self.moment[half, INTERCEPT]
             self.gram[half] -= np.outer(scaled, column)
 
@@ -226,7 +227,7 @@ def likeliest(sums: list[Sums], prior: Array64, configured: Array64) -> float:
     """Return the penalty of the slopes under which what was seen is likely.
 
     With the noise variance, one for all models, integrated out under its inverse gamma prior of n0 outcomes of variance
-    v0, n outcomes have the log evidence
+    v0, n outcomes y of weights w, with noise variance s2 / w each, have the log evidence
 
         sum_k 1/2 (log det P - log det A_k) - (n0 + n) / 2 log(n0 v0 + sum_k (y'y - b' A_k^-1 b)),
 
@@ -244,11 +245,11 @@ def likeliest(sums: list[Sums], prior: Array64, configured: Array64) -> float:
     moments = [s.moment[0] + s.moment[1] for s in sums]
     grams = [s.gram[0] + s.gram[1] for s in sums]
     lefts = [b - _times(gram, centre) for gram, b, centre in zip(grams, moments, prior, strict=True)]
-    count = _NOISE_COUNT + sum(float(gram[INTERCEPT, INTERCEPT]) for gram in grams)
+    count = _NOISE_COUNT + sum(float(s.totals[1]) for s in sums)
     # (y - X m)'(y - X m) = y'y - m'(b + left).
     square = _NOISE_COUNT * _NOISE_VARIANCE
     for s, b, left, centre in zip(sums, moments, lefts, prior, strict=True):
-        square += float(s.square[0] + s.square[1]) - math.fsum((centre * (b + left)).tolist())
+        square += float(s.totals[0]) - math.fsum((centre * (b + left)).tolist())
     candidates = [penalty for penalty in PENALTIES if penalty <= _LIKELY_MAX]
     logs = []
     for penalty in candidates:

@@ -75,7 +75,7 @@ class SlopePrior:
         sums = self._sums.setdefault(slot, Sums.empty(len(row)))
         # Half of it to each half of the outcomes: it is no outcome that one of them could judge the other by.
         for half in range(2):
-            sums.add(half, row, value, 0.5 * strength, 1.0)
+            sums.add(half, row, value, 0.5 * strength, 1.0, 0.0)
 
     def count_one(self) -> None:
         """Count a piece of evidence."""
@@ -148,7 +148,7 @@ class SlopePrior:
         for slot in self.slots:
             arrays[f"gram/{slot}"] = self._sums[slot].gram
             arrays[f"moment/{slot}"] = self._sums[slot].moment
-            arrays[f"square/{slot}"] = self._sums[slot].square
+            arrays[f"totals/{slot}"] = self._sums[slot].totals
         return {_PREFIX + name: array for name, array in arrays.items()}
 
     def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
@@ -171,7 +171,7 @@ class SlopePrior:
                 slot = name.removeprefix(_PREFIX + "gram/")
                 gram = loaded(arrays, name, (2, width, width))
                 moment = loaded(arrays, f"{_PREFIX}moment/{slot}", (2, width))
-                found[int(slot)] = Sums(gram, moment, loaded(arrays, f"{_PREFIX}square/{slot}", (2,)))
+                found[int(slot)] = Sums(gram, moment, loaded(arrays, f"{_PREFIX}totals/{slot}", (2,)))
         self.slopes, self.penalties, self._sums = slopes, penalties, found
         self._learnt, self._next_choice = int(learnt), int(next_choice)
         self._sample.load(keys, rows.astype(np.float32))
