@@ -6,6 +6,10 @@ Every value of the log is a header of 13 bytes, then a message of banditd.storag
 
 The checksum covers key, kind, time and message, so that a record that was changed, cut or put in another's place is
 never taken for a fact.
+
+Positions are reserved before it is known whether they are used, so some are left out. An entry that does not follow
+the position before its own has the highest bit of its kind set, and the position that it follows, in 8 bytes, before
+its message: so an entry that has gone missing is told from one that never was.
 """
 
 import struct
@@ -56,7 +60,10 @@ from banditd_proto.storage.v1 import records_pb2 as pb
 
 _HEADER = struct.Struct("<BIq")
 _TIME = struct.Struct("<q")
+_PREVIOUS = struct.Struct("<Q")
 _DIGEST_BYTES: Final = 8
+# Set in the kind of an entry that follows a gap.
+_GAP: Final = 0x80
 _ENABLED, _DISABLED = 1, 2
 # Kind of what is kept beside the log.
 _DERIVED: Final = 0
@@ -100,7 +107,14 @@ def peek(value: bytes) -> tuple[int, int]:
     if len(value) < _HEADER.size:
         raise DataLossError(Reason.CORRUPT_RECORD, f"record: expected {_HEADER.size} bytes or more, got {len(value)}")
     kind, _, time_ms = _HEADER.unpack_from(value)
-    return kind, time_ms
+    return kind & ~_GAP, time_ms
+
+
+def previous_position(position: int, value: bytes) -> int:
+    """Return the position of the entry before the record at *position*, 0 for none, without checking it."""
+    if value[0] & _GAP and len(value) >= _HEADER.size + _PREVIOUS.size:
+        return int(_PREVIOUS.unpack_from(value, _HEADER.size)[0])
+    return position - 1
 
 
 def name_of_kind(kind: int) -> str:
@@ -108,9 +122,18 @@ def name_of_kind(kind: int) -> str:
     return pb.RecordKind.Name(kind).removeprefix("RECORD_KIND_").lower()
 
 
-def encode_record(key: bytes, time_ms: int, record: Record) -> bytes:
-    """Return the bytes that are stored of a record under *key*."""
+def encode_record(key: bytes, time_ms: int, record: Record, previous: int | None = None) -> bytes:
+    """Return the bytes that are stored of a record under *key*.
+
+    Args:
+        key: Its position.
+        time_ms: When it became true.
+        record: What became true.
+        previous: Position of the entry before it; None for the one next to it.
+    """
     kind, message = _ENCODERS[type(record)](record)
+    if previous is not None and previous != int.from_bytes(key, "big") - 1:
+        return seal(key, kind | _GAP, time_ms, _PREVIOUS.pack(previous) + message)
     return seal(key, kind, time_ms, message)
 
 
@@ -121,6 +144,8 @@ def decode_record(key: bytes, value: bytes) -> LogEntry:
         DataLossError: It is not what was written.
     """
     kind, time_ms, message = unseal(key, value)
+    if kind & _GAP:
+        kind, message = kind & ~_GAP, message[_PREVIOUS.size :]
     decoder = _DECODERS.get(kind)
     if decoder is None:
         raise _damaged(key, f"unknown kind {kind}")
