@@ -238,6 +238,8 @@ class Log:
                     if peek(value)[0] in kinds:
                         chunk.append((cursor.key(), value))
                     stepping = cursor.prev()
+                if not stepping and above[0]:
+                    self._check_chain(txn, 0, *above)
             yield from chunk
             if not stepping:
                 return
@@ -293,6 +295,23 @@ class Log:
         """Return a table of counters as it was last written; empty if it never was."""
         raw = self._env.get_meta(name.encode())
         return {} if raw is None else json.loads(raw)
+
+    def verify_tables(self) -> None:
+        """Read what is kept beside the log, every key of it: for whoever can wait.
+
+        Raises:
+            DataLossError: Something is damaged or missing.
+        """
+        for database in (self._env.ledger, self._env.requests):
+            with self._env.reading(database, buffers=True) as txn, txn.cursor() as cursor:
+                count = 0
+                for key, value in cursor:
+                    unseal(bytes(key), bytes(value))
+                    count += 1
+                if count != txn.stat(database)["entries"]:
+                    raise DataLossError(
+                        Reason.CORRUPT_RECORD, "the data file is damaged: entries of a table are missing"
+                    )
 
     def tidy(self) -> None:
         """Do what keeps a long-running process small: cheap, once a second; the writer's thread only."""
