@@ -17,7 +17,7 @@ import lmdb
 
 from banditd.domain.ids import KEY_BYTES
 from banditd.errors import DataLossError, Reason, StartupError
-from banditd.store.codec import seal, unseal
+from banditd.store.codec import link_of, seal, unseal
 from banditd.store.head import Head, check_meta_pages
 from banditd.store.residency import Residency
 
@@ -34,6 +34,8 @@ _OWN_FILES: Final = frozenset({_LOCK_FILE, _DATA_FILE, "lock.mdb", _MAKING, "los
 _DATABASES: Final = (b"log", b"ledger", b"requests", b"snapshots", b"settings")
 _READERS_MAX: Final = 512
 _FORMAT_KEY, _SECRET_KEY, _EPOCH_KEY, _HEAD_KEY = b"format", b"secret", b"epoch", b"head"
+# Above any position: read beside a version that links nothing.
+_NOT_LINKED: Final = 1 << 62
 _EMPTY_MAP_BYTES: Final = 1 << 20
 # A commit writes at most a few megabytes. With less than this the next one may not fit.
 _ROOM_BYTES: Final = 16 << 20
@@ -159,22 +161,49 @@ class Env:
             for key, value in found.items():
                 if key != _FORMAT_KEY:
                     unseal(key, value)
-            head = self.head(txn)
-            # A compacted copy begins to count anew, so that its head may be of a later one.
-            if head is not None and head.transaction < txn.id():
+            # Where the log ends: its last position and the number of its entries. The writer's thread keeps it.
+            self.log_end = self.last_position(txn), txn.stat(self.log)["entries"]
+            head = self._head(txn)
+            newest = 0 if head is None else max(head.transaction, self._check_tail(txn, head.linked_after))
+            # A compacted copy begins to count anew, so that what it holds may be of a later one.
+            if head is not None and newest < txn.id():
                 raise DataLossError(
                     Reason.CORRUPT_RECORD,
                     f"the data file is damaged or was written by another program: expected what transaction {txn.id()} "
-                    f"left, got that of {head.transaction}",
+                    f"left, got that of {newest}",
                 )
         if head is None and not readonly:
             # Written by a version that had no head: its entries name none before them.
             with self.lmdb.begin(write=True) as txn:
-                last = self.last_position(txn)
-                _put_head(txn, self.meta, Head(txn.id(), last, last))
+                head = Head(txn.id(), self.last_position(txn))
+                _put_head(txn, self.meta, head)
+        self.linked_after = _NOT_LINKED if head is None else head.linked_after
 
-    def head(self, txn: lmdb.Transaction) -> Head | None:
-        """Return the head of a transaction; None in a directory that an older version wrote."""
+    def _check_tail(self, txn: lmdb.Transaction, linked_after: int) -> int:
+        """See that the last transaction's entries are all there; return its number, 0 if none is linked.
+
+        Raises:
+            DataLossError: Some are missing or damaged.
+        """
+        count = 0
+        with txn.cursor(self.log) as cursor:
+            for key, value in cursor.iterprev():
+                if int.from_bytes(key, "big") <= linked_after:
+                    return 0
+                unseal(key, value)
+                count += 1
+                link = link_of(value)
+                if link is not None:
+                    if link.entries + count != txn.stat(self.log)["entries"]:
+                        break
+                    return link.transaction
+        if count == txn.stat(self.log)["entries"] == 0:
+            return 0
+        raise DataLossError(
+            Reason.CORRUPT_RECORD, "the data file is damaged: the newest entries of the log are missing"
+        )
+
+    def _head(self, txn: lmdb.Transaction) -> Head | None:
         value = txn.get(_HEAD_KEY, db=self.meta)
         return None if value is None else Head.from_bytes(unseal(_HEAD_KEY, value)[2])
 
@@ -183,11 +212,12 @@ class Env:
         with txn.cursor(self.log) as cursor:
             return int.from_bytes(cursor.key(), "big") if cursor.last() else 0
 
-    def put_head(self, txn: lmdb.Transaction, last_position: int) -> None:
-        """Write what a transaction says of itself: the last thing before each commit."""
-        head = self.head(txn)
-        assert head is not None
-        _put_head(txn, self.meta, Head(txn.id(), last_position, head.chained_after))
+    def put_head(self, txn: lmdb.Transaction) -> None:
+        """Write the number of a transaction: the last thing before the commit of one that appends nothing to the log.
+
+        Others do without, for this makes one more page to be written.
+        """
+        _put_head(txn, self.meta, Head(txn.id(), self.linked_after))
 
     def get_meta(self, key: bytes) -> bytes | None:
         """Return a value of the meta database; raises DataLossError."""
@@ -209,7 +239,7 @@ class Env:
         try:
             with self.lmdb.begin(write=True, db=self.meta) as txn:
                 txn.put(_EPOCH_KEY, seal(_EPOCH_KEY, 0, 0, str(epoch).encode()))
-                self.put_head(txn, self.last_position(txn))
+                self.put_head(txn)
         except STORE_ERRORS as error:
             raise StartupError(Reason.DATA_DIRECTORY, f"{self.path} cannot be written: {error}") from error
         return epoch
@@ -310,7 +340,7 @@ def _make_databases(path: Path) -> None:
         txn.put(_FORMAT_KEY, FORMAT, db=meta)
         txn.put(_SECRET_KEY, seal(_SECRET_KEY, 0, 0, secrets.token_bytes(KEY_BYTES)), db=meta)
         txn.put(_EPOCH_KEY, seal(_EPOCH_KEY, 0, 0, b"0"), db=meta)
-        _put_head(txn, meta, Head(txn.id(), 0, 0))
+        _put_head(txn, meta, Head(txn.id(), 0))
     (making / _DATA_FILE).rename(path / _DATA_FILE)
     shutil.rmtree(making)
     # LMDB syncs the file; its name, and that of the directory, are ours to sync.

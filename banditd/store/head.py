@@ -12,7 +12,7 @@ from typing import Final
 
 from banditd.errors import DataLossError, Reason
 
-_HEAD = struct.Struct("<QQQ")
+_HEAD = struct.Struct("<QQ")
 # A meta page on 64 bits: 16 bytes of page header, then magic, version, address, size of the map, two
 # databases of 48 bytes, last page, number of the transaction (struct MDB_meta).
 _LAST_PAGE: Final = struct.Struct("<136xQ")
@@ -23,21 +23,19 @@ _ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the newest transaction says of itself.
+    """What is told beside the log of the log's end.
 
     Attributes:
-        transaction: Its number.
-        last_position: Position of the newest entry of the log; 0 for an empty one.
-        chained_after: Entries above this position name the one before them; 0 unless an older version wrote the first.
+        transaction: Number of the newest transaction that appended nothing to the log: what others append tells theirs.
+        linked_after: Position above which entries are linked: 0, unless an older version wrote the first ones.
     """
 
     transaction: int
-    last_position: int
-    chained_after: int
+    linked_after: int
 
     def to_bytes(self) -> bytes:
         """Return what `Head.from_bytes` reads."""
-        return _HEAD.pack(self.transaction, self.last_position, self.chained_after)
+        return _HEAD.pack(self.transaction, self.linked_after)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Head":

@@ -10,7 +10,7 @@ Keys, each big-endian so that byte order is record order:
     snapshots  | position: 8 | router id |          a sealed Snapshot
     meta       | name |                             format; sealed: head, secret, epoch; books and sweeps as JSON
 
-Each entry of the log names the one before it, and the head names the last: none can go missing unnoticed.
+Each entry of the log follows the position before its own or names the one that it follows: none goes missing unnoticed.
 """
 
 import hashlib
@@ -45,14 +45,15 @@ from banditd.store.codec import (
     EXAMPLE,
     EXPIRY,
     OUTCOME,
+    Link,
     decode_ledger,
     decode_record,
     encode_ledger,
     encode_record,
     encode_snapshot,
+    link_of,
     name_of_kind,
     peek,
-    previous_position,
     seal,
     unseal,
 )
@@ -110,25 +111,16 @@ class Log:
                 find(cursor, key)
                 below = _position_of(cursor.key())
                 if cursor.next() if below else cursor.first():
-                    self._check_chain(txn, below, _position_of(cursor.key()), cursor.value())
-                else:
-                    self._check_end(txn, below)
+                    self._check_link(below, _position_of(cursor.key()), cursor.value())
         return value
 
-    def _check_chain(self, txn: lmdb.Transaction, before: int, position: int, value: bytes) -> None:
+    def _check_link(self, before: int, position: int, value: bytes) -> None:
         """Raise DataLossError unless the entry at *position* follows the one at *before*."""
         if position <= before:
             raise disordered()
-        if previous_position(position, value) != before:
-            head = self._env.head(txn)
-            if head is not None and position > head.chained_after:
-                raise _missing(previous_position(position, value))
-
-    def _check_end(self, txn: lmdb.Transaction, last: int) -> None:
-        """Raise DataLossError unless the entry at *last* is the last of a transaction, which may be this batch's."""
-        head = self._env.head(txn)
-        if head is not None and last < head.last_position:
-            raise _missing(head.last_position)
+        previous = _previous(position, value)
+        if previous != before and position > self._env.linked_after:
+            raise DataLossError(Reason.CORRUPT_RECORD, f"record at {previous}: it is missing")
 
     def find_decision(self, position: int) -> LogEntry | None:
         """Return the decision at *position*; None if there is no entry or another kind of entry."""
@@ -160,25 +152,25 @@ class Log:
         """Yield the entries above *after*, oldest first. Reads in slices, so that no old page is held for long."""
         while True:
             with self._env.reading(self._env.log) as txn, txn.cursor() as cursor:
-                chunk = list(itertools.islice(self._walk(txn, cursor, after), _SLICE))
+                chunk = list(itertools.islice(self._walk(cursor, after), _SLICE))
             for position, value in chunk:
                 yield decode_record(position_key(position), value)
             if len(chunk) < _SLICE:
                 return
             after = chunk[-1][0]
 
-    def _walk(self, txn: lmdb.Transaction, cursor: lmdb.Cursor, after: int) -> Iterator[tuple[int, bytes]]:
+    def _walk(self, cursor: lmdb.Cursor, after: int) -> Iterator[tuple[int, bytes]]:
         """Yield position and record of the entries above *after*, oldest first; raises where one is missing."""
+        if not cursor.set_range(position_key(after + 1)):
+            return
         before = after
-        if cursor.set_range(position_key(after + 1)):
-            for key, value in cursor:
-                position = _position_of(key)
-                # There need not be an entry at *after* itself: the first may name an earlier one.
-                if before > after or previous_position(position, value) > after or position <= after:
-                    self._check_chain(txn, before, position, value)
-                yield position, value
-                before = position
-        self._check_end(txn, before)
+        for key, value in cursor:
+            position = _position_of(key)
+            # There need not be an entry at *after* itself: the first may name an earlier one.
+            if before > after or _previous(position, value) > after or position <= after:
+                self._check_link(before, position, value)
+            yield position, value
+            before = position
 
     def newest_outcomes(self, router_id: str, before: int, count_max: int) -> Sequence[LogEntry]:
         """Return the newest entries of a router that teach, decisions apart, before a position, oldest first."""
@@ -226,20 +218,18 @@ class Log:
                 examined = 0
                 above = _position_of(cursor.key()), cursor.value()
                 stepping = cursor.prev() if at else cursor.last()
-                if not at:
-                    self._check_end(txn, _position_of(cursor.key()))
                 while stepping and examined < _SLICE:
                     examined += 1
                     before = _position_of(cursor.key())
                     value = cursor.value()
                     if above[0]:
-                        self._check_chain(txn, before, *above)
+                        self._check_link(before, *above)
                     above = before, value
                     if peek(value)[0] in kinds:
                         chunk.append((cursor.key(), value))
                     stepping = cursor.prev()
                 if not stepping and above[0]:
-                    self._check_chain(txn, 0, *above)
+                    self._check_link(0, *above)
             yield from chunk
             if not stepping:
                 return
@@ -253,8 +243,10 @@ class Log:
 
     def request(self, key: bytes) -> tuple[int, int] | None:
         """Return position and count of the decisions of a remembered request."""
-        with self._env.reading(self._env.requests) as txn, txn.cursor() as cursor:
-            value = find(cursor, key)
+        # Nearly every call asks for what is not there, so its absence is not proven, which would take twice as long:
+        # where a key was damaged, a retry is decided anew, and both decisions are in the log.
+        with self._env.reading(self._env.requests) as txn:
+            value = txn.get(key)
         return None if value is None else _decode_request(key, value)
 
     def settings(self, up_to: int) -> Iterator[LogEntry]:
@@ -275,7 +267,7 @@ class Log:
         """
         found: list[tuple[int, int, int]] = []
         with self._env.reading(self._env.log, buffers=True) as txn, txn.cursor() as cursor:
-            for position, value in itertools.islice(self._walk(txn, cursor, after), count_max):
+            for position, value in itertools.islice(self._walk(cursor, after), count_max):
                 kind, time_ms = peek(value)
                 if until_ms is not None and time_ms > until_ms:
                     break
@@ -331,8 +323,10 @@ def _position_of(key: bytes) -> int:
     return int.from_bytes(key, "big")
 
 
-def _missing(position: int) -> DataLossError:
-    return DataLossError(Reason.CORRUPT_RECORD, f"record at {position}: it is missing")
+def _previous(position: int, value: bytes) -> int:
+    """Return the position that the entry at *position* follows, 0 for none."""
+    link = link_of(value)
+    return position - 1 if link is None else link.previous
 
 
 class Batch:
@@ -343,17 +337,21 @@ class Batch:
         self._log = log
         self._txn: lmdb.Transaction = env.lmdb.begin(write=True)
         self._decisions: dict[int, Decision] = {}
-        self._last_position = env.last_position(self._txn)
-        self._changed = False
+        self._last_position, self._entries = env.log_end
+        self._appended = self._changed = False
 
     def append(self, position: int, time_ms: int, record: Record) -> None:
         """Append a record above all others."""
         key = position_key(position)
-        value = encode_record(key, time_ms, record, self._last_position)
+        link = None
+        if not self._appended or self._last_position != position - 1:
+            link = Link(self._last_position, self._txn.id(), self._entries)
+        value = encode_record(key, time_ms, record, link)
         stored = self._txn.put(key, value, db=self._env.log, append=True)
         assert stored, position
         self._last_position = position
-        self._changed = True
+        self._entries += 1
+        self._appended = True
         if isinstance(record, ModelChange | RouterChange):
             self._txn.put(key, value, db=self._env.settings, append=True)
         if isinstance(record, Decision):
@@ -432,9 +430,10 @@ class Batch:
 
     def commit(self) -> None:
         """Make the writes true and durable; returns after the sync."""
-        if self._changed:
-            self._env.put_head(self._txn, self._last_position)
+        if self._changed and not self._appended:
+            self._env.put_head(self._txn)
         self._txn.commit()
+        self._env.log_end = (self._last_position, self._entries)
         for position, decision in self._decisions.items():
             self._log.remember(position, decision)
 

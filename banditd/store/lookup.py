@@ -8,7 +8,7 @@ neighbours are looked at, whose checksums cover their keys.
 import lmdb
 
 from banditd.errors import DataLossError, Reason
-from banditd.store.codec import unseal
+from banditd.store.codec import is_sound
 
 
 def find(cursor: lmdb.Cursor, key: bytes) -> bytes | None:
@@ -26,7 +26,8 @@ def find(cursor: lmdb.Cursor, key: bytes) -> bytes | None:
             return value
         if above < key:
             raise disordered()
-        unseal(above, value)
+        if not is_sound(above, value):
+            raise _damaged(above)
         beside = cursor.prev()
     else:
         beside = cursor.last()
@@ -34,8 +35,13 @@ def find(cursor: lmdb.Cursor, key: bytes) -> bytes | None:
         below, value = cursor.item()
         if below >= key:
             raise disordered()
-        unseal(below, value)
+        if not is_sound(below, value):
+            raise _damaged(below)
     return None
+
+
+def _damaged(key: bytes) -> DataLossError:
+    return DataLossError(Reason.CORRUPT_RECORD, f"record at {int.from_bytes(key[:8], 'big')}: checksum failed")
 
 
 def disordered() -> DataLossError:
