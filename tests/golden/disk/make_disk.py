@@ -232,6 +232,9 @@ RECORDS = {
     "change_alarm": (57, _TIME_MS, ChangeAlarm("support", 3, Metric.LATENCY, True, 10.25)),
 }
 
+# One of the records above as it is where a transaction begins.
+LINKED = "outcome"
+LINK = codec.Link(previous=40, transaction=9, entries=31)
 LEDGER_KEY = position_key(42)
 LEDGER = LedgerEntry(
     resolution=Resolution.OBSERVED,
@@ -246,6 +249,12 @@ SNAPSHOT_KEY = position_key(60) + b"support"
 SNAPSHOT_BYTES = codec.encode_snapshot(SNAPSHOT_KEY, SNAPSHOT, _TIME_MS)
 
 
+def linked_bytes():
+    """Return a record with a link."""
+    position, time_ms, record = RECORDS[LINKED]
+    return codec.encode_record(position_key(position), time_ms, record, LINK)
+
+
 def main() -> None:
     """Write the files that are missing."""
     here = Path(__file__).resolve().parent
@@ -253,7 +262,7 @@ def main() -> None:
         name: codec.encode_record(position_key(position), time_ms, record)
         for name, (position, time_ms, record) in RECORDS.items()
     }
-    for name, raw in {**made, "ledger": LEDGER_BYTES, "snapshot": SNAPSHOT_BYTES}.items():
+    for name, raw in {**made, "outcome_with_a_link": linked_bytes(), "ledger": LEDGER_BYTES, "snapshot": SNAPSHOT_BYTES}.items():
         file = here / f"{name}.bin"
         if not file.exists():
             file.write_bytes(raw)
