@@ -364,7 +364,13 @@ class Batch:
         if value is None or peek(value)[0] != DECISION:
             return None
         known = self._decisions.get(position) or self._log._recent.get(position)  # noqa: SLF001 - the same module
-        return decode_record(key, value) if known is None else LogEntry(position, peek(value)[1], known)
+        if known is not None:
+            return LogEntry(position, peek(value)[1], known)
+        entry = decode_record(key, value)
+        assert isinstance(entry.record, Decision)
+        # A sweep that lets its window close has it learnt next.
+        self._log.remember(position, entry.record)
+        return entry
 
     def ledger(self, position: int) -> LedgerEntry | None:
         """Return what is remembered of a decision, as this batch has it."""

@@ -262,7 +262,8 @@ def main() -> None:
         name: codec.encode_record(position_key(position), time_ms, record)
         for name, (position, time_ms, record) in RECORDS.items()
     }
-    for name, raw in {**made, "outcome_with_a_link": linked_bytes(), "ledger": LEDGER_BYTES, "snapshot": SNAPSHOT_BYTES}.items():
+    beside = {"outcome_with_a_link": linked_bytes(), "ledger": LEDGER_BYTES, "snapshot": SNAPSHOT_BYTES}
+    for name, raw in {**made, **beside}.items():
         file = here / f"{name}.bin"
         if not file.exists():
             file.write_bytes(raw)
