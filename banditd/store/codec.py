@@ -138,7 +138,7 @@ def peek(value: bytes) -> tuple[int, int]:
 
 def link_of(value: bytes) -> Link | None:
     """Return the link of a record, without checking it; None if it has none and follows the position before its own."""
-    if value[0] & _LINKED and len(value) >= _HEADER.size + _LINK.size:
+    if len(value) >= _HEADER.size + _LINK.size and value[0] & _LINKED:
         return Link(*_LINK.unpack_from(value, _HEADER.size))
     return None
 

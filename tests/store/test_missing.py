@@ -226,6 +226,7 @@ def test_an_entry_with_a_link_names_what_was_before():
     assert len(linked) == len(plain) + 24
     assert (link_of(plain), link_of(linked)) == (None, link)
     assert peek(linked) == peek(plain) == (DECISION, time_ms)
+    assert [link_of(linked[:length]) for length in range(37)] == [None] * 37  # cut anywhere, down to nothing
     entries = [decode_record(key, value) for value in (plain, linked)]
     assert encode_record(key, time_ms, entries[1].record) == encode_record(key, time_ms, entries[0].record) == plain
     for bit in range(8 * 40):
