@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import itertools
 import os
 import resource
 import secrets
@@ -185,19 +186,21 @@ class Env:
         Raises:
             DataLossError: Some are missing or damaged.
         """
+        entries = txn.stat(self.log)["entries"]
         count = 0
         with txn.cursor(self.log) as cursor:
-            for key, value in cursor.iterprev():
+            # No more than there are: damaged pages may lead in a circle.
+            for key, value in itertools.islice(cursor.iterprev(), entries):
                 if int.from_bytes(key, "big") <= linked_after:
                     return 0
                 unseal(key, value)
                 count += 1
                 link = link_of(value)
                 if link is not None:
-                    if link.entries + count != txn.stat(self.log)["entries"]:
+                    if link.entries + count != entries:
                         break
                     return link.transaction
-        if count == txn.stat(self.log)["entries"] == 0:
+        if count == entries == 0:
             return 0
         raise DataLossError(
             Reason.CORRUPT_RECORD, "the data file is damaged: the newest entries of the log are missing"
