@@ -212,7 +212,7 @@ class Log:
     def _backwards(self, before: int, kinds: tuple[int, ...]) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and value of the entries of some kinds below *before*, newest first."""
         while before > 1:
-            with self._env.reading(self._env.log) as txn, txn.cursor() as cursor:
+            with self._env.reading(self._env.log, buffers=True) as txn, txn.cursor() as cursor:
                 at = cursor.set_range(position_key(before))
                 chunk = []
                 examined = 0
@@ -226,7 +226,7 @@ class Log:
                         self._check_link(before, *above)
                     above = before, value
                     if peek(value)[0] in kinds:
-                        chunk.append((cursor.key(), value))
+                        chunk.append((bytes(cursor.key()), bytes(value)))
                     stepping = cursor.prev()
                 if not stepping and above[0]:
                     self._check_link(0, *above)
