@@ -44,8 +44,9 @@ def _pmf(name, u, eligible):
 
 
 def test_every_explorer_is_tried():
-    """A new explorer enters these tests by name."""
+    """A new explorer enters these tests by name; what takes all of them by number has no line of its own."""
     explorers = {name for name, k in KERNELS.items() if "out_pmf" in inspect.signature(k.python).parameters}
+    explorers -= {"decide", "decide_rows"}
     assert explorers == {name.split("_h")[0].split("_c")[0] for name in EXPLORERS} - {"thompson"} | {"probability_best"}
 
 
