@@ -51,7 +51,7 @@ test: .venv/.dev ## run the tests, then those of the kernels interpreted and wit
 
 .PHONY: test-long
 test-long: .venv/.dev ## run the tests that take minutes to hours
-	$(PYTEST) -m "long and not bench" -o faulthandler_timeout=14400
+	$(PYTEST) -m "long and not bench"
 
 .PHONY: check
 check: .venv/.dev .venv-proto/.made ## lint, types, layers, protos, generated code, Dockerfile

@@ -1,6 +1,8 @@
 """What all tests share: where Numba keeps machine code, and where the real data is."""
 
+import faulthandler
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,14 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs real data: no folder {folder}; BANDITD_SHARED_DIR names another")
     return folder
+
+
+# The longest of the long tests takes minutes on an idle machine, and hours where it has to share.
+_LONG_TIMEOUT_S = 4 * 3600
+
+
+@pytest.fixture(autouse=True)
+def _patience(request: pytest.FixtureRequest) -> None:
+    """Give a long test longer than `faulthandler_timeout` before it counts as hanging."""
+    if request.node.get_closest_marker("long") is not None:
+        faulthandler.dump_traceback_later(_LONG_TIMEOUT_S, exit=True, file=sys.__stderr__)

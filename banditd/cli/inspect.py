@@ -56,6 +56,7 @@ def describe(data: Path, *, verify: bool) -> dict[str, Any]:
             "routers": {router_id: _router(router, state) for router_id, router in state.routers.items()},
         }
         if verify:
+            log.verify_tables()
             folded = replay(LearnerState(), log, state.position)
             digests = {router_id: router.digest() for router_id, router in folded.routers.items()}
             found["verified"] = folded.health == state.health and digests == {

@@ -6,6 +6,14 @@ Every value of the log is a header of 13 bytes, then a message of banditd.storag
 
 The checksum covers key, kind, time and message, so that a record that was changed, cut or put in another's place is
 never taken for a fact.
+
+Positions are reserved before it is known whether they are used, so some are left out. The first entry of a transaction
+and each that does not follow the position before its own have the highest bit of their kind set and a link before the
+message:
+
+    | position of the entry before: 8 | number of the transaction: 8 | entries of the log before this one: 8 |
+
+So an entry that has gone missing is told from one that never was, and the log of an older transaction from the newest.
 """
 
 import math
@@ -13,7 +21,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -60,7 +68,10 @@ from banditd_proto.storage.v1 import records_pb2 as pb
 
 _HEADER = struct.Struct("<BIq")
 _TIME = struct.Struct("<q")
+_LINK = struct.Struct("<QQQ")
 _DIGEST_BYTES: Final = 8
+# Set in the kind of an entry that has a link.
+_LINKED: Final = 0x80
 _ENABLED, _DISABLED = 1, 2
 # Kind of what is kept beside the log.
 _DERIVED: Final = 0
@@ -70,6 +81,20 @@ EXPIRY: Final = int(pb.RECORD_KIND_EXPIRY)
 EXAMPLE: Final = int(pb.RECORD_KIND_EXAMPLE)
 COMPARISON: Final = int(pb.RECORD_KIND_COMPARISON)
 PRIOR: Final = int(pb.RECORD_KIND_LEADERBOARD_PRIOR)
+
+
+class Link(NamedTuple):
+    """What an entry of the log says of those before it.
+
+    Attributes:
+        previous: Position of the entry before; 0 for none.
+        transaction: Number of the transaction that wrote the entry.
+        entries: How many there were before.
+    """
+
+    previous: int
+    transaction: int
+    entries: int
 
 
 def seal(key: bytes, kind: int, time_ms: int, message: bytes) -> bytes:
@@ -95,6 +120,14 @@ def unseal(key: bytes, value: bytes) -> tuple[int, int, bytes]:
     raise _damaged(key, "checksum failed")
 
 
+def is_sound(key: bytes, value: bytes) -> bool:
+    """Return whether *value* is what was sealed under *key*; `unseal` for who needs no more."""
+    if len(value) < _HEADER.size:
+        return False
+    crc = zlib.crc32(value[_HEADER.size :], zlib.crc32(key + value[5 : _HEADER.size], value[0]))
+    return crc == int.from_bytes(value[1:5], "little")
+
+
 def _damaged(key: bytes, what: str) -> DataLossError:
     # Positions are the first eight bytes of most keys; the others are names or digests.
     return DataLossError(Reason.CORRUPT_RECORD, f"record at {int.from_bytes(key[:8], 'big')}: {what}")
@@ -105,7 +138,14 @@ def peek(value: bytes) -> tuple[int, int]:
     if len(value) < _HEADER.size:
         raise DataLossError(Reason.CORRUPT_RECORD, f"record: expected {_HEADER.size} bytes or more, got {len(value)}")
     kind, _, time_ms = _HEADER.unpack_from(value)
-    return kind, time_ms
+    return kind & ~_LINKED, time_ms
+
+
+def link_of(value: bytes) -> Link | None:
+    """Return the link of a record, without checking it; None if it has none and follows the position before its own."""
+    if len(value) >= _HEADER.size + _LINK.size and value[0] & _LINKED:
+        return Link(*_LINK.unpack_from(value, _HEADER.size))
+    return None
 
 
 def name_of_kind(kind: int) -> str:
@@ -113,10 +153,12 @@ def name_of_kind(kind: int) -> str:
     return pb.RecordKind.Name(kind).removeprefix("RECORD_KIND_").lower()
 
 
-def encode_record(key: bytes, time_ms: int, record: Record) -> bytes:
+def encode_record(key: bytes, time_ms: int, record: Record, link: Link | None = None) -> bytes:
     """Return the bytes that are stored of a record under *key*."""
     kind, message = _ENCODERS[type(record)](record)
-    return seal(key, kind, time_ms, message)
+    if link is None:
+        return seal(key, kind, time_ms, message)
+    return seal(key, kind | _LINKED, time_ms, _LINK.pack(*link) + message)
 
 
 def decode_record(key: bytes, value: bytes) -> LogEntry:
@@ -126,6 +168,8 @@ def decode_record(key: bytes, value: bytes) -> LogEntry:
         DataLossError: It is not what was written.
     """
     kind, time_ms, message = unseal(key, value)
+    if kind & _LINKED:
+        kind, message = kind & ~_LINKED, message[_LINK.size :]
     decoder = _DECODERS.get(kind)
     if decoder is None:
         raise _damaged(key, f"unknown kind {kind}")

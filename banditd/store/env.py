@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import itertools
 import os
 import resource
 import secrets
@@ -17,7 +18,8 @@ import lmdb
 
 from banditd.domain.ids import KEY_BYTES
 from banditd.errors import DataLossError, Reason, StartupError
-from banditd.store.codec import seal, unseal
+from banditd.store.codec import link_of, seal, unseal
+from banditd.store.head import Head, check_meta_pages
 from banditd.store.residency import Residency
 
 # Data format of LMDB 0.9, which every LMDB tool reads. Pinned: the library's default may move on.
@@ -32,7 +34,9 @@ _MAKING: Final = "making"
 _OWN_FILES: Final = frozenset({_LOCK_FILE, _DATA_FILE, "lock.mdb", _MAKING, "lost+found"})
 _DATABASES: Final = (b"log", b"ledger", b"requests", b"snapshots", b"settings")
 _READERS_MAX: Final = 512
-_FORMAT_KEY, _SECRET_KEY, _EPOCH_KEY = b"format", b"secret", b"epoch"
+_FORMAT_KEY, _SECRET_KEY, _EPOCH_KEY, _HEAD_KEY = b"format", b"secret", b"epoch", b"head"
+# Above any position: read beside a version that links nothing.
+_NOT_LINKED: Final = 1 << 62
 _EMPTY_MAP_BYTES: Final = 1 << 20
 # A commit writes at most a few megabytes. With less than this the next one may not fit.
 _ROOM_BYTES: Final = 16 << 20
@@ -85,6 +89,8 @@ class Env:
             self.log, self.ledger, self.requests, self.snapshots, self.settings = (
                 self.lmdb.open_db(name, create=False) for name in _DATABASES
             )
+            check_meta_pages(self.path / _DATA_FILE, self.lmdb.stat()["psize"])
+            self._check_head(readonly=readonly)
             if not readonly:
                 self.forget_dead_readers()
         except STORE_ERRORS as error:
@@ -143,6 +149,79 @@ class Env:
                 Reason.DATA_FORMAT, f"{self.path}: expected a data directory of format {FORMAT.decode()}, got {shown}"
             )
 
+    def _check_head(self, *, readonly: bool) -> None:
+        """See that the tree that is served is the newest, and whole where it is small.
+
+        Raises:
+            DataLossError: It is another transaction's, or values of the meta database are missing or damaged.
+        """
+        with self.reading(self.meta) as txn, txn.cursor() as cursor:
+            found = dict(cursor.iternext())
+            if len(found) != txn.stat(self.meta)["entries"]:
+                raise DataLossError(Reason.CORRUPT_RECORD, "the data file is damaged: values of its meta database miss")
+            for key, value in found.items():
+                if key != _FORMAT_KEY:
+                    unseal(key, value)
+            # Where the log ends: its last position and the number of its entries. The writer's thread keeps it.
+            self.log_end = self.last_position(txn), txn.stat(self.log)["entries"]
+            head = self._head(txn)
+            newest = 0 if head is None else max(head.transaction, self._check_tail(txn, head.linked_after))
+            # A compacted copy begins to count anew, so that what it holds may be of a later one.
+            if head is not None and newest < txn.id():
+                raise DataLossError(
+                    Reason.CORRUPT_RECORD,
+                    f"the data file is damaged or was written by another program: expected what transaction {txn.id()} "
+                    f"left, got that of {newest}",
+                )
+        if head is None and not readonly:
+            # Written by a version that had no head: its entries name none before them.
+            with self.lmdb.begin(write=True) as txn:
+                head = Head(txn.id(), self.last_position(txn))
+                _put_head(txn, self.meta, head)
+        self.linked_after = _NOT_LINKED if head is None else head.linked_after
+
+    def _check_tail(self, txn: lmdb.Transaction, linked_after: int) -> int:
+        """See that the last transaction's entries are all there; return its number, 0 if none is linked.
+
+        Raises:
+            DataLossError: Some are missing or damaged.
+        """
+        entries = txn.stat(self.log)["entries"]
+        count = 0
+        with txn.cursor(self.log) as cursor:
+            # No more than there are: damaged pages may lead in a circle.
+            for key, value in itertools.islice(cursor.iterprev(), entries):
+                if int.from_bytes(key, "big") <= linked_after:
+                    return 0
+                unseal(key, value)
+                count += 1
+                link = link_of(value)
+                if link is not None:
+                    if link.entries + count != entries:
+                        break
+                    return link.transaction
+        if count == entries == 0:
+            return 0
+        raise DataLossError(
+            Reason.CORRUPT_RECORD, "the data file is damaged: the newest entries of the log are missing"
+        )
+
+    def _head(self, txn: lmdb.Transaction) -> Head | None:
+        value = txn.get(_HEAD_KEY, db=self.meta)
+        return None if value is None else Head.from_bytes(unseal(_HEAD_KEY, value)[2])
+
+    def last_position(self, txn: lmdb.Transaction) -> int:
+        """Return the position of the newest entry of the log, as a transaction has it; 0 for an empty log."""
+        with txn.cursor(self.log) as cursor:
+            return int.from_bytes(cursor.key(), "big") if cursor.last() else 0
+
+    def put_head(self, txn: lmdb.Transaction) -> None:
+        """Write the number of a transaction: the last thing before the commit of one that appends nothing to the log.
+
+        Others do without, for this makes one more page to be written.
+        """
+        _put_head(txn, self.meta, Head(txn.id(), self.linked_after))
+
     def get_meta(self, key: bytes) -> bytes | None:
         """Return a value of the meta database; raises DataLossError."""
         with self.reading(self.meta) as txn:
@@ -163,6 +242,7 @@ class Env:
         try:
             with self.lmdb.begin(write=True, db=self.meta) as txn:
                 txn.put(_EPOCH_KEY, seal(_EPOCH_KEY, 0, 0, str(epoch).encode()))
+                self.put_head(txn)
         except STORE_ERRORS as error:
             raise StartupError(Reason.DATA_DIRECTORY, f"{self.path} cannot be written: {error}") from error
         return epoch
@@ -247,6 +327,10 @@ def _open_lmdb(path: Path, map_bytes: int, *, readonly: bool) -> lmdb.Environmen
     return env
 
 
+def _put_head(txn: lmdb.Transaction, meta: "lmdb._Database", head: Head) -> None:
+    txn.put(_HEAD_KEY, seal(_HEAD_KEY, 0, 0, head.to_bytes()), db=meta)
+
+
 def _make_databases(path: Path) -> None:
     """Make empty databases aside and move them into place, so that a start that is cut short leaves none half made."""
     making = path / _MAKING
@@ -259,6 +343,7 @@ def _make_databases(path: Path) -> None:
         txn.put(_FORMAT_KEY, FORMAT, db=meta)
         txn.put(_SECRET_KEY, seal(_SECRET_KEY, 0, 0, secrets.token_bytes(KEY_BYTES)), db=meta)
         txn.put(_EPOCH_KEY, seal(_EPOCH_KEY, 0, 0, b"0"), db=meta)
+        _put_head(txn, meta, Head(txn.id(), 0))
     (making / _DATA_FILE).rename(path / _DATA_FILE)
     shutil.rmtree(making)
     # LMDB syncs the file; its name, and that of the directory, are ours to sync.

@@ -9,7 +9,9 @@ Keys, each big-endian so that byte order is record order:
                | BLAKE2b of router and comparison: 16 |  position of the comparison, and 0; never forgotten
                | BLAKE2b of router and import: 16 |  position of its newest record, and how many rows it has had
     snapshots  | position: 8 | router id |          a sealed Snapshot
-    meta       | name |                             format; sealed: secret, epoch; books and sweeps as JSON
+    meta       | name |                             format; sealed: head, secret, epoch; books and sweeps as JSON
+
+Each entry of the log follows the position before its own or names the one that it follows: none goes missing unnoticed.
 """
 
 import hashlib
@@ -46,17 +48,20 @@ from banditd.store.codec import (
     EXPIRY,
     OUTCOME,
     PRIOR,
+    Link,
     decode_ledger,
     decode_record,
     encode_ledger,
     encode_record,
     encode_snapshot,
+    link_of,
     name_of_kind,
     peek,
     seal,
     unseal,
 )
 from banditd.store.env import Env
+from banditd.store.lookup import disordered, find
 
 _POSITION = struct.Struct(">Q")
 _REQUEST = struct.Struct(">QQ")
@@ -87,15 +92,38 @@ class Log:
     @property
     def last_position(self) -> int:
         """Position of the newest entry; 0 for an empty log."""
-        with self._env.reading(self._env.log) as txn, txn.cursor() as cursor:
-            return int.from_bytes(cursor.key(), "big") if cursor.last() else 0
+        with self._env.reading(self._env.log) as txn:
+            return self._env.last_position(txn)
 
     def get(self, position: int) -> LogEntry | None:
         """Return the entry at *position*; None if there is none. Raises DataLossError."""
-        key = position_key(position)
         with self._env.reading(self._env.log) as txn:
-            value = txn.get(key)
-        return None if value is None else decode_record(key, value)
+            value = self.value(txn, position)
+        return None if value is None else decode_record(position_key(position), value)
+
+    def value(self, txn: lmdb.Transaction, position: int) -> bytes | None:
+        """Return the record at *position*, undecoded; None if there never was one.
+
+        Raises:
+            DataLossError: There may have been one.
+        """
+        key = position_key(position)
+        value: bytes | None = txn.get(key, db=self._env.log)
+        if value is None:
+            with txn.cursor(self._env.log) as cursor:
+                find(cursor, key)
+                below = _position_of(cursor.key())
+                if cursor.next() if below else cursor.first():
+                    self._check_link(below, _position_of(cursor.key()), cursor.value())
+        return value
+
+    def _check_link(self, before: int, position: int, value: bytes) -> None:
+        """Raise DataLossError unless the entry at *position* follows the one at *before*."""
+        if position <= before:
+            raise disordered()
+        previous = _previous(position, value)
+        if previous != before and position > self._env.linked_after:
+            raise DataLossError(Reason.CORRUPT_RECORD, f"record at {previous}: it is missing")
 
     def find_decision(self, position: int) -> LogEntry | None:
         """Return the decision at *position*; None if there is no entry or another kind of entry."""
@@ -127,16 +155,25 @@ class Log:
         """Yield the entries above *after*, oldest first. Reads in slices, so that no old page is held for long."""
         while True:
             with self._env.reading(self._env.log) as txn, txn.cursor() as cursor:
-                if not cursor.set_range(position_key(after + 1)):
-                    return
-                chunk = []
-                for key, value in cursor:
-                    chunk.append((key, value))
-                    if len(chunk) == _SLICE:
-                        break
-            for key, value in chunk:
-                yield decode_record(key, value)
-            after = int.from_bytes(chunk[-1][0], "big")
+                chunk = list(itertools.islice(self._walk(cursor, after), _SLICE))
+            for position, value in chunk:
+                yield decode_record(position_key(position), value)
+            if len(chunk) < _SLICE:
+                return
+            after = chunk[-1][0]
+
+    def _walk(self, cursor: lmdb.Cursor, after: int) -> Iterator[tuple[int, bytes]]:
+        """Yield position and record of the entries above *after*, oldest first; raises where one is missing."""
+        if not cursor.set_range(position_key(after + 1)):
+            return
+        before = after
+        for key, value in cursor:
+            position = _position_of(key)
+            # There need not be an entry at *after* itself: the first may name an earlier one.
+            if before > after or _previous(position, value) > after or position <= after:
+                self._check_link(before, position, value)
+            yield position, value
+            before = position
 
     def newest_outcomes(self, router_id: str, before: int, count_max: int) -> Sequence[LogEntry]:
         """Return the newest entries of a router that teach, decisions apart, before a position, oldest first."""
@@ -178,18 +215,24 @@ class Log:
     def _backwards(self, before: int, kinds: tuple[int, ...]) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and value of the entries of some kinds below *before*, newest first."""
         while before > 1:
-            with self._env.reading(self._env.log) as txn, txn.cursor() as cursor:
+            with self._env.reading(self._env.log, buffers=True) as txn, txn.cursor() as cursor:
                 at = cursor.set_range(position_key(before))
                 chunk = []
                 examined = 0
+                above = _position_of(cursor.key()), cursor.value()
                 stepping = cursor.prev() if at else cursor.last()
                 while stepping and examined < _SLICE:
                     examined += 1
-                    before = int.from_bytes(cursor.key(), "big")
+                    before = _position_of(cursor.key())
                     value = cursor.value()
+                    if above[0]:
+                        self._check_link(before, *above)
+                    above = before, value
                     if peek(value)[0] in kinds:
-                        chunk.append((cursor.key(), value))
+                        chunk.append((bytes(cursor.key()), bytes(value)))
                     stepping = cursor.prev()
+                if not stepping and above[0]:
+                    self._check_link(0, *above)
             yield from chunk
             if not stepping:
                 return
@@ -197,12 +240,14 @@ class Log:
     def ledger(self, position: int) -> LedgerEntry | None:
         """Return what is remembered of the decision at *position*; None if nothing is."""
         key = position_key(position)
-        with self._env.reading(self._env.ledger) as txn:
-            value = txn.get(key)
+        with self._env.reading(self._env.ledger) as txn, txn.cursor() as cursor:
+            value = find(cursor, key)
         return None if value is None else decode_ledger(key, value)
 
     def request(self, key: bytes) -> tuple[int, int] | None:
         """Return position and count of the decisions of a remembered request."""
+        # Nearly every call asks for what is not there, so its absence is not proven, which would take twice as long:
+        # where a key was damaged, a retry is decided anew, and both decisions are in the log.
         with self._env.reading(self._env.requests) as txn:
             value = txn.get(key)
         return None if value is None else _decode_request(key, value)
@@ -211,25 +256,25 @@ class Log:
         """Yield the changes of models and routers up to a position, oldest first."""
         with self._env.reading(self._env.settings) as txn, txn.cursor() as cursor:
             found = list(cursor)
+            if len(found) != txn.stat(self._env.settings)["entries"]:
+                raise DataLossError(Reason.CORRUPT_RECORD, "the data file is damaged: changes of settings are missing")
         for key, value in found:
-            if int.from_bytes(key, "big") > up_to:
+            if _position_of(key) > up_to:
                 return
             yield decode_record(key, value)
 
     def headers(self, after: int, count_max: int, until_ms: int | None = None) -> list[tuple[int, int, int]]:
-        """Return position, kind and time of the entries above *after*, oldest first, unchecked.
+        """Return position, kind and time of the entries above *after*, oldest first; their contents are not checked.
 
         Ends before the first entry that is younger than *until_ms*.
         """
         found: list[tuple[int, int, int]] = []
         with self._env.reading(self._env.log, buffers=True) as txn, txn.cursor() as cursor:
-            if not cursor.set_range(position_key(after + 1)):
-                return []
-            for key, value in itertools.islice(cursor, count_max):
+            for position, value in itertools.islice(self._walk(cursor, after), count_max):
                 kind, time_ms = peek(value)
                 if until_ms is not None and time_ms > until_ms:
                     break
-                found.append((int.from_bytes(key, "big"), kind, time_ms))
+                found.append((position, kind, time_ms))
         return found
 
     def counts(self) -> dict[str, int]:
@@ -246,6 +291,23 @@ class Log:
         raw = self._env.get_meta(name.encode())
         return {} if raw is None else json.loads(raw)
 
+    def verify_tables(self) -> None:
+        """Read what is kept beside the log, every key of it: for whoever can wait.
+
+        Raises:
+            DataLossError: Something is damaged or missing.
+        """
+        for database in (self._env.ledger, self._env.requests):
+            with self._env.reading(database, buffers=True) as txn, txn.cursor() as cursor:
+                count = 0
+                for key, value in cursor:
+                    unseal(bytes(key), bytes(value))
+                    count += 1
+                if count != txn.stat(database)["entries"]:
+                    raise DataLossError(
+                        Reason.CORRUPT_RECORD, "the data file is damaged: entries of a table are missing"
+                    )
+
     def tidy(self) -> None:
         """Do what keeps a long-running process small: cheap, once a second; the writer's thread only."""
         self._env.forget_dead_readers()
@@ -260,6 +322,16 @@ class Log:
 _SLICE: Final = 1024
 
 
+def _position_of(key: bytes) -> int:
+    return int.from_bytes(key, "big")
+
+
+def _previous(position: int, value: bytes) -> int:
+    """Return the position that the entry at *position* follows, 0 for none."""
+    link = link_of(value)
+    return position - 1 if link is None else link.previous
+
+
 class Batch:
     """Writes that become true together. The writer's thread only."""
 
@@ -268,13 +340,21 @@ class Batch:
         self._log = log
         self._txn: lmdb.Transaction = env.lmdb.begin(write=True)
         self._decisions: dict[int, Decision] = {}
+        self._last_position, self._entries = env.log_end
+        self._appended = self._changed = False
 
     def append(self, position: int, time_ms: int, record: Record) -> None:
         """Append a record above all others."""
         key = position_key(position)
-        value = encode_record(key, time_ms, record)
+        link = None
+        if not self._appended or self._last_position != position - 1:
+            link = Link(self._last_position, self._txn.id(), self._entries)
+        value = encode_record(key, time_ms, record, link)
         stored = self._txn.put(key, value, db=self._env.log, append=True)
         assert stored, position
+        self._last_position = position
+        self._entries += 1
+        self._appended = True
         if isinstance(record, ModelChange | RouterChange):
             self._txn.put(key, value, db=self._env.settings, append=True)
         if isinstance(record, Decision):
@@ -283,45 +363,54 @@ class Batch:
     def find_decision(self, position: int) -> LogEntry | None:
         """Return the decision at *position*, of this batch or before."""
         key = position_key(position)
-        value = self._txn.get(key, db=self._env.log)
+        value = self._log.value(self._txn, position)
         if value is None or peek(value)[0] != DECISION:
             return None
         known = self._decisions.get(position) or self._log._recent.get(position)  # noqa: SLF001 - the same module
-        return decode_record(key, value) if known is None else LogEntry(position, peek(value)[1], known)
+        if known is not None:
+            return LogEntry(position, peek(value)[1], known)
+        entry = decode_record(key, value)
+        assert isinstance(entry.record, Decision)
+        # A sweep that lets its window close has it learnt next.
+        self._log.remember(position, entry.record)
+        return entry
 
     def ledger(self, position: int) -> LedgerEntry | None:
         """Return what is remembered of a decision, as this batch has it."""
         key = position_key(position)
-        value = self._txn.get(key, db=self._env.ledger)
+        with self._txn.cursor(self._env.ledger) as cursor:
+            value = find(cursor, key)
         return None if value is None else decode_ledger(key, value)
 
     def put_ledger(self, position: int, entry: LedgerEntry) -> None:
         """Remember of a decision."""
         key = position_key(position)
-        self._txn.put(key, encode_ledger(key, entry), db=self._env.ledger)
+        self._put(self._env.ledger, key, encode_ledger(key, entry))
 
     def put_request(self, key: bytes, position: int, count: int) -> None:
         """Remember a request."""
-        self._txn.put(key, seal(key, 0, 0, _REQUEST.pack(position, count)), db=self._env.requests)
+        self._put(self._env.requests, key, seal(key, 0, 0, _REQUEST.pack(position, count)))
 
     def delete_request(self, key: bytes, position: int) -> None:
         """Forget a request, unless its id was used again since the decisions at *position*."""
         value = self._txn.get(key, db=self._env.requests)
         if value is not None and _decode_request(key, value)[0] == position:
             self._txn.delete(key, db=self._env.requests)
+            self._changed = True
 
     def find_comparison(self, key: bytes) -> LogEntry | None:
         """Return the comparison that is remembered under a key; None if there is none."""
-        value = self._txn.get(key, db=self._env.requests)
+        with self._txn.cursor(self._env.requests) as cursor:
+            value = find(cursor, key)
         if value is None:
             return None
-        place = position_key(_decode_request(key, value)[0])
-        found = self._txn.get(place, db=self._env.log)
-        return None if found is None else decode_record(place, found)
+        position = _decode_request(key, value)[0]
+        found = self._log.value(self._txn, position)
+        return None if found is None else decode_record(position_key(position), found)
 
     def put_comparison(self, key: bytes, position: int) -> None:
         """Remember a comparison, for ever."""
-        self._txn.put(key, seal(key, 0, 0, _REQUEST.pack(position, 0)), db=self._env.requests)
+        self._put(self._env.requests, key, seal(key, 0, 0, _REQUEST.pack(position, 0)))
 
     def import_mark(self, key: bytes) -> tuple[int, int] | None:
         """Return the position of an import's newest record and its rows so far; None if there is no such import."""
@@ -330,17 +419,17 @@ class Batch:
 
     def put_import_mark(self, key: bytes, position: int, row_count: int) -> None:
         """Remember how far an import has come, for ever."""
-        self._txn.put(key, seal(key, 0, 0, _REQUEST.pack(position, row_count)), db=self._env.requests)
+        self._put(self._env.requests, key, seal(key, 0, 0, _REQUEST.pack(position, row_count)))
 
     def put_counters(self, name: str, counters: Mapping[str, int]) -> None:
         """Write a table of counters."""
         key = name.encode()
-        self._txn.put(key, seal(key, 0, 0, json.dumps(dict(counters)).encode()), db=self._env.meta)
+        self._put(self._env.meta, key, seal(key, 0, 0, json.dumps(dict(counters)).encode()))
 
     def put_snapshot(self, snapshot: StoredSnapshot, time_ms: int) -> None:
         """Store a snapshot."""
         key = position_key(snapshot.position) + snapshot.router_id.encode()
-        self._txn.put(key, encode_snapshot(key, snapshot, time_ms), db=self._env.snapshots)
+        self._put(self._env.snapshots, key, encode_snapshot(key, snapshot, time_ms))
 
     def keep_snapshots(self, count: int) -> None:
         """Delete all but the newest *count* sets of snapshots; a set is what was stored at one position."""
@@ -351,10 +440,18 @@ class Batch:
         for key in keys:
             if key[:8] in doomed:
                 self._txn.delete(key, db=self._env.snapshots)
+                self._changed = True
+
+    def _put(self, database: "lmdb._Database", key: bytes, value: bytes) -> None:
+        self._txn.put(key, value, db=database)
+        self._changed = True
 
     def commit(self) -> None:
         """Make the writes true and durable; returns after the sync."""
+        if self._changed and not self._appended:
+            self._env.put_head(self._txn)
         self._txn.commit()
+        self._env.log_end = (self._last_position, self._entries)
         for position, decision in self._decisions.items():
             self._log.remember(position, decision)
 

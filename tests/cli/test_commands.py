@@ -110,6 +110,7 @@ def test_damage_is_one_sentence_and_a_code(data, monkeypatch, capsys):
         value = bytearray(cursor.value())
         value[-1] ^= 1
         txn.put(cursor.key(), bytes(value))
+        env.put_head(txn)
     code, output, error = run_main(monkeypatch, capsys, "inspect", "--data", data)
     assert (code, output) == (4, "")
     assert error.startswith("banditd: record at ")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from banditd.domain.decision import Resolution
 from banditd.domain.model import Price
@@ -334,11 +334,14 @@ TestMachine.settings = settings(
 
 
 @pytest.mark.long
-class TestMachineForLong(Machine.TestCase):
-    """The same, for long."""
-
-    settings = settings(
-        max_examples=1000, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+@pytest.mark.parametrize("turn", range(20))
+def test_machine_for_long(turn):
+    """The same, for long; in turns, so that they run side by side and each ends within minutes."""
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=50, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
     )
 
 

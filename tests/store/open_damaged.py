@@ -66,11 +66,11 @@ def damage(file: Path, rng: random.Random) -> str:
     return how
 
 
-def examine(original: Path, expected: str, seed: int, *, readonly: bool) -> int:
+def examine(original: Path, folder: Path, expected: str, seed: int, *, readonly: bool) -> int:
     """Damage a copy and read it; return an exit code."""
     rng = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "data"
+    with tempfile.TemporaryDirectory(dir=folder) as copies:
+        path = Path(copies) / "data"
         shutil.copytree(original, path)
         damage(path / "data.mdb", rng)
         try:
@@ -99,7 +99,7 @@ def main() -> None:
             signal.alarm(60)
             code = 99
             try:
-                code = examine(original, expected, seed, readonly=seed % 4 == 0)
+                code = examine(original, Path(sys.argv[4]).parent, expected, seed, readonly=seed % 4 == 0)
             finally:
                 os._exit(code)
         _, status = os.waitpid(child, 0)

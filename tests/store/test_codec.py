@@ -160,7 +160,11 @@ def test_old_bytes_decode_to_the_same_value(name):
 
 
 def test_old_bytes_beside_the_log_decode_to_the_same_value():
-    """So do ledger entries and snapshots."""
+    """So do ledger entries, snapshots, and records with a link."""
+    position, time_ms, record = MADE.RECORDS[MADE.LINKED]
+    linked = (GOLDEN / "outcome_with_a_link.bin").read_bytes()
+    assert plain(codec.decode_record(position_key(position), linked)) == plain(LogEntry(position, time_ms, record))
+    assert codec.link_of(linked) == MADE.LINK
     assert codec.decode_ledger(MADE.LEDGER_KEY, (GOLDEN / "ledger.bin").read_bytes()) == MADE.LEDGER
     assert codec.decode_snapshot(MADE.SNAPSHOT_KEY, (GOLDEN / "snapshot.bin").read_bytes()) == MADE.SNAPSHOT
 
@@ -169,4 +173,4 @@ def test_every_kind_of_record_has_a_golden_file():
     """A new kind of record comes with its bytes."""
     kinds = {type(record) for _, _, record in MADE.RECORDS.values()}
     assert kinds == set(codec._ENCODERS)
-    assert {path.stem for path in GOLDEN.glob("*.bin")} == {*MADE.RECORDS, "ledger", "snapshot"}
+    assert {path.stem for path in GOLDEN.glob("*.bin")} == {*MADE.RECORDS, "outcome_with_a_link", "ledger", "snapshot"}

@@ -120,6 +120,7 @@ def test_a_damaged_log_leaves_no_half_table(data, tmp_path):
         value = bytearray(cursor.value())
         value[-1] ^= 1
         txn.put(cursor.key(), bytes(value))
+        env.put_head(txn)
     with pytest.raises(Exception, match="checksum"):
         export.export_parquet(data, tmp_path / "out", None)
     assert not list((tmp_path / "out").iterdir())

@@ -280,6 +280,9 @@ RECORDS = {
     ),
 }
 
+# One of the records above as it is where a transaction begins.
+LINKED = "outcome"
+LINK = codec.Link(previous=40, transaction=9, entries=31)
 LEDGER_KEY = position_key(42)
 LEDGER = LedgerEntry(
     resolution=Resolution.OBSERVED,
@@ -294,6 +297,12 @@ SNAPSHOT_KEY = position_key(60) + b"support"
 SNAPSHOT_BYTES = codec.encode_snapshot(SNAPSHOT_KEY, SNAPSHOT, _TIME_MS)
 
 
+def linked_bytes():
+    """Return a record with a link."""
+    position, time_ms, record = RECORDS[LINKED]
+    return codec.encode_record(position_key(position), time_ms, record, LINK)
+
+
 def main() -> None:
     """Write the files that are missing."""
     here = Path(__file__).resolve().parent
@@ -301,7 +310,8 @@ def main() -> None:
         name: codec.encode_record(position_key(position), time_ms, record)
         for name, (position, time_ms, record) in RECORDS.items()
     }
-    for name, raw in {**made, "ledger": LEDGER_BYTES, "snapshot": SNAPSHOT_BYTES}.items():
+    beside = {"outcome_with_a_link": linked_bytes(), "ledger": LEDGER_BYTES, "snapshot": SNAPSHOT_BYTES}
+    for name, raw in {**made, **beside}.items():
         file = here / f"{name}.bin"
         if not file.exists():
             file.write_bytes(raw)
