@@ -56,8 +56,8 @@ from banditd.policies.registry import PolicyParameters
 
 # Beyond, an estimate is what the baseline says: one lucky draw of the floor does not decide who is followed.
 RATIO_MAX: Final = 10.0
-# Two values are at most this far apart.
-_SPREAD_MAX: Final = 2.0 * RATIO_MAX
+# The variance that stands in the records before anything is seen: one value off by half the scale of utilities.
+_VARIANCE_START: Final = 0.25
 # sqrt(2 (sqrt(2) - 1) / (e - 2)), the constant of the bound.
 _RATE: Final = 1.0740
 _RECORDS: Final = "portfolio/records"
@@ -151,9 +151,12 @@ class PortfolioSnapshot:
                 belief.fill_pmf(question, eligible, pmfs[m])
             else:
                 awake[m] = False
+            if not np.isfinite(pmfs[m]).all():
+                awake[m], pmfs[m] = False, 0.0
         if not awake.all():
             weights = np.where(awake, self.weights, 0.0)
-            pmfs[~awake] = _mixed(weights / weights.sum(), list(pmfs))
+            total = float(weights.sum())
+            pmfs[~awake] = _mixed(weights / total, list(pmfs)) if total > 0.0 else math.nan
         return pmfs
 
 
@@ -176,6 +179,7 @@ class PortfolioBelief:
     ) -> None:
         self._members = members
         self._objective = objective
+        self._prior = _prior([member.policy for member in members])
         self._share_min = min(policy.values["member_share"], 1.0 / len(members))
         self._kept = 1.0 - 1.0 / policy.values["memory"]
         # By how much each member's values were above the portfolio's, faded; and the sum of their variances.
@@ -190,13 +194,14 @@ class PortfolioBelief:
         count = len(self._members)
         shares = np.empty(count)
         softmax(self._records[:-1], np.ones(count, np.bool_), 1.0 / self._rate, shares)
+        shares *= self._prior
+        shares /= shares.sum()
         return self._share_min + (1.0 - count * self._share_min) * shares
 
     @property
     def _rate(self) -> float:
-        variance = float(self._records[-1])
-        # Values that are always equal need none, and a rate is wanted all the same.
-        return min(1.0 / _SPREAD_MAX, _RATE * math.sqrt(math.log(len(self._members) + 1.0) / max(variance, 1e-300)))
+        variance = _VARIANCE_START + float(self._records[-1])
+        return _RATE * math.sqrt(math.log(len(self._members) + 1.0) / variance)
 
     def learn(
         self,
@@ -375,6 +380,17 @@ class PortfolioBelief:
         self._records *= self._kept
         self._records[:-1] += gains
         self._records[-1] += float(np.sum(weights * gains * gains))
+
+
+def _prior(policies: list[PolicyParameters]) -> Array64:
+    """Return the weights before anything is seen: half for those that are blind to contexts, which have least to learn.
+
+    What the context is worth has to show; until it does, what is learnt fastest decides most.
+    """
+    blind = np.array([policy.features is FeatureKind.INTERCEPT_ONLY for policy in policies])
+    if blind.all() or not blind.any():
+        return np.full(len(policies), 1.0 / len(policies))
+    return np.where(blind, 0.5 / blind.sum(), 0.5 / (~blind).sum())
 
 
 def _seen(policy: PolicyParameters, rows: Array32) -> Array32:
