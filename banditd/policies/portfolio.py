@@ -8,13 +8,14 @@ member that is hardly followed learns as much as the others.
 **Record.** When the quality of a decision comes, each member is asked how it would have drawn, from what it knows
 without that outcome, at the prices that were in force. The value of that pmf p is estimated doubly robustly with the
 logged propensity q of the chosen model a: sum_k p_k b_k + min(p_a / q_a, 10) (u - b_a), where b are the utilities that
-the decision expected (Dudik et al. 2011, arXiv:1103.4601; the cut of the ratio: Su et al. 2020, arXiv:1907.09623). Where
-members agree their values are equal whatever the outcome, so that only disagreement is noise.
+the decision expected (Dudik et al. 2011, arXiv:1103.4601; the cut of the ratio: Su et al. 2020, arXiv:1907.09623).
+Where members agree their values are equal whatever the outcome, so that only disagreement is noise.
 
 **Weights** are exponential in these records, with the learning rate of the second-order bound (Cesa-Bianchi, Mansour
 and Stoltz 2007, Machine Learning 66): it falls with the root of the spread that the members' values have had, so there
 is nothing to tune to the scale of utilities. Records fade with `memory`, for members get better as they learn, and
-worlds change. Every member keeps `member_share`, so that its record goes on.
+worlds change. Every member keeps `member_share`, so that its record goes on. Until there are some 64 outcomes of each
+model, members that look at contexts count less from the start: `constant` is the safe one.
 
 Members differ in what they expect of quality. What a call costs and how long it takes is one question with one answer,
 the weighted mean of theirs, which limits, budgets and members read alike. Vowpal Wabbit learns utilities at the
@@ -60,6 +61,9 @@ RATIO_MAX: Final = 10.0
 _VARIANCE_START: Final = 0.25
 # sqrt(2 (sqrt(2) - 1) / (e - 2)), the constant of the bound.
 _RATE: Final = 1.0740
+# Outcomes of each model after which contexts count half of what they may: the values of a projected row.
+_OUTCOMES_PER_MODEL: Final = 64.0
+_QUALITIES: Final = "portfolio/qualities"
 _RECORDS: Final = "portfolio/records"
 _MODELS: Final = "portfolio/models"
 
@@ -179,11 +183,12 @@ class PortfolioBelief:
     ) -> None:
         self._members = members
         self._objective = objective
-        self._prior = _prior([member.policy for member in members])
+        self._blind = np.array([member.policy.features is FeatureKind.INTERCEPT_ONLY for member in members])
         self._share_min = min(policy.values["member_share"], 1.0 / len(members))
         self._kept = 1.0 - 1.0 / policy.values["memory"]
-        # By how much each member's values were above the portfolio's, faded; and the sum of their variances.
+        # By how much each member's values were above the portfolio's, and the sum of their variances, all faded.
         self._records = np.zeros(len(members) + 1)
+        self._qualities = np.zeros(1)
         self._models = {model.slot: model for model in models}
         # The last snapshot and its models, as long as nothing was learnt since.
         self._last: tuple[tuple[ModelSpec, ...], PortfolioSnapshot] | None = None
@@ -194,9 +199,23 @@ class PortfolioBelief:
         count = len(self._members)
         shares = np.empty(count)
         softmax(self._records[:-1], np.ones(count, np.bool_), 1.0 / self._rate, shares)
-        shares *= self._prior
+        shares *= self._prior()
         shares /= shares.sum()
         return self._share_min + (1.0 - count * self._share_min) * shares
+
+    def _prior(self) -> Array64:
+        """Return what members count whatever their records are: shape (M,), sums to 1.
+
+        All alike once there are many outcomes; before, those that are blind to contexts are the safe ones. As many
+        coefficients as a row has take about as many outcomes of each model to be told from noise.
+        """
+        blind = int(self._blind.sum())
+        seeing = len(self._members) - blind
+        if blind == 0 or seeing == 0:
+            return np.full(len(self._members), 1.0 / len(self._members))
+        known = float(self._qualities[0]) / (float(self._qualities[0]) + _OUTCOMES_PER_MODEL * len(self._models))
+        share = known / len(self._members)
+        return np.where(self._blind, (1.0 - seeing * share) / blind, share)
 
     @property
     def _rate(self) -> float:
@@ -218,6 +237,8 @@ class PortfolioBelief:
         if decision is not None and lesson.quality is not None and math.isfinite(lesson.quality):
             self._judge(row, lesson, lesson.quality, category, decision)
         self._last = None
+        if lesson.quality is not None and math.isfinite(lesson.quality) and np.isfinite(row).all():
+            self._qualities += 1.0
         residuals = [
             member.belief.learn(model, _seen(member.policy, row), lesson, category, decision)
             for member in self._members
@@ -282,6 +303,7 @@ class PortfolioBelief:
         models = [self._models[slot] for slot in sorted(self._models)]
         arrays: dict[str, AnyArray] = {
             _RECORDS: self._records,
+            _QUALITIES: self._qualities,
             _MODELS: np.frombuffer(msgspec.json.encode(models), np.uint8),
         }
         for member in self._members:
@@ -295,11 +317,11 @@ class PortfolioBelief:
             DataLossError: The arrays do not fit.
         """
         try:
-            records = arrays[_RECORDS].copy()
+            records, qualities = arrays[_RECORDS].copy(), arrays[_QUALITIES].copy()
             models = msgspec.json.decode(arrays[_MODELS].tobytes(), type=list[ModelSpec])
         except (KeyError, msgspec.MsgspecError) as error:
             raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected a portfolio, got {error}") from error
-        if records.shape != self._records.shape:
+        if records.shape != self._records.shape or qualities.shape != (1,):
             raise DataLossError(
                 Reason.CORRUPT_RECORD, f"snapshot: expected records {self._records.shape}, got {records.shape}"
             )
@@ -308,7 +330,8 @@ class PortfolioBelief:
             member.belief.load_arrays(
                 {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             )
-        self._records, self._models, self._last = records, {model.slot: model for model in models}, None
+        self._records, self._qualities, self._last = records, qualities, None
+        self._models = {model.slot: model for model in models}
 
     def digest(self) -> bytes:
         """Return 16 bytes over the state: equal digests mean bit-identical state."""
@@ -380,17 +403,6 @@ class PortfolioBelief:
         self._records *= self._kept
         self._records[:-1] += gains
         self._records[-1] += float(np.sum(weights * gains * gains))
-
-
-def _prior(policies: list[PolicyParameters]) -> Array64:
-    """Return the weights before anything is seen: half for those that are blind to contexts, which have least to learn.
-
-    What the context is worth has to show; until it does, what is learnt fastest decides most.
-    """
-    blind = np.array([policy.features is FeatureKind.INTERCEPT_ONLY for policy in policies])
-    if blind.all() or not blind.any():
-        return np.full(len(policies), 1.0 / len(policies))
-    return np.where(blind, 0.5 / blind.sum(), 0.5 / (~blind).sum())
 
 
 def _seen(policy: PolicyParameters, rows: Array32) -> Array32:

@@ -1,4 +1,4 @@
-"""The portfolio beside its members: python tests/bench/bench_portfolio.py [--sets a,b] [--seeds 3] [--prompts 800].
+"""The portfolio beside its members: python tests/bench/bench_portfolio.py [--sets a,b] [--seeds 3] [--prompts 600].
 
 Each seed shuffles the prompts of a set's split `test` that every model answered, takes the first ones, and routes them
 through the shipped learner, which sees quality and cost of the chosen model only. Warm: `--history` prompts of the
@@ -144,7 +144,7 @@ def main():
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--prompts", type=int, default=800)
+    parser.add_argument("--prompts", type=int, default=600)
     parser.add_argument("--history", type=int, default=300)
     arguments = parser.parse_args()
     seeds = range(arguments.seeds)
