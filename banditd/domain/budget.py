@@ -69,5 +69,11 @@ class Pacing:
         """The expected shadow price."""
         return self.low + (self.high - self.low) * self.share_high
 
+    @property
+    def prices(self) -> tuple[tuple[float, float], ...]:
+        """Pairs of a price and the probability of deciding at it, without those of probability 0."""
+        both = ((self.low, 1.0 - self.share_high), (self.high, self.share_high))
+        return tuple((price, share) for price, share in both if share > 0.0)
+
 
 FREE: Final = Pacing()

@@ -9,7 +9,7 @@ import msgspec
 from banditd.domain.arrays import AnyArray, Array32, Array64, Index, Mask
 from banditd.domain.comparison import Comparison
 from banditd.domain.context import Context
-from banditd.domain.decision import Decision
+from banditd.domain.decision import Decision, Objective
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 
@@ -20,9 +20,15 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         values: Shape (4, K) or (B, 4, K), float64; the properties name its parts. One array, because taking it apart
             and handing on the parts would take as long as a kernel.
+        members: Of a portfolio, shape (M, 2, K) or (B, M, 2, K): quality and its deviation as each member has them.
     """
 
     values: Array64
+    members: Array64 | None = None
+
+    def of(self, b: int) -> "Prediction":
+        """Return what is said of one context of a batch."""
+        return Prediction(self.values[b], None if self.members is None else self.members[b])
 
     @property
     def quality(self) -> Array64:
@@ -90,6 +96,25 @@ class BeliefSnapshot(Protocol):
         ...
 
 
+class Question(msgspec.Struct, frozen=True, gc=False):
+    """What a whole policy is asked. K' counts the candidates.
+
+    Attributes:
+        context: What is known.
+        candidates: Shape (K',), indices of the candidates among the models; None means all of them.
+        expected: Shape (4, K'), what is expected of the candidates, as in `Prediction`, with what is charged beside
+            tokens in the costs.
+        members: Shape (M, 2, K'), as in `Prediction`.
+        objective: The trade-off, with the shadow price of the budget in it.
+    """
+
+    context: Context
+    candidates: Index | None
+    expected: Array64
+    members: Array64 | None
+    objective: Objective
+
+
 # Errors of one-step predictions of quality, cost and latency, each over its predicted deviation; NaN where none was
 # made.
 Residuals = tuple[float, float, float]
@@ -99,12 +124,11 @@ Residuals = tuple[float, float, float]
 class PolicySnapshot(BeliefSnapshot, Protocol):
     """A frozen belief that is a whole policy: its probabilities are its own, and no explorer is asked."""
 
-    def fill_pmf(self, context: Context, candidates: Index | None, eligible: Mask, out_pmf: Array64) -> None:
+    def fill_pmf(self, question: Question, eligible: Mask, out_pmf: Array64) -> None:
         """Write the pmf.
 
         Args:
-            context: What is known.
-            candidates: Shape (K',), indices of the candidates among the models; None means all of them.
+            question: What is asked.
             eligible: Shape (K',), true where eligible; at least one is.
             out_pmf: Shape (K',), written: sums to 1, exactly 0 where not eligible; NaN if nothing can be said.
         """

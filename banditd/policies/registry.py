@@ -10,7 +10,7 @@ from banditd.domain.router import PolicySpec
 from banditd.errors import InvalidArgumentError, Reason
 from banditd.features.spec import FeatureKind
 from banditd.policies.explorers import EXPLORERS
-from banditd.policies.vowpal_options import check_command_line, check_interactions
+from banditd.policies.vowpal_options import check_command_line, check_interactions, require_vowpal
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,15 @@ class PolicyParameters:
 
     @property
     def has_fixed_objective(self) -> bool:
-        """Whether the trade-off is part of what is learnt, so that no request can have another."""
+        """Whether the trade-off is part of all that is learnt, so that no request can have another."""
         return self.belief == "vowpal"
+
+    @property
+    def learns_objective(self) -> bool:
+        """Whether the trade-off is part of anything that is learnt."""
+        return self.has_fixed_objective or any(
+            PRESETS[name].belief == "vowpal" for name in self.texts.get("members", "").split()
+        )
 
 
 _FLOOR = Parameter(0.005, 0.0, 1.0, "share of uniform exploration mixed in; 0 forgoes off-policy evaluation")
@@ -184,6 +191,36 @@ def _vowpal(command_line: str) -> Preset:
     return Preset(FeatureKind.LINEAR, "greedy", MappingProxyType(parameters), "vowpal", MappingProxyType(texts))
 
 
+def _check_members(value: str, field: str) -> str:
+    """Return the names of a portfolio's members with one blank between them; refuse what none can be made of."""
+    names = value.split()
+    allowed = sorted(
+        name
+        for name, preset in PRESETS.items()
+        if preset.belief in _MEMBER_BELIEFS and (preset.explorer == "ucb" or preset.belief == "vowpal")
+        if preset.features in _MEMBER_FEATURES
+    )
+    if not set(names) <= set(allowed) or len(set(names)) != len(names) or len(names) > _MEMBERS_MAX:
+        raise InvalidArgumentError(
+            Reason.BAD_POLICY_PARAMETER,
+            field,
+            f"at most {_MEMBERS_MAX} different ones of {', '.join(allowed)}",
+            repr(value[:64]),
+        )
+    vowpal = [name for name in names if PRESETS[name].belief == "vowpal"]
+    if len(vowpal) == len(names):
+        raise InvalidArgumentError(
+            Reason.BAD_POLICY_PARAMETER, field, "a member besides those of Vowpal Wabbit", repr(value[:64])
+        )
+    if vowpal:
+        require_vowpal()
+    return " ".join(names)
+
+
+_MEMBERS_MAX: Final = 8
+_MEMBER_BELIEFS: Final = frozenset({"linear", "category", "knn", "vowpal"})
+_MEMBER_FEATURES: Final = frozenset({FeatureKind.LINEAR, FeatureKind.CLUSTERS, FeatureKind.INTERCEPT_ONLY})
+
 DEFAULT_PRESET: Final = "linucb"
 # The explorer's own parameter has a name of its own in each preset.
 _EXPLORATION_NAMES: Final = ("alpha", "deviation_scale", "gamma_scale", "temperature")
@@ -243,6 +280,32 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             "knn",
             FeatureKind.LINEAR,
             neighbours=Parameter(192.0, 1.0, 256.0, "nearest prompts per model; whole number"),
+        ),
+        "portfolio": Preset(
+            FeatureKind.LINEAR,
+            "ucb",
+            MappingProxyType(
+                {
+                    "floor": _FLOOR,
+                    "alpha": _ALPHA,
+                    "slope_penalty": _SLOPE,
+                    "intercept_penalty": _INTERCEPT,
+                    "shrinkage": _SHRINKAGE,
+                    "member_share": Parameter(0.01, 1e-6, 0.125, "least weight of each member"),
+                    "memory": Parameter(2000.0, 1.0, 1e9, "decisions after which a member's record counts a third"),
+                    **_CHANGE,
+                }
+            ),
+            "portfolio",
+            MappingProxyType(
+                {
+                    "members": TextParameter(
+                        "linucb category knn constant",
+                        _check_members,
+                        "presets that it is made of; the first one's errors are watched for change",
+                    )
+                }
+            ),
         ),
         "vowpal_squarecb": _vowpal("--squarecb --gamma_scale 100"),
         "vowpal_cover": _vowpal("--cover 5 --cb_type mtr --clip_p 0.1"),

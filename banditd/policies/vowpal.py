@@ -33,7 +33,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from banditd.domain.arrays import AnyArray, Array16, Array32, Array64, Index, Mask
+from banditd.domain.arrays import AnyArray, Array16, Array32, Array64, Mask
 from banditd.domain.comparison import Comparison
 from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Exclusion, Objective
@@ -43,7 +43,7 @@ from banditd.domain.router import RouterSpec
 from banditd.errors import DataLossError, Reason
 from banditd.features.encode import length_feature
 from banditd.features.spec import FeatureSpec
-from banditd.policies.base import ModelSummary, Prediction, Residuals
+from banditd.policies.base import ModelSummary, Prediction, Question, Residuals
 from banditd.policies.beliefs.linear import LinearBelief, LinearSnapshot
 from banditd.policies.registry import PolicyParameters
 from banditd.policies.vowpal_options import FIXED_OPTIONS, require_vowpal
@@ -284,13 +284,14 @@ class VowpalSnapshot:
         """Return the same for rows (B, N)."""
         return self._linear.predict_rows(rows, categories)
 
-    def fill_pmf(self, context: Context, candidates: Index | None, eligible: Mask, out_pmf: Array64) -> None:
+    def fill_pmf(self, question: Question, eligible: Mask, out_pmf: Array64) -> None:
         """Write Vowpal Wabbit's probabilities over the eligible models."""
+        candidates = question.candidates
         picked = [i for i, left in enumerate(eligible.tolist()) if left]
         named = picked if candidates is None else candidates[picked].tolist()
         values = [0.0] * len(out_pmf)
         # They come sorted by probability, in float32: scattered back by index, and summed to 1 again.
-        for index, probability in self._predict(context, named):
+        for index, probability in self._predict(question.context, named):
             values[picked[index]] = probability
         out_pmf[:] = values
         out_pmf /= out_pmf.sum()

@@ -22,7 +22,7 @@ from banditd.kernels.choice import GIVEN, GREEDY, NOBODY, decide, decide_rows
 from banditd.kernels.decision import rank_models, weigh
 from banditd.kernels.exploration import draw
 from banditd.objective.bounds import bounds_of, limited_latency
-from banditd.policies.base import Prediction
+from banditd.policies.base import Prediction, Question
 from banditd.policies.explorers import parameter_now
 from banditd.policies.pairs import rival_pmf
 from banditd.routing.snapshot import RouterSnapshot, leave_out
@@ -82,8 +82,8 @@ def choose_encoded(
 ) -> Choice:
     """Choose as `choose` does, for a context whose row under the snapshot's encoding is *row*."""
     assert snapshot.belief is not None
-    values = snapshot.belief.predict(row, context.category).values
-    return _choose(snapshot, values, context, terms, uniform, previous_slot)
+    prediction = snapshot.belief.predict(row, context.category)
+    return _choose(snapshot, prediction, context, terms, uniform, previous_slot)
 
 
 def choose_rows(
@@ -102,13 +102,14 @@ def choose_rows(
     assert snapshot.belief is not None
     embeddings = np.stack([context.embedding for context in contexts])
     rows = encode_rows(snapshot.features, embeddings, [context.input_tokens for context in contexts])
-    values = snapshot.belief.predict_rows(rows, [context.category for context in contexts]).values
+    predicted = snapshot.belief.predict_rows(rows, [context.category for context in contexts])
+    values = predicted.values
     if previous_slots is None:
         previous_slots = [NO_SLOT] * len(contexts)
     if snapshot.whole is not None or snapshot.charges is not None or terms.limits is not NO_LIMITS:
         return [
-            _choose(snapshot, own, context, terms, uniform, slot)
-            for own, context, uniform, slot in zip(values, contexts, uniforms, previous_slots, strict=True)
+            _choose(snapshot, predicted.of(b), context, terms, uniform, slot)
+            for b, (context, uniform, slot) in enumerate(zip(contexts, uniforms, previous_slots, strict=True))
         ]
     # Nothing but what is expected differs from row to row, and how long each prompt is.
     codes = np.stack([_exclusions(snapshot, context, terms) for context in contexts])
@@ -122,25 +123,27 @@ def choose_rows(
     return [
         Choice(k, pmf[b], codes[b], expected[b], _POLICY, pacing)
         if k >= 0 and not terms.compares
-        else _choose(snapshot, values[b], contexts[b], terms, uniforms[b], previous_slots[b])
+        else _choose(snapshot, predicted.of(b), contexts[b], terms, uniforms[b], previous_slots[b])
         for b, k in enumerate(index.tolist())
     ]
 
 
 def _choose(
     snapshot: RouterSnapshot,
-    values: Array64,
+    prediction: Prediction,
     context: Context,
     terms: Terms,
     uniform: float,
     previous_slot: int,
 ) -> Choice:
-    """Choose by what is expected: *values*, shape (4, K)."""
+    """Choose by what is expected of the context."""
+    values, members = prediction.values, prediction.members
     if snapshot.charges is not None:
-        values = snapshot.charges.added(Prediction(values), context.input_tokens, previous_slot).values
+        values = snapshot.charges.added(prediction, context.input_tokens, previous_slot).values
     exclusions = _exclusions(snapshot, context, terms)
     if terms.candidates is not None:
         values = values.take(terms.candidates, axis=1)
+        members = None if members is None else members.take(terms.candidates, axis=2)
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
     limited = limited_latency(values, terms.limits, _latency_deviation(snapshot, terms))
@@ -148,7 +151,7 @@ def _choose(
     resorts = iter(_LAST_RESORTS if snapshot.unhealthy is not None else ())
     while True:
         if snapshot.whole is not None:
-            given = _own_pmf(snapshot, context, terms, values, limited, rule, exclusions)
+            given = _own_pmf(snapshot, context, terms, values, members, limited, rule, exclusions)
         index = decide(values, limited, *rule, given, uniform, exclusions, pmf, expected)
         if index != NOBODY:
             break
@@ -265,19 +268,30 @@ def _own_pmf(
     context: Context,
     terms: Terms,
     values: Array64,
+    members: Array64 | None,
     limited: Array64,
     rule: _Rule,
     exclusions: Codes,
 ) -> Array64:
-    """Return the pmf of a belief that is a whole policy, and the one without the models of bounded share: (2, K)."""
-    assert snapshot.whole is not None
+    """Return the pmf of a belief that is a whole policy, and the one without the models of bounded share: (2, K).
+
+    Both are already mixed over the shadow prices.
+    """
+    whole = snapshot.whole
+    assert whole is not None
     given = np.zeros((2, len(exclusions)))
     count, _, eligible = _weighed(values, limited, rule, rule.price_low, exclusions.copy())
     free = eligible & (rule.caps >= 1.0)
-    if count:
-        snapshot.whole.fill_pmf(context, terms.candidates, eligible, given[0])
-    if free.any() and not free[eligible].all():
-        snapshot.whole.fill_pmf(context, terms.candidates, free, given[1])
+    for price, share in Pacing(rule.price_low, rule.price_high, rule.share_high).prices:
+        objective = Objective(rule.usd_weight + price, rule.second_weight)
+        question = Question(context, terms.candidates, values, members, objective)
+        pmf = np.empty(len(exclusions))
+        if count:
+            whole.fill_pmf(question, eligible, pmf)
+            given[0] += share * pmf
+        if free.any() and not free[eligible].all():
+            whole.fill_pmf(question, free, pmf)
+            given[1] += share * pmf
     return given
 
 

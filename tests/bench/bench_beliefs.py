@@ -23,6 +23,7 @@ from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.features.fit import seeded_spec
 from banditd.features.spec import FeatureKind
+from banditd.policies.base import Question
 from banditd.policies.beliefs.knn import KnnBelief, direction
 from banditd.policies.registry import resolve
 from banditd.policies.vowpal import feature_index
@@ -104,7 +105,8 @@ def vowpal(preset, line):
         return bare.predict_one([shared, *actions])
 
     context, eligible, pmf = Context(x[0]), np.ones(MODELS, np.bool_), np.empty(MODELS)
-    ours, theirs = best_us(lambda: snapshot.fill_pmf(context, None, eligible, pmf), by_hand, repeats=60, times=50)
+    question = Question(context, None, np.zeros((4, MODELS)), None, Objective())
+    ours, theirs = best_us(lambda: snapshot.fill_pmf(question, eligible, pmf), by_hand, repeats=60, times=50)
     print(f"{preset}, {WIDTH} values, {MODELS} models: {ours:.0f} us, bare library {theirs:.0f} us, "
           f"ratio {ours / theirs:.2f}")  # fmt: skip
 

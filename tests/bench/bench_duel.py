@@ -218,8 +218,23 @@ def routing(seeds, passes=1):
             "best": table.models[best].model_id,
             "rounds": len(order),
             "oracle_over_best": float(quality.max(axis=1).mean() - quality.mean(axis=0).max()),
+            "nearest": nearest(table, quality, best),
         }
     return found
+
+
+def nearest(table, quality, best):
+    """Return how the best model stands to the next: shares of prompts, and prompts until the gap is two errors."""
+    second = int(np.argsort(-quality.mean(axis=0))[1])
+    gap = quality[:, best] - quality[:, second]
+    return {
+        "model": table.models[second].model_id,
+        "better": float((gap > 0).mean()),
+        "tied": float((gap == 0).mean()),
+        "worse": float((gap < 0).mean()),
+        "gap": float(gap.mean()),
+        "prompts_to_tell": float((2.0 * gap.std() / gap.mean()) ** 2),
+    }
 
 
 def speed(_):

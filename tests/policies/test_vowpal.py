@@ -14,6 +14,7 @@ from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
 from banditd.learner.state import RouterState
 from banditd.policies import vowpal
+from banditd.policies.base import Question
 from banditd.policies.registry import resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
 from banditd.policies.vowpal import feature_index
@@ -119,8 +120,9 @@ def test_stored_and_loaded_it_goes_on_bit_for_bit_with_random_numbers_of_its_own
     models = tuple(ModelSpec(k, f"m{k}") for k in range(MODELS))
     for prompt in x[:20]:
         pmfs = [np.empty(MODELS), np.empty(MODELS)]
+        asked = Question(Context(prompt), None, np.zeros((4, MODELS)), None, Objective())
         for belief, pmf in zip((state.belief, copy.belief), pmfs, strict=True):
-            belief.freeze(models).fill_pmf(Context(prompt), None, np.ones(MODELS, bool), pmf)
+            belief.freeze(models).fill_pmf(asked, np.ones(MODELS, bool), pmf)
         assert pmfs[0].tobytes() == pmfs[1].tobytes()
 
 

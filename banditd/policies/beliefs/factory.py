@@ -5,14 +5,16 @@ from types import MappingProxyType
 from typing import Final
 
 from banditd.domain.model import ModelSpec
-from banditd.domain.router import RouterSpec
-from banditd.features.spec import FeatureSpec
+from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.features.fit import intercept_spec
+from banditd.features.spec import FeatureKind, FeatureSpec
 from banditd.policies.base import Belief
 from banditd.policies.beliefs.category import CategoryBelief
 from banditd.policies.beliefs.duel import DuelBelief
 from banditd.policies.beliefs.knn import KnnBelief
 from banditd.policies.beliefs.linear import LinearBelief
-from banditd.policies.registry import PolicyParameters
+from banditd.policies.portfolio import Member, PortfolioBelief
+from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.vowpal import VowpalBelief
 
 
@@ -35,7 +37,7 @@ def relearns(old: RouterSpec, old_policy: PolicyParameters, new: RouterSpec, new
     return (
         old_policy != new_policy
         or old.quality_guess != new.quality_guess
-        or (new_policy.has_fixed_objective and old.objective != new.objective)
+        or (new_policy.learns_objective and old.objective != new.objective)
     )
 
 
@@ -55,6 +57,21 @@ def supposes(policy: PolicyParameters) -> bool:
 _WEIGHING: Final = frozenset({"linear", "duel", "category"})
 _SUPPOSING: Final = frozenset({"linear", "duel", "category"})
 
+
+def _make_portfolio(
+    policy: PolicyParameters, features: FeatureSpec, router: RouterSpec, models: tuple[ModelSpec, ...]
+) -> PortfolioBelief:
+    """Return a portfolio; its members have its parameters where they have one of the name."""
+    members = []
+    for name in policy.texts["members"].split():
+        own = {key: value for key, value in policy.values.items() if key in PRESETS[name].parameters}
+        resolved = resolve(PolicySpec(name, own))
+        is_blind = resolved.features is FeatureKind.INTERCEPT_ONLY
+        encoding = intercept_spec(features.input_dimension) if is_blind else features
+        members.append(Member(resolved, make_belief(resolved, encoding, router, models)))
+    return PortfolioBelief(policy, tuple(members), router.objective, models)
+
+
 _Maker = Callable[[PolicyParameters, FeatureSpec, RouterSpec, tuple[ModelSpec, ...]], Belief]
 
 _MAKERS: Final[Mapping[str, _Maker]] = MappingProxyType(
@@ -64,5 +81,6 @@ _MAKERS: Final[Mapping[str, _Maker]] = MappingProxyType(
         "category": lambda policy, features, router, _: CategoryBelief(policy, features, router.quality_guess),
         "knn": lambda policy, features, router, _: KnnBelief(policy, features, router.quality_guess),
         "vowpal": VowpalBelief,
+        "portfolio": _make_portfolio,
     }
 )

@@ -1,0 +1,166 @@
+"""The portfolio beside its members: python tests/bench/bench_portfolio.py [--sets a,b] [--seeds 3] [--prompts 600].
+
+Each seed shuffles the prompts of a set's split `test` that every model answered, takes the first ones, and routes them
+through the shipped learner, which sees quality and cost of the chosen model only. Warm: `--history` prompts of the
+split `train` with all outcomes were learnt before. The middle budget is the geometric mean of what the two ends of the
+hull of constant mixes cost. `gain` is the quality above that hull, in hindsight, at the cost that was spent; without a
+budget, above the best constant. Differences are paired over seeds; intervals are at 95 %, over orders and draws, not
+other prompts. Vowpal Wabbit's trade-off is part of what it learns, so that it has no row with a budget.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+from banditd.domain.budget import Budget
+from banditd.domain.context import Context
+from banditd.domain.decision import Objective
+from banditd.domain.model import ModelSpec, Price
+from banditd.domain.outcome import Lesson
+from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.policies.portfolio import PortfolioBelief
+from banditd.routing.choose import Terms
+from banditd_sim.datasets import open_dataset
+from banditd_sim.environments.engine import Engine
+from banditd_sim.metrics.hull import fixed_mix_hull, hull_quality
+from banditd_sim.metrics.seeds import paired_difference, seed_mean
+
+SETS = "pareto,routerbench,zeroeval,bfcl,routellm"
+MEMBERS = "linucb category knn constant"
+POLICIES = {
+    "linucb": PolicySpec("linucb"),
+    "category": PolicySpec("category"),
+    "knn": PolicySpec("knn"),
+    "constant": PolicySpec("constant"),
+    "vowpal_squarecb": PolicySpec("vowpal_squarecb"),
+    "portfolio": PolicySpec("portfolio", texts={"members": MEMBERS}),
+    "portfolio + vowpal": PolicySpec("portfolio", texts={"members": f"{MEMBERS} vowpal_squarecb"}),
+}
+TERMS = Terms(Objective())
+TOKENS = 500
+
+
+class Case:
+    """One data set, with the prompts that every model answered."""
+
+    def __init__(self, folder, prompts, history):
+        self.table = table = open_dataset(str(folder)).data
+        self.cost = np.where(np.isnan(table.cost_usd), np.nanmean(table.cost_usd, axis=0), table.cost_usd)
+        split = np.array(table.split)
+        whole = ~np.isnan(table.quality).any(axis=1)
+        self.history, self.measured = (np.flatnonzero(whole & (split == name)) for name in ("train", "test"))
+        self.prompts, self.history_count = prompts, history
+        self.models = tuple(
+            ModelSpec(k, model.model_id, _price(model, self.cost[self.history, k].mean()))
+            for k, model in enumerate(table.models)
+        )
+
+    def order(self, seed):
+        """Return the measured prompts of a seed."""
+        return np.random.default_rng([seed, 1]).permutation(self.measured)[: self.prompts]
+
+    def hull(self, rows):
+        """Return the hull of constant mixes."""
+        return fixed_mix_hull(self.cost[rows].mean(axis=0), self.table.quality[rows].mean(axis=0))
+
+    def lesson(self, row, k):
+        """Return what a call teaches."""
+        return Lesson(quality=float(self.table.quality[row, k]), cost_usd=float(self.cost[row, k]))
+
+    def engine(self, spec, budget, seed, warm):
+        """Return a router with its history."""
+        router = RouterSpec(
+            "bench",
+            spec,
+            embedding_dimension=self.table.embeddings.shape[1],
+            budget=None if budget is None else Budget(budget),
+        )
+        engine = Engine(router, self.models, seed)
+        if warm:
+            rows = np.random.default_rng([seed, 2]).permutation(self.history)[: self.history_count]
+            engine.teach(
+                [
+                    (
+                        Context(self.table.embeddings[i], category=self.table.category[i]),
+                        [(k, self.lesson(i, k)) for k in range(len(self.models))],
+                    )
+                    for i in rows
+                ]
+            )
+        return engine
+
+    def run(self, spec, budget, seed, warm):
+        """Return mean quality and cost of one run, and the portfolio's weights at its end."""
+        engine, rows = self.engine(spec, budget, seed, warm), self.order(seed)
+        picked = np.empty(len(rows), np.int64)
+        for t, row in enumerate(rows):
+            position, decision = engine.route(self.table.embeddings[row], TERMS, category=self.table.category[row])
+            picked[t] = decision.choice.index
+            engine.learn(position, decision, self.lesson(row, picked[t]))
+        belief = engine.router.belief
+        weights = belief.weights if isinstance(belief, PortfolioBelief) else None
+        return self.table.quality[rows, picked].mean(), self.cost[rows, picked].mean(), weights
+
+
+def _price(model, cost_usd):
+    """Return a model's list price; where none is known, that of a call of TOKENS tokens that costs as the history's."""
+    if np.isnan(model.input_mtok_usd + model.output_mtok_usd):
+        return Price(cost_usd * 1e6 / TOKENS, cost_usd * 1e6 / TOKENS)
+    return Price(model.input_mtok_usd, model.output_mtok_usd)
+
+
+def table_of(case, seeds, budget, warm):
+    """Run every policy and print a table."""
+    hulls = [case.hull(case.order(seed)) for seed in seeds]
+    constant = [case.table.quality[case.order(seed)].mean(axis=0).max() for seed in seeds]
+    gains = {}
+    for name, spec in POLICIES.items():
+        if budget is not None and name == "vowpal_squarecb":
+            continue
+        quality, cost, weights = zip(*[case.run(spec, budget, seed, warm) for seed in seeds], strict=True)
+        base = constant
+        if budget is not None:
+            base = [hull_quality(hull, max(c, hull.cost[0])) for hull, c in zip(hulls, cost, strict=True)]
+        gains[name] = np.subtract(quality, base)
+        q, gain = seed_mean(quality), seed_mean(gains[name])
+        spent = 1000.0 * np.mean(cost) if budget is None else np.mean(cost) / budget
+        held = "" if weights[0] is None else " ".join(f"{w:.2f}" for w in np.mean(weights, axis=0))
+        print(f"| {name} | {q.mean:.4f} | {spent:.3f} | {gain.mean:+.4f} | {gain.low:+.4f} to {gain.high:+.4f} "
+              f"| {held} |", flush=True)  # fmt: skip
+    for name in ("portfolio", "portfolio + vowpal"):
+        members = [n for n in POLICIES[name].texts["members"].split() if n in gains]
+        best = max(members, key=lambda n: gains[n].mean())
+        behind = paired_difference(gains[name], gains[best])
+        print(f"{name} - {best}: {behind.mean:+.4f} ({behind.low:+.4f} to {behind.high:+.4f})", flush=True)
+
+
+def main():
+    """Run everything."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sets", default=SETS)
+    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--prompts", type=int, default=600)
+    parser.add_argument("--history", type=int, default=300)
+    arguments = parser.parse_args()
+    seeds = range(arguments.seeds)
+    for name in arguments.sets.split(","):
+        case = Case(arguments.shared / name, arguments.prompts, arguments.history)
+        hull = case.hull(case.measured)
+        middle = float(np.sqrt(hull.cost[0] * hull.cost[-1]))
+        for warm in (False, True):
+            for budget in (None, middle):
+                start = f"warm, {min(arguments.history, len(case.history))} prompts" if warm else "cold"
+                limit = "no budget, USD per 1,000" if budget is None else f"{1000 * budget:.3f} USD per 1,000, spent"
+                print(f"\n{name}, {start}, {len(case.order(0))} prompts, {len(case.models)} models, "
+                      f"{len(seeds)} seeds\n\n| policy | quality | {limit} | gain | 95 % interval | weights |\n"
+                      "| --- | --- | --- | --- | --- | --- |", flush=True)  # fmt: skip
+                table_of(case, seeds, budget, warm)
+
+
+if __name__ == "__main__":
+    main()

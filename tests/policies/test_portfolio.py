@@ -1,0 +1,178 @@
+"""A portfolio follows whom the outcomes favour, with the propensities of the mix."""
+
+import numpy as np
+import pytest
+
+from banditd.domain.context import Context
+from banditd.domain.decision import Objective
+from banditd.domain.model import ModelSpec, Price
+from banditd.domain.outcome import Lesson
+from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.errors import DataLossError, InvalidArgumentError
+from banditd.policies.base import PolicySnapshot, Prediction, Question
+from banditd.policies.portfolio import PortfolioSnapshot
+from banditd.policies.registry import resolve
+from banditd.routing.choose import Terms
+from banditd_sim.environments.engine import Engine
+
+DIMENSION, MODELS = 8, 3
+FREE = Terms(Objective())
+EVERYONE = np.ones(MODELS, np.bool_)
+WITH_VOWPAL = "linucb category knn constant vowpal_squarecb"
+
+
+def engine_of(members="linucb category knn constant", **parameters):
+    """Return an engine of three models, the later the dearer."""
+    router = RouterSpec("r", PolicySpec("portfolio", parameters, {"members": members}), embedding_dimension=DIMENSION)
+    prices = [Price(0.1 * 10**k, 0.1 * 10**k) for k in range(MODELS)]
+    return Engine(router, tuple(ModelSpec(k, f"m{k}", prices[k]) for k in range(MODELS)), 5)
+
+
+def teach(engine, rounds, quality, terms=FREE, seed=0):
+    """Route prompts and learn what *quality* says of a prompt's category and the model; return the decisions."""
+    rng = np.random.default_rng(seed)
+    decisions = []
+    for _ in range(rounds):
+        c = int(rng.integers(MODELS))
+        x = rng.standard_normal(DIMENSION).astype(np.float16)
+        position, decision = engine.route(x, terms, category=f"c{c}")
+        value = float(np.clip(quality(c, decision.choice.index) + 0.05 * rng.standard_normal(), 0, 1))
+        engine.learn(position, decision, Lesson(quality=value, cost_usd=1e-4 * 10**decision.choice.index))
+        decisions.append(decision)
+    return decisions
+
+
+def weights_of(engine):
+    """Return the weights by member."""
+    snapshot = engine.snapshot.routers["r"].belief
+    assert isinstance(snapshot, PortfolioSnapshot)
+    return {p.preset: float(w) for p, w in zip(snapshot.policies, snapshot.weights, strict=True)}
+
+
+def by_category(c, k):
+    """The best model is another one in each category, which only `category` can know."""
+    return 0.9 if c == k else 0.3
+
+
+def test_it_comes_to_follow_the_member_that_chooses_best():
+    """And every other keeps its least share."""
+    engine = engine_of()
+    teach(engine, 900, by_category)
+    weights = weights_of(engine)
+    assert weights["category"] > 0.9
+    assert min(weights.values()) >= 0.01 - 1e-12
+    assert sum(weights.values()) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_before_anything_is_seen_the_blind_member_decides():
+    """Contexts count as much as there are outcomes to learn them from."""
+    engine = engine_of()
+    assert weights_of(engine)["constant"] > 0.95
+    teach(engine, 2000, lambda c, k: 0.5)
+    weights = weights_of(engine)
+    assert weights["constant"] < 0.6, "members that are alike end with weights that are alike"
+
+
+def test_a_pmf_is_the_mix_of_the_members():
+    """What is logged is what was drawn from: the weighted sum of the members' pmfs, with the floor."""
+    engine = engine_of(floor=0.0)
+    teach(engine, 100, by_category)
+    snapshot = engine.snapshot.routers["r"]
+    x = np.ones(DIMENSION, np.float16)
+    _, decision = engine.route(x, FREE, category="c1")
+    row = engine.state.encoded(snapshot.features, decision.context)
+    said = snapshot.belief.predict(row, "c1")
+    question = Question(decision.context, None, said.values, said.members, Objective())
+    pmfs = snapshot.belief.member_pmfs(question, EVERYONE)
+    np.testing.assert_allclose(decision.choice.pmf, snapshot.belief.weights @ pmfs, atol=1e-15)
+    assert len({pmf.tobytes() for pmf in pmfs}) > 1
+
+
+def test_shadow_prices_reach_every_member():
+    """At a price of money that outweighs quality all members draw the cheapest."""
+    engine = engine_of()
+    teach(engine, 300, lambda c, k: 0.2 + 0.3 * k)
+    assert engine.route(np.ones(DIMENSION, np.float16), FREE)[1].choice.index == 2
+    snapshot = engine.snapshot.routers["r"]
+    context = Context(np.ones(DIMENSION, np.float16))
+    said = snapshot.belief.predict(engine.state.encoded(snapshot.features, context))
+    question = Question(context, None, said.values, said.members, Objective(usd_weight=1e4))
+    for pmf in snapshot.belief.member_pmfs(question, EVERYONE):
+        assert pmf.argmax() == 0
+
+
+def test_vowpal_wabbit_sits_out_where_its_trade_off_is_not_the_one_asked_for():
+    """Its share goes to the others, so that the mix is theirs."""
+    pytest.importorskip("vowpal_wabbit_next")
+    engine = engine_of(WITH_VOWPAL)
+    teach(engine, 200, by_category)
+    snapshot = engine.snapshot.routers["r"].belief
+    context = Context(np.ones(DIMENSION, np.float16))
+    said = snapshot.predict(engine.state.encoded(engine.snapshot.routers["r"].features, context))
+    own = Question(context, None, said.values, said.members, Objective())
+    other = Question(context, None, said.values, said.members, Objective(usd_weight=1.0))
+    assert isinstance(snapshot.beliefs[-1], PolicySnapshot)
+    alone = np.empty(MODELS)
+    snapshot.beliefs[-1].fill_pmf(own, EVERYONE, alone)
+    np.testing.assert_array_equal(snapshot.member_pmfs(own, EVERYONE)[-1], alone)
+    pmfs, weights = snapshot.member_pmfs(other, EVERYONE), snapshot.weights[:-1]
+    np.testing.assert_allclose(pmfs[-1], weights / weights.sum() @ pmfs[:-1], atol=1e-15)
+
+
+def test_a_member_that_breaks_sits_out():
+    """Of a portfolio with one broken belief the others decide; of one with none left nothing can be said."""
+    engine = engine_of()
+    teach(engine, 50, by_category)
+    snapshot = engine.snapshot.routers["r"]
+    context = Context(np.ones(DIMENSION, np.float16))
+    said = snapshot.belief.predict(engine.state.encoded(snapshot.features, context))
+    broken = Prediction(said.values, said.members.copy())
+    broken.members[2] = np.nan
+    pmf = np.empty(MODELS)
+    snapshot.belief.fill_pmf(Question(context, None, said.values, broken.members, Objective()), EVERYONE, pmf)
+    assert pmf.sum() == pytest.approx(1.0, abs=1e-12)
+    broken.members[:] = np.nan
+    snapshot.belief.fill_pmf(Question(context, None, said.values, broken.members, Objective()), EVERYONE, pmf)
+    assert np.isnan(pmf).all()
+
+
+def test_a_restart_changes_nothing():
+    """Weights come back to the bit, and go on as they would have."""
+    engine, other = engine_of(), engine_of()
+    teach(engine, 150, by_category)
+    teach(other, 150, by_category)
+    other.restart()
+    ours, theirs = teach(engine, 80, by_category, seed=1), teach(other, 80, by_category, seed=1)
+    assert [d.choice.pmf.tobytes() for d in ours] == [d.choice.pmf.tobytes() for d in theirs]
+    assert engine.router.digest() == other.router.digest()
+
+
+def test_a_model_that_goes_and_a_price_that_changes_are_followed():
+    """Outcomes of decisions with a model that is gone are learnt of the others, and judge nobody."""
+    from banditd.domain.records import ModelChange
+
+    engine = engine_of()
+    teach(engine, 100, by_category)
+    position, decision = engine.route(np.ones(DIMENSION, np.float16), FREE)
+    engine.append(ModelChange("m2", 2, None))
+    before = weights_of(engine)
+    engine.learn(position, decision, Lesson(quality=0.5))
+    assert max(abs(w - before[name]) for name, w in weights_of(engine).items()) < 0.01
+    teach(engine, 50, lambda c, k: 0.5)
+
+
+@pytest.mark.parametrize(
+    "members", ["", "best", "linucb linucb", "vowpal_bag", "duel constant", "softmax constant", "portfolio constant"]
+)
+def test_what_is_no_portfolio_is_refused(members):
+    """With the field's path."""
+    pytest.importorskip("vowpal_wabbit_next")
+    with pytest.raises(InvalidArgumentError, match=r"policy\.texts\['members'\]"):
+        resolve(PolicySpec("portfolio", texts={"members": members}))
+
+
+def test_a_snapshot_of_another_portfolio_is_refused():
+    """Records of four members are not those of three."""
+    engine, other = engine_of(), engine_of("linucb knn constant")
+    with pytest.raises(DataLossError, match="records"):
+        other.router.belief.load_arrays(engine.router.belief.to_arrays())
