@@ -114,34 +114,16 @@ def _decide(
     models = inout_codes.shape[0]
     eligible = np.empty(models, np.bool_)
     utility = np.empty(models, np.float64)
-    count = weigh(
-        values,
-        limited_ms,
-        left_usd,
-        usd_weight + price_low,
-        second_weight,
-        cost_usd_max,
-        latency_ms_max,
-        quality_min,
-        inout_codes,
-        eligible,
-        utility,
-    )
-    if count == 0:
-        return NOBODY
-    deviation = values[1]
     is_bounded = allowance_usd < math.inf and explorer != GIVEN
-    _explore(explorer, parameter, utility, deviation, eligible, caps, floor, given, out_pmf)
-    base = out_pmf.copy()
-    if is_bounded:
-        _explore(GREEDY, 0.0, utility, deviation, eligible, caps, floor, given, base)
-    if share_high > 0.0:
-        dear = np.empty_like(out_pmf)
-        weigh(
+    # At the high price, and what the greatest utility alone would draw.
+    dear = np.empty_like(out_pmf) if share_high > 0.0 else out_pmf
+    base = np.empty_like(out_pmf) if is_bounded else out_pmf
+    for turn in range(2 if share_high > 0.0 else 1):
+        count = weigh(
             values,
             limited_ms,
             left_usd,
-            usd_weight + price_high,
+            usd_weight + (price_high if turn else price_low),
             second_weight,
             cost_usd_max,
             latency_ms_max,
@@ -150,14 +132,18 @@ def _decide(
             eligible,
             utility,
         )
-        _explore(explorer, parameter, utility, deviation, eligible, caps, floor, given, dear)
-        mix_into(out_pmf, dear, share_high)
+        if count == 0:
+            return NOBODY
+        _explore(explorer, parameter, utility, values[1], eligible, caps, floor, given, dear if turn else out_pmf)
+        if turn:
+            mix_into(out_pmf, dear, share_high)
         if is_bounded:
-            _explore(GREEDY, 0.0, utility, deviation, eligible, caps, floor, given, dear)
-            mix_into(base, dear, share_high)
+            _explore(GREEDY, 0.0, utility, values[1], eligible, caps, floor, given, dear if turn else base)
+            if turn:
+                mix_into(base, dear, share_high)
     if is_bounded:
         if explorer == UCB and not _is_anyone_capped(eligible, caps):
-            try_within(utility, deviation, values[2], eligible, parameter, allowance_usd, base)
+            try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, base)
             out_pmf[:] = base
         else:
             hold_within(base, values[2], allowance_usd, out_pmf)

@@ -10,14 +10,26 @@ import numpy as np
 from banditd.kernels._jit import Array32, Array64, Index, array, f32, f64, i64, kernel
 
 
-@kernel(array(f64, "HNN", inout=True), array(f64, "HN", inout=True), i64, array(f32, "N"), f64, f64, f64)
+@kernel(
+    array(f64, "HNN", inout=True),
+    array(f64, "HN", inout=True),
+    array(f64, "H", inout=True),
+    i64,
+    array(f32, "N"),
+    f64,
+    f64,
+    f64,
+    f64,
+)
 def add_outcome(
     gram: Array64,  # (2, N, N) sums of x x' of two halves, updated
     moment: Array64,  # (2, N) sums of y x, updated
+    totals: Array64,  # (2,) sum of y^2 over both, and number of observations, updated
     half: int,  # whose observation it is
     x: Array32,  # (N,) encoded context
     y: float,  # observed value
     weight: float,  # precision of the observation, relative to others
+    count: float,  # of observations that it counts for
     retention: float,  # factor on what was there, in (0, 1]
 ) -> None:
     """Add one observation to the sums that a ridge regression is made of, and let both halves forget."""
@@ -28,6 +40,10 @@ def add_outcome(
                 for j in range(x.shape[0]):
                     row[j] *= retention
                 moment[h, i] *= retention
+        totals[0] *= retention
+        totals[1] *= retention
+    totals[0] += weight * y * y
+    totals[1] += count
     for i in range(x.shape[0]):
         row = gram[half, i]
         x_i = weight * np.float64(x[i])

@@ -163,7 +163,7 @@ SPECIAL = {
     "share": lambda rng, _: rng.uniform(0.01, 0.9),
     "sharpness": lambda rng, _: float(rng.choice([0.5, 1.0, 2.0, 4.0, 8.0])),
     "bits": lambda rng, s: _half_rows(rng, s["B"], s["D"], s["Q"]),
-    "count": lambda rng, s: int(rng.integers(s.get("B", 1) * s["Q"] + 1)),
+    "count": lambda rng, s: int(rng.integers(s.get("B", 1) * s["Q"] + 1)) if "Q" in s else float(rng.integers(2)),
     "inout_similarity": lambda rng, s: np.sort(0.3 * rng.normal(size=s["J"])),
     "first": lambda rng, _: int(rng.integers(0, 1000)),
     "inout_index": lambda rng, s: -1 - rng.permutation(s["J"]),

@@ -3,11 +3,13 @@
 import numpy as np
 
 
-def add_outcome(gram, moment, half, x, y, weight, retention):
+def add_outcome(gram, moment, totals, half, x, y, weight, count, retention):
     """One more row of a regression."""
     x = x.astype(float)
     gram *= retention
     moment *= retention
+    totals *= retention
+    totals += [weight * y**2, count]
     gram[half] += weight * np.outer(x, x)
     moment[half] += weight * y * x
 

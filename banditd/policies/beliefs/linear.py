@@ -132,7 +132,6 @@ class LinearBelief:
             decision: Not looked at.
         """
         arm, values = self._arm(model), measured(model, lesson)
-        arm.cost.log_price = log_price(model)
         residuals = arm.learn(row, values, self._penalties, self._retention, lesson.weight)
         self._changed.add(model.slot)
         if math.isfinite(residuals[QUALITY]):
@@ -370,6 +369,7 @@ class LinearBelief:
         arm = self._arms.get(model.slot)
         if arm is None:
             arm = self._arms[model.slot] = self._prior(model)
+            arm.cost.log_price = log_price(model)
         return arm
 
     def _peek(self, model: ModelSpec) -> Arm:

@@ -99,10 +99,7 @@ class Sums:
 
     def add(self, half: int, row: Array32, value: float, weight: float, retention: float, count: float = 1.0) -> None:
         """Add an outcome to one half, and let both forget; *count* is 0 for what is none, but a guess."""
-        add_outcome(self.gram, self.moment, half, row, value, weight, retention)
-        self.totals *= retention
-        self.totals[0] += weight * value * value
-        self.totals[1] += count
+        add_outcome(self.gram, self.moment, self.totals, half, row, value, weight, count, retention)
 
     def fade(self, share: float) -> None:
         """Keep a share of what was seen."""
