@@ -88,3 +88,26 @@ def test_a_command_that_is_queued_already_joins_too():
         return writer.groups
 
     assert asyncio.run(call()) == [2]
+
+
+def test_as_many_as_last_time_are_not_kept_waiting(monkeypatch):
+    """Once they are back, the group closes though it would look for others later; a larger one may form."""
+    monkeypatch.setattr(gathering, "_LOOK_S", 60.0)
+    monkeypatch.setattr(gathering, "_OPEN_S", 60.0)
+
+    async def call():
+        writer = Writer()
+        writer.last_group_commands = 2
+        gathering_ = Gathering(writer)
+        gathering_._expected = 3
+        for count in (3, 5):
+            for _ in range(count):
+                gathering_.join(put(writer))
+            await asyncio.sleep(20 * gathering._SOON_S)
+        assert writer.groups == [3, 5]
+        for _ in range(4):
+            gathering_.join(put(writer))
+        await asyncio.sleep(20 * gathering._SOON_S)
+        return writer.groups
+
+    assert asyncio.run(call()) == [3, 5]
