@@ -18,7 +18,7 @@ from banditd.domain.promotion import PromotionRule
 from banditd.domain.router import RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.learner.leaderboard import Interval, Leaderboard
-from banditd.learner.state import RouterState
+from banditd.learner.router_state import RouterState
 from banditd.objective.pacer import PacerView
 from banditd.routing.choose import rank, rank_rows
 from banditd_proto.v1 import (
