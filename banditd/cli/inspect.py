@@ -115,16 +115,16 @@ def _router(router: Any, state: Any) -> dict[str, Any]:
 
 
 def _print(found: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    console.print(f"{found['data']}: log up to {found['last_position']}, newest snapshot {found['newest_snapshot']}")
-    console.print("records: " + ", ".join(f"{name} {count}" for name, count in found["records"].items()))
+    from banditd.cli.printing import print_line, print_table
+
+    print_line(f"{found['data']}: log up to {found['last_position']}, newest snapshot {found['newest_snapshot']}")
+    print_line("records: " + ", ".join(f"{name} {count}" for name, count in found["records"].items()))
     if found["outcomes"]:
-        console.print("outcomes: " + ", ".join(f"{name} {count}" for name, count in found["outcomes"].items()))
+        print_line("outcomes: " + ", ".join(f"{name} {count}" for name, count in found["outcomes"].items()))
     if "verified" in found:
-        console.print("the folded log " + ("equals" if found["verified"] else "DIFFERS FROM") + " the recovered state")
+        print_line("the folded log " + ("equals" if found["verified"] else "DIFFERS FROM") + " the recovered state")
     for router_id, router in found["routers"].items():
         table = Table(title=f"{router_id}: {router['policy']}, version {router['policy_version']}")
         for column in (
@@ -156,7 +156,7 @@ def _print(found: dict[str, Any]) -> None:
                 row["health"] + (", new" if row["newcomer"] else ""),
                 str(sum(row["alarms"].values())),
             )
-        console.print(table)
+        print_table(table)
         unpriced = [model_id for model_id, row in router["models"].items() if row["price"] is None]
         if unpriced:
-            console.print(f"without a price, so not chosen where money matters: {', '.join(unpriced)}")
+            print_line(f"without a price, so not chosen where money matters: {', '.join(unpriced)}")

@@ -64,10 +64,10 @@ def read_leaderboard(data: Path, router_id: str, category: str, confidence: floa
 
 
 def _print(found: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from banditd.cli.printing import print_line, print_table
+
     title = f"{found['router']}: {found['category'] or 'all prompts'}, {found['comparison_count']} comparisons"
     table = Table(title=title, caption=f"intervals hold the truth in {found['confidence']:.0%} of cases")
     for column in ("model", "rating", "won", "lost", "tied", "both bad", "score", "scores"):
@@ -80,16 +80,16 @@ def _print(found: dict[str, Any]) -> None:
             _shown(row["score"], ".3f"),
             str(row["score_count"]),
         )
-    console.print(table)
+    print_table(table)
     if found["comparison_count"]:
-        console.print(f"being shown first is worth {found['position_bias']:+.0f} points, taken out above")
+        print_line(f"being shown first is worth {found['position_bias']:+.0f} points, taken out above")
     for judge in found["judges"]:
         if judge["honest"] < _DOUBTED:
-            console.print(f"doubted: judge {judge['judge']!r}, {judge['vote_count']} votes at {judge['honest']:.2f}")
+            print_line(f"doubted: judge {judge['judge']!r}, {judge['vote_count']} votes at {judge['honest']:.2f}")
     if found["categories"]:
-        console.print("categories: " + ", ".join(found["categories"]))
+        print_line("categories: " + ", ".join(found["categories"]))
     if found["truncated"]:
-        console.print("older evidence was left out")
+        print_line("older evidence was left out")
 
 
 _DOUBTED = 0.5

@@ -6,6 +6,8 @@ import sys
 # Before NumPy is loaded. Only the rare fits of an encoding use linear algebra, and idle threads of its library, which
 # spin, would take the cores from the calls that are served meanwhile.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Before gRPC is. Its own lines are no JSON, and what matters of them is said in ours.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import click
 

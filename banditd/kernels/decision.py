@@ -298,16 +298,15 @@ def settle(
     return draw(inout_pmf, uniform) if math.fabs(total - 1.0) < _PMF_TOLERANCE else -1
 
 
-@kernel(array(f32, "TK"), array(u8, "K"), f64, f64, i64, array(i64, "K", out=True))
-def rank_models(
-    expected: Array32,  # (3, K) quality, cost and latency as they are logged
-    codes: Codes,  # (K,) reasons of exclusion
-    usd_weight: float,  # what a dollar is worth in quality, >= 0
-    second_weight: float,  # what a second is worth in quality, >= 0
-    chosen: int,  # the drawn model
-    out_order: Index,  # (K,) written: a permutation of the models
+@helper
+def _order(
+    expected: Array32,  # (3, K)
+    codes: Codes,  # (K,)
+    usd_weight: float,
+    second_weight: float,
+    chosen: int,
+    out_order: Index,  # (K,) written
 ) -> None:
-    """Order the models: the chosen one, the other eligible ones by falling utility, the excluded; ties in order."""
     keys = np.empty(codes.shape[0], np.float64)
     for k in range(codes.shape[0]):
         value = _utility(
@@ -326,3 +325,30 @@ def rank_models(
             out_order[at] = out_order[at - 1]
             at -= 1
         out_order[at] = k
+
+
+@kernel(array(f32, "TK"), array(u8, "K"), f64, f64, i64, array(i64, "K", out=True))
+def rank_models(
+    expected: Array32,  # (3, K) quality, cost and latency as they are logged
+    codes: Codes,  # (K,) reasons of exclusion
+    usd_weight: float,  # what a dollar is worth in quality, >= 0
+    second_weight: float,  # what a second is worth in quality, >= 0
+    chosen: int,  # the drawn model
+    out_order: Index,  # (K,) written: a permutation of the models
+) -> None:
+    """Order the models: the chosen one, the other eligible ones by falling utility, the excluded; ties in order."""
+    _order(expected, codes, usd_weight, second_weight, chosen, out_order)
+
+
+@kernel(array(f32, "BTK"), array(u8, "BK"), array(f64, "B"), f64, array(i64, "B"), array(i64, "BK", out=True))
+def rank_models_rows(
+    expected: Array32,  # (B, 3, K) as of `rank_models`, row by row
+    codes: Codes,  # (B, K)
+    usd_weights: Array64,  # (B,)
+    second_weight: float,
+    drawn: Index,  # (B,)
+    out_order: Index,  # (B, K) written: a permutation of the models in each row
+) -> None:
+    """Order the models of each row as `rank_models` does."""
+    for row in range(codes.shape[0]):
+        _order(expected[row], codes[row], usd_weights[row], second_weight, drawn[row], out_order[row])

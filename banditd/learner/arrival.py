@@ -90,14 +90,17 @@ class Arrival:
         self._counts.pop(slot, None)
 
     def to_arrays(self) -> dict[str, AnyArray]:
-        """Return the whole state as named arrays; none before the first decision was resolved."""
-        if not self._counts:
-            return {}
+        """Return the whole state as named arrays; none before the first decision was resolved.
+
+        What models have in common outlasts them: it is there even if all were removed.
+        """
         slots = sorted(self._counts)
+        if not slots and np.array_equal(self._common, _prior(_COMMON_VARIANCE)):
+            return {}
         return {
             "common": self._common,
-            "own": np.stack([self._own[slot] for slot in slots]),
-            "counts": np.array([[slot, *self._counts[slot]] for slot in slots], np.float64),
+            "own": np.array([self._own[slot] for slot in slots], np.float64).reshape(-1, 2, _WIDTH),
+            "counts": np.array([[slot, *self._counts[slot]] for slot in slots], np.float64).reshape(-1, 3),
         }
 
     def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:

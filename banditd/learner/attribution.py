@@ -7,7 +7,7 @@ from typing import Final
 
 from banditd.catalog.health import HealthSettings
 from banditd.domain.decision import Decision, Resolution
-from banditd.domain.ledger import NEW_ENTRY, LedgerEntry
+from banditd.domain.ledger import NEW_ENTRY, NO_TOKENS, LedgerEntry, TokenCounts
 from banditd.domain.model import Price
 from banditd.domain.outcome import NO_LESSON, Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.errors import AlreadyExistsError, InvalidArgumentError, Reason, ResourceExhaustedError
@@ -111,7 +111,9 @@ def rule(
         return _censor(OutcomeStatus.OVERRIDDEN, grown)
     if outcome.failure is not Failure.NONE or not decision.choice.source.learnable:
         return _censor(OutcomeStatus.NOT_LEARNED, grown)
-    lesson = _new_lesson(outcome, entry, price, decision.context.input_tokens)
+    tokens = _waiting_tokens(outcome, entry)
+    lesson = _new_lesson(outcome, entry, tokens, price, decision.context.input_tokens)
+    grown = replace(grown, tokens=NO_TOKENS if lesson.cost_usd is not None else tokens)
     if not lesson.metrics:
         return Ruling(OutcomeStatus.NOT_LEARNED), grown
     resolution = None
@@ -149,21 +151,38 @@ def _censor(status: OutcomeStatus, entry: LedgerEntry) -> tuple[Ruling, LedgerEn
     return Ruling(status, resolution=Resolution.CENSORED), entry.resolved(Resolution.CENSORED)
 
 
-def _new_lesson(outcome: Outcome, entry: LedgerEntry, price: Price | None, input_tokens: int) -> Lesson:
+def _waiting_tokens(outcome: Outcome, entry: LedgerEntry) -> TokenCounts:
+    """Return the tokens from which a cost may still be made, those of *outcome* included."""
+    if Metric.COST in entry.learnt or entry.resolution is Resolution.CENSORED:
+        return NO_TOKENS
+    return entry.tokens.joined(outcome)
+
+
+def _new_lesson(
+    outcome: Outcome, entry: LedgerEntry, tokens: TokenCounts, price: Price | None, prompt_tokens: int
+) -> Lesson:
     """Return what the outcome says that was not learnt before.
 
     A decision that is resolved teaches no quality. One that is censored teaches nothing: its call failed, or another
     model served, so that what is reported next is not what the chosen model costs and takes.
+
+    Args:
+        outcome: What came.
+        entry: What is remembered of its decision.
+        tokens: Counts that were reported so far, by this outcome or others.
+        price: In force; None means unknown.
+        prompt_tokens: Length of the prompt as the request told it; negative for unknown.
     """
     if entry.resolution is Resolution.CENSORED:
         return NO_LESSON
     cost = outcome.cost_usd
-    if cost is None and price is not None and outcome.output_tokens is not None:
+    brings_tokens = outcome.input_tokens is not None or outcome.output_tokens is not None
+    if cost is None and price is not None and brings_tokens and tokens.output is not None:
         # The prompt's length may be known from the request.
-        tokens = input_tokens if outcome.input_tokens is None else outcome.input_tokens
-        if tokens >= 0:
+        read = prompt_tokens if tokens.input is None else tokens.input
+        if read >= 0:
             # The caller's own count of the prompt may be below what was billed as cached.
-            cost = price.cost_usd(tokens, outcome.output_tokens, min(outcome.cached_input_tokens or 0, tokens))
+            cost = price.cost_usd(read, tokens.output, min(tokens.cached_input or 0, read))
     takes_quality = Metric.QUALITY not in entry.learnt and entry.resolution is Resolution.WAITING
     takes_cost = cost is not None and Metric.COST not in entry.learnt
     return Lesson(

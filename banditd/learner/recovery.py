@@ -3,7 +3,8 @@
 from banditd.domain.records import ModelChange, RouterChange
 from banditd.domain.snapshot import HEALTH
 from banditd.errors import BanditdError, DataLossError, Reason
-from banditd.learner.state import LearnerState, RouterState
+from banditd.learner.router_state import RouterState
+from banditd.learner.state import LearnerState
 from banditd.policies.registry import resolve
 from banditd.store.log import Log
 from banditd.store.snapshots import Snapshots

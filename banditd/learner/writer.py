@@ -47,7 +47,8 @@ from banditd.learner.commands import (
 from banditd.learner.comparing import check_repetition, identity, rule_comparison
 from banditd.learner.importing import import_key, new_records
 from banditd.learner.publish import SnapshotRef
-from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, due_fit, promotion_records
+from banditd.learner.router_state import FIT_PROMPTS_MAX, due_fit, promotion_records
+from banditd.learner.state import LearnerState
 from banditd.store.codec import DECISION
 from banditd.store.env import STORE_ERRORS
 from banditd.store.log import Batch, Log, request_key

@@ -223,28 +223,3 @@ class SupposingBelief(Protocol):
     def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
         """Take a *quality* in [0, 1] at the average prompt for what *strength* > 0 observations have shown."""
         ...
-
-
-class Explorer(Protocol):
-    """Turns utilities into probabilities."""
-
-    def __call__(
-        self,
-        utility: Array64,
-        deviation: Array64,
-        eligible: Mask,
-        parameter: float,
-        learnt_count: int,
-        out_pmf: Array64,
-    ) -> None:
-        """Write the pmf.
-
-        Args:
-            utility: Shape (K,), expected utility.
-            deviation: Shape (K,), >= 0, its standard deviation.
-            eligible: Shape (K,), true where eligible; at least one is.
-            parameter: The explorer's one parameter.
-            learnt_count: Qualities learnt so far.
-            out_pmf: Shape (K,), written: sums to 1, exactly 0 where not eligible; NaN if an input is.
-        """
-        ...

@@ -221,7 +221,6 @@ _MEMBERS_MAX: Final = 8
 _MEMBER_BELIEFS: Final = frozenset({"linear", "category", "knn", "vowpal"})
 _MEMBER_FEATURES: Final = frozenset({FeatureKind.LINEAR, FeatureKind.CLUSTERS, FeatureKind.INTERCEPT_ONLY})
 
-DEFAULT_PRESET: Final = "linucb"
 # The explorer's own parameter has a name of its own in each preset.
 _EXPLORATION_NAMES: Final = ("alpha", "deviation_scale", "gamma_scale", "temperature")
 

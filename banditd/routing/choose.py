@@ -19,7 +19,7 @@ from banditd.domain.decision import NO_LIMITS, NO_SLOT, Choice, DecisionSource, 
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
 from banditd.kernels.choice import GIVEN, GREEDY, NOBODY, decide, decide_rows
-from banditd.kernels.decision import rank_models, weigh
+from banditd.kernels.decision import rank_models, rank_models_rows, weigh
 from banditd.kernels.exploration import draw
 from banditd.objective.bounds import bounds_of, limited_latency
 from banditd.policies.base import Prediction, Question
@@ -391,3 +391,26 @@ def rank(choice: Choice, objective: Objective, limits: Limits = NO_LIMITS) -> li
         expected[0] = 0.0
     rank_models(expected, choice.exclusions, usd_weight, second_weight, choice.index, order)
     return [int(k) for k in order.tolist()]
+
+
+def rank_rows(
+    choices: Sequence[Choice], expected: Array32, exclusions: Codes, objective: Objective, limits: Limits
+) -> Index:
+    """Return `rank` of each of several choices among the same models, shape (B, K).
+
+    Args:
+        choices: B choices that were made under one objective and one set of limits.
+        expected: Shape (B, 3, K): their expectations.
+        exclusions: Shape (B, K): theirs.
+        objective: What was asked for.
+        limits: What was asked for.
+    """
+    order: Index = np.empty(exclusions.shape, np.int64)
+    chosen: Index = np.array([choice.index for choice in choices], np.int64)
+    usd_weights = np.array([objective.usd_weight + choice.pacing.mean for choice in choices])
+    second_weight = objective.second_weight
+    if limits.minimises_cost:
+        expected, second_weight = expected.copy(), 0.0
+        expected[:, 0], usd_weights[:] = 0.0, 1.0
+    rank_models_rows(expected, exclusions, usd_weights, second_weight, chosen, order)
+    return order

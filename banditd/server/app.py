@@ -33,6 +33,7 @@ from banditd.learner.recovery import recover
 from banditd.learner.writer import Job, Writer, WriterSettings
 from banditd.policies.registry import resolve
 from banditd.server import settings
+from banditd.server.address import check_address
 from banditd.server.bridge import Bridge, deliver
 from banditd.server.catalog_servicer import CatalogServicer
 from banditd.server.handlers import Gate, generic_handlers
@@ -162,10 +163,15 @@ class App:
         )
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
         reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME, "grpc.health.v1.Health"), server)
+        check_address(config.server.listen)
         try:
             self.port = server.add_insecure_port(config.server.listen)
         except RuntimeError as error:
-            raise StartupError(Reason.LISTEN, f"cannot listen on {config.server.listen}: {error}") from error
+            # gRPC's own text only tells how to have it tell more.
+            raise StartupError(
+                Reason.LISTEN,
+                f"cannot listen on {config.server.listen}: the port is taken, or the address is not this machine's",
+            ) from error
         await server.start()
         metrics = _start_metrics(config.metrics.listen, methods, bridge, news)
         loop = asyncio.get_running_loop()

@@ -74,7 +74,8 @@ def _number(value: float) -> str:
 def check_text(text: str, field: str) -> str:
     """Return *text* if it is short enough; raises InvalidArgumentError."""
     if len(text) > _TEXT_BYTES_MAX or len(text.encode()) > _TEXT_BYTES_MAX:
-        raise InvalidArgumentError(Reason.OUT_OF_RANGE, field, f"at most {_TEXT_BYTES_MAX} bytes", "more")
+        size = len(text.encode())
+        raise InvalidArgumentError(Reason.OUT_OF_RANGE, field, f"at most {_TEXT_BYTES_MAX} bytes", f"{size}")
     return text
 
 
@@ -277,7 +278,7 @@ def _candidates(snapshot: RouterSnapshot, catalog: Catalog, model_ids: Sequence[
         raise InvalidArgumentError(
             Reason.TOO_MANY_CANDIDATES, field, f"at most {CANDIDATES_MAX} models", f"{len(model_ids)}"
         )
-    picked = []
+    picked: list[int] = []
     for i, model_id in enumerate(model_ids):
         index = snapshot.index_of.get(model_id)
         if index is None:
@@ -285,7 +286,8 @@ def _candidates(snapshot: RouterSnapshot, catalog: Catalog, model_ids: Sequence[
             raise InvalidArgumentError(Reason.UNKNOWN_MODEL, f"{field}[{i}]", expected, shown_name(model_id))
         picked.append(index)
     if len(set(picked)) != len(picked):
-        raise InvalidArgumentError(Reason.DUPLICATE_MODEL, field, "each model once", "one of them twice")
+        i = next(i for i, index in enumerate(picked) if index in picked[:i])
+        raise InvalidArgumentError(Reason.DUPLICATE_MODEL, f"{field}[{i}]", "each model once", repr(model_ids[i]))
     return np.array(sorted(picked), np.int64)
 
 
@@ -368,9 +370,8 @@ def check_outcome(
     if message.HasField("observe_time"):
         stamp = message.observe_time
         if not (0 < stamp.seconds < _SECONDS_MAX and 0 <= stamp.nanos < _NANOS):
-            raise InvalidArgumentError(
-                Reason.BAD_TIMESTAMP, "outcome.observe_time", "a time between 1970 and 9999", "another value"
-            )
+            got = f"{stamp.seconds} s and {stamp.nanos} ns"
+            raise InvalidArgumentError(Reason.BAD_TIMESTAMP, "outcome.observe_time", "a time of 1970..9999", got)
         observe_time_ms = stamp.seconds * 1000 + stamp.nanos // 1_000_000
     return Outcome(
         decision_id=decision_id,

@@ -18,9 +18,9 @@ from banditd.domain.promotion import PromotionRule
 from banditd.domain.router import RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.learner.leaderboard import Interval, Leaderboard
-from banditd.learner.state import RouterState
+from banditd.learner.router_state import RouterState
 from banditd.objective.pacer import PacerView
-from banditd.routing.choose import rank
+from banditd.routing.choose import rank, rank_rows
 from banditd_proto.v1 import (
     decision_pb2,
     leaderboard_pb2,
@@ -136,6 +136,7 @@ def route_batch_response(
     expected = np.stack([d.choice.expected for d in decisions])
     exclusions = np.stack([d.choice.exclusions for d in decisions])
     sources = [wire(d.choice.source) for d in decisions]
+    order = rank_rows([d.choice for d in decisions], expected, exclusions, first.objective, first.limits)
     return routing_service_pb2.RouteBatchResponse(
         model_ids=[catalog.names[slot] for slot in first.slots],
         decision_ids=b"".join([d.decision_id for d in decisions]),
@@ -149,6 +150,7 @@ def route_batch_response(
         policy_version=first.policy_version,
         sources=sources if max(sources) > 1 else None,
         create_time=timestamp(time_ms),
+        ranked_model_indices=order.astype(np.uint8).tobytes(),
     )
 
 

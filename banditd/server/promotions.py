@@ -10,7 +10,8 @@ from banditd.domain.router import NamedPolicy, PolicySpec
 from banditd.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, Reason
 from banditd.evaluation import Figures
 from banditd.learner.commands import ChangeSettings
-from banditd.learner.state import LearnerState, RouterState, promotion_records
+from banditd.learner.router_state import RouterState, promotion_records
+from banditd.learner.state import LearnerState
 from banditd.policies.registry import resolve
 from banditd.server import checks, convert
 from banditd.server.settings import find_router

@@ -17,7 +17,8 @@ from banditd.errors import (
 )
 from banditd.features.spec import FeatureKind, decode_spec
 from banditd.learner.commands import ChangeSettings
-from banditd.learner.state import LearnerState, RouterState, missing_fit
+from banditd.learner.router_state import RouterState, missing_fit
+from banditd.learner.state import LearnerState
 from banditd.policies.beliefs.factory import make_belief
 from banditd.policies.registry import resolve
 from banditd.policies.snapshot_codec import decode_state

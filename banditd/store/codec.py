@@ -41,7 +41,7 @@ from banditd.domain.decision import (
     Rival,
 )
 from banditd.domain.health import Health
-from banditd.domain.ledger import LedgerEntry
+from banditd.domain.ledger import LedgerEntry, TokenCounts
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.domain.promotion import FIRST_POLICY, Promotion, PromotionCause, PromotionRule
@@ -720,6 +720,9 @@ def encode_ledger(key: bytes, entry: LedgerEntry) -> bytes:
         id_digests=b"".join(entry.id_digests),
         content_digests=b"".join(entry.content_digests),
         positions=entry.positions,
+        input_token_count=entry.tokens.input,
+        output_token_count=entry.tokens.output,
+        cached_input_token_count=entry.tokens.cached_input,
     )
     return seal(key, _DERIVED, 0, message.SerializeToString())
 
@@ -737,6 +740,11 @@ def decode_ledger(key: bytes, value: bytes) -> LedgerEntry:
             id_digests=_split(m.id_digests),
             content_digests=_split(m.content_digests),
             positions=tuple(m.positions),
+            tokens=TokenCounts(
+                m.input_token_count if m.HasField("input_token_count") else None,
+                m.output_token_count if m.HasField("output_token_count") else None,
+                m.cached_input_token_count if m.HasField("cached_input_token_count") else None,
+            ),
         )
     except (DecodeError, ValueError) as error:
         raise _damaged(key, "cannot be decoded") from error

@@ -82,6 +82,25 @@ def test_inspect_prints_a_table(data):
     assert "equals" in output
 
 
+def test_a_table_is_whole_however_narrow_the_terminal_is(data, monkeypatch):
+    """A value that was cut would have to be asked for once more."""
+    monkeypatch.setenv("COLUMNS", "40")
+    code, output, _ = run("inspect", "--data", data)
+    assert code == 0
+    assert "…" not in output
+    assert "decisions" in output
+    assert all(line.count("│") in {0, 12} for line in output.splitlines())
+    assert "records: decision 10, outcome 4, model_change 2, router_change 1" in output
+
+
+@pytest.mark.parametrize("listen", ["", "nowhere", ":50051", "localhost:", "localhost:x", "localhost:65536", "h:99999"])
+def test_an_address_that_is_none_is_one_sentence_and_a_code(tmp_path, monkeypatch, capsys, listen):
+    """In particular a port that gRPC would take for another one."""
+    code, _, err = run_main(monkeypatch, capsys, "serve", "--data", tmp_path / "data", "--listen", listen)
+    assert code == 2
+    assert err == f"banditd: server.listen: expected HOST:PORT with a port of 0..65535, got {listen!r}\n"
+
+
 def test_a_difference_is_an_exit_code(data, monkeypatch):
     """If the folded log were not the recovered state, a script would notice."""
     monkeypatch.setattr(

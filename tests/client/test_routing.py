@@ -67,6 +67,7 @@ def batch_response(**changes):
         "expected_qualities": [0.25, 0.5, math.nan, 0.75, 0.5, 1.0],
         "expected_costs_usd": [math.nan] * 6,
         "expected_latencies_ms": [1, 2, 3, 4, 5, 6],
+        "ranked_model_indices": bytes([1, 2, 0, 2, 1, 0]),
         "exclusion_reasons": [
             *["EXCLUSION_REASON_UNSPECIFIED"] * 3,
             "EXCLUSION_REASON_DISABLED",
@@ -258,7 +259,9 @@ async def test_a_batch_is_columns_and_rows(server, caller):
 
 async def test_the_excluded_models_of_a_row_stand_last(server, caller):
     """With their reasons, after who is eligible, if only with probability 0 and less expected of it."""
-    server.play("RouteBatch", batch_response(exclusion_reasons=[0, 0, 0, decision_pb2.EXCLUSION_REASON_DISABLED, 0, 0]))
+    ranked = bytes([1, 0, 2, 2, 1, 0])
+    reasons = [0, 0, 0, decision_pb2.EXCLUSION_REASON_DISABLED, 0, 0]
+    server.play("RouteBatch", batch_response(exclusion_reasons=reasons, ranked_model_indices=ranked))
     route = (await caller("route_batch", [[1.0], [2.0]]))[1]
     assert route.fallbacks == ("b",)
     assert [(c.model, c.exclusion_reason) for c in route.candidates] == [
@@ -269,11 +272,11 @@ async def test_the_excluded_models_of_a_row_stand_last(server, caller):
 
 
 async def test_the_chosen_model_of_a_row_stands_first(server, caller):
-    """Also if another was likelier: what was drawn is what is called."""
-    server.play("RouteBatch", batch_response(model_indices=[0, 2]))
+    """Also if another was likelier, and then the others as the server ranked them: what was drawn is what is called."""
+    server.play("RouteBatch", batch_response(model_indices=[0, 2], ranked_model_indices=bytes([0, 2, 1, 2, 1, 0])))
     route = (await caller("route_batch", [[1.0], [2.0]]))[0]
-    assert [candidate.model for candidate in route.candidates] == ["a", "b", "c"]
-    assert route.fallbacks == ("b", "c")
+    assert [candidate.model for candidate in route.candidates] == ["a", "c", "b"]
+    assert route.fallbacks == ("c", "b")
 
 
 async def test_rows_say_who_decided(server, caller):
@@ -303,6 +306,8 @@ async def test_a_batch_ends(server, caller):
         ("exclusion_reasons", [0]),
         ("sources", [1]),
         ("model_indices", [1, 3]),
+        ("ranked_model_indices", bytes([0, 1, 2])),
+        ("ranked_model_indices", bytes([0, 1, 2, 0, 1, 3])),
     ],
 )
 async def test_columns_that_do_not_fit_are_refused(server, caller, column, values):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from banditd.learner.state import missing_fit
+from banditd.learner.router_state import missing_fit
 
 from .rig import Rig
 from .world import FakeClock, model_change, router_change

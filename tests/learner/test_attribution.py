@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from banditd.domain.decision import DecisionSource, Resolution
-from banditd.domain.ledger import NEW_ENTRY, LedgerEntry
+from banditd.domain.ledger import NEW_ENTRY, NO_TOKENS, LedgerEntry
 from banditd.domain.model import Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus
 from banditd.errors import AlreadyExistsError, InvalidArgumentError, Reason, ResourceExhaustedError
@@ -301,6 +301,43 @@ def test_cost_of_tokens(fields, input_tokens, price, cost):
         assert ruling.lesson.cost_usd == pytest.approx(cost, abs=1e-15)
         assert ruling.lesson.price_mtok_usd == (None if price is None else price.blended_mtok_usd)
         assert ruling.lesson.fee_usd == (0.0 if price is None else price.request_usd)
+
+
+TOKEN_PIECES = (
+    outcome(input_tokens=1000),
+    outcome(output_tokens=500),
+    outcome(cached_input_tokens=800),
+    outcome(quality=0.5),
+)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(TOKEN_PIECES)))
+def test_tokens_may_come_apart(order):
+    """Counts of input and output that arrive in several outcomes make one cost, with the piece that completes them."""
+    rulings, entry = judge_all(order, price=WHOLE_PRICE)
+    (cost,) = (ruling.lesson.cost_usd for ruling in rulings if ruling.lesson.cost_usd is not None)
+    has_cached = order.index(TOKEN_PIECES[2]) < max(order.index(piece) for piece in TOKEN_PIECES[:2])
+    assert cost == pytest.approx(0.12228 if has_cached else 0.123, abs=1e-15)
+    assert entry.learnt == Metric.QUALITY | Metric.COST
+    assert entry.tokens == NO_TOKENS
+
+
+def test_the_first_of_each_token_count_is_the_one_that_counts():
+    """As of every metric; and what was reported late, or of a call that failed, is not remembered."""
+    rulings, _ = judge_all([outcome(input_tokens=1000), outcome(input_tokens=9000, output_tokens=500)])
+    assert rulings[1].lesson.cost_usd == pytest.approx(0.003, abs=1e-15)
+    _, late = judge(outcome(input_tokens=1000), after_ms=WINDOW_MS + 1)
+    _, failed = judge(outcome(input_tokens=1000, failure=Failure.TIMEOUT))
+    assert late.tokens == failed.tokens == NO_TOKENS
+
+
+def test_only_tokens_make_a_cost_of_tokens():
+    """What came without a price is not priced by a later outcome that says nothing of tokens."""
+    _, entry = judge(outcome(input_tokens=1000, output_tokens=500), price=None)
+    ruling, entry = judge(outcome(latency_ms=5.0), entry, position=51)
+    assert ruling.lesson.cost_usd is None
+    ruling, _ = judge(outcome(cost_usd=7.0), entry, position=52)
+    assert ruling.lesson.cost_usd == 7.0
 
 
 numbers = st.none() | st.floats(0, 1)

@@ -32,7 +32,7 @@ def said(seed=0, **changes):
 def path(request, tmp_path):
     """A directory with two models and a router."""
     rig = Rig(tmp_path, FakeClock())
-    from banditd.learner.state import missing_fit
+    from banditd.learner.router_state import missing_fit
 
     rig.change(model_change(0), model_change(1))
     rig.change(router_change("r", preset=request.param))

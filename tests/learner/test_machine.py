@@ -31,7 +31,8 @@ from banditd.errors import (
 )
 from banditd.learner.commands import RecordOutcomes
 from banditd.learner.recovery import recover, replay
-from banditd.learner.state import LearnerState, missing_fit
+from banditd.learner.router_state import missing_fit
+from banditd.learner.state import LearnerState
 from banditd.policies.snapshot_codec import decode_state
 
 from .rig import Rig, digests_of

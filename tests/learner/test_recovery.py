@@ -13,7 +13,8 @@ from banditd.features.encode import encode
 from banditd.features.spec import decode_spec, encode_spec
 from banditd.learner.commands import RecordOutcomes
 from banditd.learner.recovery import recover, replay
-from banditd.learner.state import LearnerState, RouterState
+from banditd.learner.router_state import RouterState
+from banditd.learner.state import LearnerState
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.beliefs.slope_prior import FIRST_COUNT, GROWTH
 from banditd.policies.snapshot_codec import decode_state

@@ -12,7 +12,8 @@ from banditd.domain.records import ChangeAlarm, FeatureFit, RouterChange
 from banditd.domain.router import NamedPolicy, PolicySpec
 from banditd.learner.commands import ChangeSettings
 from banditd.learner.recovery import recover, replay
-from banditd.learner.state import LearnerState, promotion_records
+from banditd.learner.router_state import promotion_records
+from banditd.learner.state import LearnerState
 
 from .rig import digests_of
 from .world import router_change

@@ -9,7 +9,7 @@ from banditd.domain.decision import Objective
 from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.features.encode import encode
-from banditd.learner.state import RouterState
+from banditd.learner.router_state import RouterState
 from banditd.policies.beliefs.factory import make_belief
 from banditd.policies.registry import PRESETS, resolve
 from banditd.routing.choose import Terms

@@ -12,7 +12,7 @@ from banditd.domain.outcome import Lesson
 from banditd.domain.records import RouterChange
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
-from banditd.learner.state import RouterState
+from banditd.learner.router_state import RouterState
 from banditd.policies import vowpal
 from banditd.policies.base import Question
 from banditd.policies.registry import resolve

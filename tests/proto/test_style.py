@@ -7,10 +7,15 @@ import pytest
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
+from banditd.server import catalog_servicer, router_admin_servicer
+
 PUBLIC = (
     "catalog_service",
+    "comparison",
     "context",
     "decision",
+    "history",
+    "leaderboard",
     "model",
     "outcome",
     "policy",
@@ -47,7 +52,7 @@ UNITS = re.compile(
 LIMITS = re.compile(r"(.*_)?(cost_usd|latency_ms|quality|probability|count|share)_(max|min|sum)$")
 UNITLESS = re.compile(
     r"((.*_)?(quality|qualities|probability|propensity|utility)(_guess|_margin|_difference(_low|_high)?)?|probabilities|propensities|embedding|confidence"
-    r"|rating|strength|.*percentile)$"
+    r"|rating|strength|.*percentile|value|low|high|.*bias)$"
 )
 # Messages that stand in requests: their fields say whether they are required.
 ASKED = re.compile(r".*Request$|^(Context|Limits|Outcome|Model|Price|Router|Policy|Objective)$")
@@ -71,9 +76,10 @@ def comments(root_dir):
             ) or re.match(r"(\w+)() = \d+;", text)  # fmt: skip
             if declared and not text.startswith(("option ", "reserved ", "syntax ", "import ")):
                 name = declared.group(2) or declared.group(1)
-                found[".".join([package, *scope, name])] = " ".join(comment)
+                found[".".join([package, *filter(None, scope), name])] = " ".join(comment)
                 if text.endswith("{"):
-                    scope.append(name)
+                    # A oneof's fields are named as its message's.
+                    scope.append("" if declared.group(1) == "oneof" else name)
             elif text == "}":
                 scope.pop()
             if text:
@@ -113,6 +119,20 @@ def test_the_scan_of_the_sources_finds_what_the_descriptors_have(comments):
 def test_a_field_of_a_request_says_whether_it_is_required(comments, name):
     """Its comment's first word; output-only fields say that."""
     assert comments[name].startswith(("Required.", "Optional.", "Output only.")), comments[name]
+
+
+@pytest.mark.parametrize(
+    "message, fields",
+    [("UpdateModelRequest", catalog_servicer._FIELDS), ("UpdateRouterRequest", router_admin_servicer._FIELDS)],
+)
+def test_an_update_mask_names_the_fields_that_it_may_hold(comments, message, fields):
+    """All of them: what is not listed cannot be found but by trying."""
+    assert set(fields) <= set(re.findall(r"`(\w+)`", comments[f"banditd.v1.{message}.update_mask"]))
+
+
+def test_the_whole_wire_is_walked(root_dir):
+    """A new file is checked from its first day."""
+    assert set(PUBLIC) == {path.stem for path in (root_dir / "proto" / "banditd" / "v1").glob("*.proto")}
 
 
 @pytest.mark.parametrize("name", sorted(ENUMS))

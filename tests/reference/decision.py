@@ -71,3 +71,9 @@ def rank_models(expected, codes, usd_weight, second_weight, chosen, out_order):
     keys = np.where(codes == 0, -_utility(*expected.astype(float), usd_weight, second_weight), np.inf)
     keys[chosen] = -np.inf
     out_order[:] = np.argsort(keys, kind="stable")
+
+
+def rank_models_rows(expected, codes, usd_weights, second_weight, drawn, out_order):
+    """Row by row."""
+    for row, order in enumerate(out_order):
+        rank_models(expected[row], codes[row], usd_weights[row], second_weight, drawn[row], order)

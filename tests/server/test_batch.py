@@ -4,7 +4,9 @@ import asyncio
 
 import grpc
 import numpy as np
+import pytest
 
+from banditd_proto.v1 import catalog_service_pb2 as catalog_pb2
 from banditd_proto.v1 import decision_pb2, model_pb2, router_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
 from tests.server.conftest import furnish
@@ -70,6 +72,33 @@ async def test_a_row_is_judged_as_route_judges_it(server):
             assert np.float32(single[model_id].expected_quality) == np.float32(batch.expected_qualities[at])
             assert np.float32(single[model_id].expected_cost_usd) == np.float32(batch.expected_costs_usd[at])
             assert np.float32(single[model_id].expected_latency_ms) == np.float32(batch.expected_latencies_ms[at])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"objective": router_pb2.Objective(usd_weight=500.0, second_weight=0.1)},
+        {"limits": pb.Limits(quality_min=0.01)},
+        {"limits": pb.Limits(required_tags=["fast"])},
+    ],
+    ids=["the router's", "cost matters", "the cheapest", "some excluded"],
+)
+async def test_a_row_is_ranked_as_route_ranks(server, asked):
+    """The caller has his fallbacks of each row: the order is that of the decision's candidates."""
+    model = model_pb2.Model(model_id="large", tags=["fast"])
+    await server.catalog.UpdateModel(catalog_pb2.UpdateModelRequest(model=model, update_mask={"paths": ["tags"]}))
+    for seed in range(10):
+        await server.record((await server.route(seed)).decision_id, quality=seed / 10, latency_ms=9.0, cost_usd=0.001)
+    answer = await server.routing.RouteBatch(batch_request(20, **asked))
+    ranked = matrix(list(answer.ranked_model_indices), answer)
+    orders = set()
+    for row, decision_id in enumerate(ids_of(answer)):
+        order = [answer.model_ids[k] for k in ranked[row]]
+        assert order == [c.model_id for c in (await server.decision(decision_id)).candidates]
+        assert order[0] == answer.model_ids[answer.model_indices[row]]
+        orders.add(tuple(order))
+    assert len(orders) > 1 or asked
 
 
 async def test_a_repeated_batch_returns_the_first_decisions(tmp_path):

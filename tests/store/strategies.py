@@ -15,7 +15,7 @@ from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
 from banditd.domain.health import Health
-from banditd.domain.ledger import LedgerEntry
+from banditd.domain.ledger import LedgerEntry, TokenCounts
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.domain.promotion import FIRST_POLICY, Promotion, PromotionCause, PromotionRule
@@ -267,6 +267,7 @@ def ledger_entries(draw):
         id_digests=draw(digests),
         content_digests=draw(digests),
         positions=tuple(recorded),
+        tokens=TokenCounts(*(draw(st.none() | st.integers(0, 2**40)) for _ in range(3))),
     )
 
 

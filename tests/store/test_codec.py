@@ -166,6 +166,8 @@ def test_old_bytes_beside_the_log_decode_to_the_same_value():
     assert plain(codec.decode_record(position_key(position), linked)) == plain(LogEntry(position, time_ms, record))
     assert codec.link_of(linked) == MADE.LINK
     assert codec.decode_ledger(MADE.LEDGER_KEY, (GOLDEN / "ledger.bin").read_bytes()) == MADE.LEDGER
+    of_tokens = (GOLDEN / "ledger_of_tokens.bin").read_bytes()
+    assert codec.decode_ledger(MADE.LEDGER_KEY, of_tokens) == MADE.LEDGER_OF_TOKENS
     assert codec.decode_snapshot(MADE.SNAPSHOT_KEY, (GOLDEN / "snapshot.bin").read_bytes()) == MADE.SNAPSHOT
 
 
@@ -173,4 +175,5 @@ def test_every_kind_of_record_has_a_golden_file():
     """A new kind of record comes with its bytes."""
     kinds = {type(record) for _, _, record in MADE.RECORDS.values()}
     assert kinds == set(codec._ENCODERS)
-    assert {path.stem for path in GOLDEN.glob("*.bin")} == {*MADE.RECORDS, "outcome_with_a_link", "ledger", "snapshot"}
+    beside = {"outcome_with_a_link", "ledger", "ledger_of_tokens", "snapshot"}
+    assert {path.stem for path in GOLDEN.glob("*.bin")} == {*MADE.RECORDS, *beside}

@@ -32,6 +32,8 @@ class RouteBatch:
     """float32, (rows, models). NaN where unknown."""
     expected_latencies_ms: memoryview
     """float32, (rows, models). NaN where unknown."""
+    ranked_model_indices: memoryview
+    """uint8, (rows, models): the models in rank order, the chosen one first and the excluded ones last."""
     exclusion_reasons: tuple[ExclusionReason | None, ...]
     """Row after row, None where the model was eligible. Empty means that all were."""
     sources: tuple[DecisionSource, ...]
@@ -50,11 +52,7 @@ class RouteBatch:
         return (self[row] for row in range(len(self)))
 
     def __getitem__(self, row: int) -> Route:
-        """Return row *row* as `route` would have answered it.
-
-        The wire carries no utilities in columns, so the eligible models after the chosen one stand by probability,
-        then by expected quality: the order of utility for every policy that prefers the better model.
-        """
+        """Return row *row* as `route` would have answered it."""
         rows = len(self)
         if not -rows <= row < rows:
             raise IndexError(f"row: expected {-rows}..{rows - 1}, got {row}")
@@ -62,21 +60,12 @@ class RouteBatch:
         source = self.sources[row]
         chosen = self.model_indices[row]
         propensity = None if source is DecisionSource.CLIENT_FALLBACK else self.propensities[row]
-        candidates = [] if propensity is None else [self._candidate(row, k) for k in range(len(self.model_ids))]
-        ranked = sorted(
-            candidates,
-            key=lambda c: (
-                c.model != self.model_ids[chosen],
-                not c.eligible,
-                -c.probability,
-                -(c.expected_quality or 0),
-            ),
-        )
+        ranked = [self.ranked_model_indices[row, place] for place in range(len(self.model_ids))]
         return Route(
             decision_id=self.decision_ids[row],
             model=self.model_ids[chosen],
             propensity=propensity,
-            candidates=tuple(ranked),
+            candidates=() if propensity is None else tuple(self._candidate(row, k) for k in ranked),
             policy_version=self.policy_version,
             source=source,
             # The rule by which the server fills RouteResponse.learnable; the batch does not carry it.

@@ -233,8 +233,9 @@ def batch_from_wire(message: routing_service_pb2.RouteBatchResponse) -> RouteBat
     rows, models = len(ids) // digits, len(model_ids)
     _expect("decision_ids", len(message.decision_ids), rows * DECISION_ID_BYTES)
     indices = list(message.model_indices)
-    if any(not 0 <= index < models for index in indices):
-        raise Internal("model_indices: expected an index of model_ids", code="INTERNAL", reason="MALFORMED_RESPONSE")
+    for name, values in (("model_indices", indices), ("ranked_model_indices", message.ranked_model_indices)):
+        if any(not 0 <= index < models for index in values):
+            raise Internal(f"{name}: expected indices of model_ids", code="INTERNAL", reason="MALFORMED_RESPONSE")
     reasons = message.exclusion_reasons
     if reasons:
         _expect("exclusion_reasons", len(reasons), rows * models)
@@ -249,6 +250,7 @@ def batch_from_wire(message: routing_service_pb2.RouteBatchResponse) -> RouteBat
         expected_qualities=column("expected_qualities", "f", message.expected_qualities, rows, models),
         expected_costs_usd=column("expected_costs_usd", "f", message.expected_costs_usd, rows, models),
         expected_latencies_ms=column("expected_latencies_ms", "f", message.expected_latencies_ms, rows, models),
+        ranked_model_indices=column("ranked_model_indices", "B", message.ranked_model_indices, rows, models),
         exclusion_reasons=tuple(EXCLUSION_REASONS.get(r, ExclusionReason.UNKNOWN) if r else None for r in reasons),
         sources=tuple(SOURCES.get(source, DecisionSource.UNKNOWN) for source in message.sources)
         or (DecisionSource.POLICY,) * rows,

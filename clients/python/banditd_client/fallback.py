@@ -36,6 +36,7 @@ def fallback_batch(model: str, rows: int) -> RouteBatch:
         expected_qualities=unknown("f"),
         expected_costs_usd=unknown("f"),
         expected_latencies_ms=unknown("f"),
+        ranked_model_indices=column("ranked_model_indices", "B", [0] * rows, rows, 1),
         exclusion_reasons=(),
         sources=(DecisionSource.CLIENT_FALLBACK,) * rows,
         policy_version=0,

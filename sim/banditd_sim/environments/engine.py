@@ -26,7 +26,8 @@ from banditd.domain.records import (
     RouterChange,
 )
 from banditd.domain.router import RouterSpec
-from banditd.learner.state import FIT_PROMPTS_MAX, LearnerState, RouterState, due_fit, missing_fit
+from banditd.learner.router_state import FIT_PROMPTS_MAX, RouterState, due_fit, missing_fit
+from banditd.learner.state import LearnerState
 from banditd.policies.registry import resolve
 from banditd.routing.choose import Terms, choose_encoded
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot

@@ -13,7 +13,7 @@ from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, Choice, Decision, DecisionSource, Limits, Objective, Resolution
 from banditd.domain.health import Health
-from banditd.domain.ledger import LedgerEntry
+from banditd.domain.ledger import LedgerEntry, TokenCounts
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson, Metric, Outcome, OutcomeStatus, Ruling
 from banditd.domain.promotion import Promotion, PromotionCause, PromotionRule
@@ -292,6 +292,12 @@ LEDGER = LedgerEntry(
     positions=(43, 44),
 )
 LEDGER_BYTES = codec.encode_ledger(LEDGER_KEY, LEDGER)
+LEDGER_OF_TOKENS = LedgerEntry(
+    id_digests=(b"identity",),
+    content_digests=(b"content1",),
+    positions=(43,),
+    tokens=TokenCounts(input=1200, cached_input=0),
+)
 SNAPSHOT = StoredSnapshot("support", 60, 52, "linucb", _TIME_MS, b"state\x00\xff")
 SNAPSHOT_KEY = position_key(60) + b"support"
 SNAPSHOT_BYTES = codec.encode_snapshot(SNAPSHOT_KEY, SNAPSHOT, _TIME_MS)
@@ -310,7 +316,12 @@ def main() -> None:
         name: codec.encode_record(position_key(position), time_ms, record)
         for name, (position, time_ms, record) in RECORDS.items()
     }
-    beside = {"outcome_with_a_link": linked_bytes(), "ledger": LEDGER_BYTES, "snapshot": SNAPSHOT_BYTES}
+    beside = {
+        "outcome_with_a_link": linked_bytes(),
+        "ledger": LEDGER_BYTES,
+        "ledger_of_tokens": codec.encode_ledger(LEDGER_KEY, LEDGER_OF_TOKENS),
+        "snapshot": SNAPSHOT_BYTES,
+    }
     for name, raw in {**made, **beside}.items():
         file = here / f"{name}.bin"
         if not file.exists():

@@ -97,7 +97,7 @@ class RouteBatchRequest(_message.Message):
     def __init__(self, router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., embeddings_float32: _Optional[bytes] = ..., row_count: _Optional[int] = ..., embedding_model: _Optional[str] = ..., input_token_counts: _Optional[_Iterable[int]] = ..., categories: _Optional[_Iterable[str]] = ..., session_ids: _Optional[_Iterable[str]] = ..., candidate_model_ids: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., objective: _Optional[_Union[_router_pb2.Objective, _Mapping]] = ...) -> None: ...
 
 class RouteBatchResponse(_message.Message):
-    __slots__ = ("model_ids", "decision_ids", "model_indices", "propensities", "probabilities", "expected_qualities", "expected_costs_usd", "expected_latencies_ms", "exclusion_reasons", "policy_version", "sources", "create_time")
+    __slots__ = ("model_ids", "decision_ids", "model_indices", "propensities", "probabilities", "expected_qualities", "expected_costs_usd", "expected_latencies_ms", "exclusion_reasons", "policy_version", "sources", "create_time", "ranked_model_indices")
     MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
     DECISION_IDS_FIELD_NUMBER: _ClassVar[int]
     MODEL_INDICES_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +110,7 @@ class RouteBatchResponse(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RANKED_MODEL_INDICES_FIELD_NUMBER: _ClassVar[int]
     model_ids: _containers.RepeatedScalarFieldContainer[str]
     decision_ids: bytes
     model_indices: _containers.RepeatedScalarFieldContainer[int]
@@ -122,7 +123,8 @@ class RouteBatchResponse(_message.Message):
     policy_version: int
     sources: _containers.RepeatedScalarFieldContainer[_decision_pb2.DecisionSource]
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, model_ids: _Optional[_Iterable[str]] = ..., decision_ids: _Optional[bytes] = ..., model_indices: _Optional[_Iterable[int]] = ..., propensities: _Optional[_Iterable[float]] = ..., probabilities: _Optional[_Iterable[float]] = ..., expected_qualities: _Optional[_Iterable[float]] = ..., expected_costs_usd: _Optional[_Iterable[float]] = ..., expected_latencies_ms: _Optional[_Iterable[float]] = ..., exclusion_reasons: _Optional[_Iterable[_Union[_decision_pb2.ExclusionReason, str]]] = ..., policy_version: _Optional[int] = ..., sources: _Optional[_Iterable[_Union[_decision_pb2.DecisionSource, str]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    ranked_model_indices: bytes
+    def __init__(self, model_ids: _Optional[_Iterable[str]] = ..., decision_ids: _Optional[bytes] = ..., model_indices: _Optional[_Iterable[int]] = ..., propensities: _Optional[_Iterable[float]] = ..., probabilities: _Optional[_Iterable[float]] = ..., expected_qualities: _Optional[_Iterable[float]] = ..., expected_costs_usd: _Optional[_Iterable[float]] = ..., expected_latencies_ms: _Optional[_Iterable[float]] = ..., exclusion_reasons: _Optional[_Iterable[_Union[_decision_pb2.ExclusionReason, str]]] = ..., policy_version: _Optional[int] = ..., sources: _Optional[_Iterable[_Union[_decision_pb2.DecisionSource, str]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ranked_model_indices: _Optional[bytes] = ...) -> None: ...
 
 class RecordOutcomeRequest(_message.Message):
     __slots__ = ("outcome",)

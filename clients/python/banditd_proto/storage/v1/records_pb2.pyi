@@ -497,15 +497,21 @@ class Snapshot(_message.Message):
     def __init__(self, router_id: _Optional[str] = ..., policy_version: _Optional[int] = ..., create_time_ms: _Optional[int] = ..., policy: _Optional[str] = ..., state: _Optional[bytes] = ..., position: _Optional[int] = ...) -> None: ...
 
 class LedgerEntry(_message.Message):
-    __slots__ = ("resolution", "learnt_metrics", "id_digests", "content_digests", "positions")
+    __slots__ = ("resolution", "learnt_metrics", "id_digests", "content_digests", "positions", "input_token_count", "output_token_count", "cached_input_token_count")
     RESOLUTION_FIELD_NUMBER: _ClassVar[int]
     LEARNT_METRICS_FIELD_NUMBER: _ClassVar[int]
     ID_DIGESTS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_DIGESTS_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     resolution: int
     learnt_metrics: int
     id_digests: bytes
     content_digests: bytes
     positions: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, resolution: _Optional[int] = ..., learnt_metrics: _Optional[int] = ..., id_digests: _Optional[bytes] = ..., content_digests: _Optional[bytes] = ..., positions: _Optional[_Iterable[int]] = ...) -> None: ...
+    input_token_count: int
+    output_token_count: int
+    cached_input_token_count: int
+    def __init__(self, resolution: _Optional[int] = ..., learnt_metrics: _Optional[int] = ..., id_digests: _Optional[bytes] = ..., content_digests: _Optional[bytes] = ..., positions: _Optional[_Iterable[int]] = ..., input_token_count: _Optional[int] = ..., output_token_count: _Optional[int] = ..., cached_input_token_count: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,350 @@
+"""One router's learnt state: what the fold keeps of it, and its bytes. No thread, clock or disk."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+
+from banditd.catalog.models import Catalog
+from banditd.domain.arrays import AnyArray, Array16
+from banditd.domain.model import ModelSpec
+from banditd.domain.promotion import Promotion, PromotionCause, Verdict
+from banditd.domain.records import FeatureFit, RouterChange
+from banditd.domain.router import PolicySpec, RouterSpec, promoted
+from banditd.errors import DataLossError, FailedPreconditionError, Reason
+from banditd.evaluation import Account, judge
+from banditd.features.fit import fit_spec, seed_of, seeded_spec
+from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
+from banditd.learner.arrival import Arrival
+from banditd.learner.changes import Changes
+from banditd.objective.pacer import Pacer, PacerView
+from banditd.policies.base import Belief, BeliefSnapshot
+from banditd.policies.beliefs.factory import make_belief
+from banditd.policies.registry import PRESETS, PolicyParameters, resolve
+from banditd.policies.snapshot_codec import decode_state, encode_state
+from banditd.routing.sessions import Sessions
+from banditd.routing.snapshot import RouterSnapshot, offered_models
+
+# The encoding is fitted when this many prompts have been seen, and again each time there are four times as many: often
+# while a fit still changes much, then ever more rarely.
+FIRST_FIT_PROMPTS: Final = 256
+FIT_GROWTH: Final = 4
+# Prompts that a fit looks at, the newest first.
+FIT_PROMPTS_MAX: Final = 4096
+
+
+@dataclass
+class RouterState:
+    """What a router has learnt. Mutable; the writer's thread only.
+
+    Attributes:
+        router: Its settings.
+        policy: Its policy, resolved.
+        features: Its encoding; None until the dimension is fixed.
+        belief: What it believes; None like `features`.
+        version: Position of the last entry that changed any of this but the counts.
+        settings_version: Position of the last one that changed settings, models or the encoding.
+        decision_count: Decisions made.
+        decision_counts: The same per slot.
+        failure_counts: Failures per slot.
+        support: Per slot, sum and least of the probabilities with which it could have been drawn where eligible.
+        example_count: Examples learnt.
+        comparison_count: Comparisons learnt.
+        observed: Decisions resolved with a quality.
+        expired: Decisions whose window closed without one.
+        censored: Decisions of which quality will never be learnt.
+        fit_position: Position of the last fit of the encoding; 0 for the seeded start.
+        next_fit: Prompts at which the encoding is fitted next.
+        pacer: The accounts of its budget; None without one.
+        forgotten: Ranges (from, to] of positions that a restored snapshot has taken back.
+        sessions: The last model of each session; a restored snapshot leaves it as it is.
+        changes: What it remembers of change.
+        arrival: How likely qualities are to arrive; facts of the callers, which a restored snapshot leaves as they are.
+        shadows: By name, the policies that do not decide: each learns like a router of its own that has nothing else.
+        account: Of a shadow, its evaluation against the policy that decides; of that, against callers who decided.
+        former: Name of the policy that decided before the last promotion; empty before the first and after a way back.
+        promotion_ms: When the last promotion was; 0 before the first.
+        preview: The shadow as it would decide now; None where that has to be made anew. No part of the state.
+    """
+
+    router: RouterSpec
+    policy: PolicyParameters
+    features: FeatureSpec | None = None
+    belief: Belief | None = None
+    version: int = 0
+    settings_version: int = 0
+    decision_count: int = 0
+    decision_counts: dict[int, int] = field(default_factory=dict)
+    failure_counts: dict[int, int] = field(default_factory=dict)
+    support: dict[int, tuple[float, float]] = field(default_factory=dict)
+    example_count: int = 0
+    comparison_count: int = 0
+    observed: int = 0
+    expired: int = 0
+    censored: int = 0
+    fit_position: int = 0
+    next_fit: int = FIRST_FIT_PROMPTS
+    pacer: Pacer | None = None
+    forgotten: tuple[tuple[int, int], ...] = ()
+    sessions: Sessions = field(default_factory=Sessions)
+    changes: Changes = field(default_factory=Changes)
+    arrival: Arrival = field(default_factory=Arrival)
+    shadows: dict[str, "RouterState"] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
+    former: str = ""
+    promotion_ms: int = 0
+    preview: RouterSnapshot | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.router.budget is not None and self.pacer is None:
+            self.pacer = Pacer(self.router.budget)
+        for shadow in self.router.shadows:
+            self.shadows[shadow.name] = self.new_shadow(shadow.policy)
+
+    def new_shadow(self, policy: PolicySpec) -> "RouterState":
+        """Return a shadow that has learnt nothing."""
+        return RouterState(replace(self.router, policy=policy, budget=None, shadows=()), resolve(policy))
+
+    @property
+    def everyone(self) -> tuple["RouterState", ...]:
+        """The policy that decides and its shadows."""
+        return (self, *self.shadows.values())
+
+    def verdict(self, name: str, now_ms: int) -> Verdict:
+        """Return what the rule says of a shadow; of the policy that decided until lately, only whether it is better."""
+        rule, account = self.router.promotion, self.shadows[name].account
+        if name == self.former and now_ms - self.promotion_ms <= rule.rollback_window_ms:
+            return Verdict.PROMOTE if account.exceeds(rule.margin) else Verdict.NOT_BETTER
+        return judge(account, rule)
+
+    def due_promotion(self, now_ms: int) -> Promotion | None:
+        """Return the promotion that the rule asks for now."""
+        if not self.router.promotion.is_automatic:
+            return None
+        for name in self.shadows:
+            if self.verdict(name, now_ms) is Verdict.PROMOTE:
+                lately = name == self.former and now_ms - self.promotion_ms <= self.router.promotion.rollback_window_ms
+                return self.promotion(name, PromotionCause.ROLLBACK_RULE if lately else PromotionCause.RULE)
+        return None
+
+    def promotion(self, name: str, cause: PromotionCause, reason: str = "") -> Promotion:
+        """Return the record of a promotion."""
+        figures = self.shadows[name].account.figures()
+        return Promotion(
+            router_id=self.router.router_id,
+            name=name,
+            former=self.router.policy_name,
+            cause=cause,
+            reason=reason,
+            decisions=figures.decisions,
+            difference=figures.difference,
+            low=figures.low,
+            high=figures.high,
+            effective_samples=figures.effective_samples,
+        )
+
+    @property
+    def start_position(self) -> int:
+        """Where the router was made. What was decided before, under its name, was another's."""
+        return self.forgotten[0][1] if self.forgotten else 0
+
+    def has_forgotten(self, position: int) -> bool:
+        """Return whether a restored snapshot has taken back what stands at *position*."""
+        return any(low < position <= high for low, high in self.forgotten)
+
+    @property
+    def prompt_count(self) -> int:
+        """Prompts seen."""
+        return self.decision_count + self.example_count
+
+    @property
+    def fit_is_due(self) -> bool:
+        """Whether enough prompts have been seen to fit the encoding (again)."""
+        return (
+            self.features is not None
+            and self.features.kind is not FeatureKind.INTERCEPT_ONLY
+            and self.prompt_count >= self.next_fit
+        )
+
+    def pacer_view(self, belief: BeliefSnapshot | None) -> PacerView | None:
+        """Return its budget as it stands, given what is believed now."""
+        if self.pacer is None:
+            return None
+        average = None
+        if self.pacer.is_fresh and belief is not None and self.features is not None:
+            row = np.zeros(self.features.row_width, np.float32)
+            row[INTERCEPT] = 1.0
+            average = belief.predict(row)
+        return self.pacer.view(average, self.router.objective, self.router.exploration_share)
+
+    def offered(self, catalog: Catalog) -> tuple[ModelSpec, ...]:
+        """Return the models that the router offers."""
+        return offered_models(catalog, self.router)
+
+    def digest(self) -> str:
+        """Return 32 hexadecimal digits over everything learnt: equal digests mean bit-identical state."""
+        hasher = hashlib.blake2b(json.dumps(self.header(), sort_keys=True).encode(), digest_size=16)
+        hasher.update(b"" if self.features is None else encode_spec(self.features))
+        hasher.update(b"" if self.belief is None else self.belief.digest())
+        if self.pacer is not None:
+            for array in self.pacer.to_arrays().values():
+                hasher.update(array.tobytes())
+        for array in self.arrival.to_arrays().values():
+            hasher.update(array.tobytes())
+        for array in self._account_arrays().values():
+            hasher.update(array.tobytes())
+        for shadow in self.shadows.values():
+            hasher.update(shadow.digest().encode())
+        return hasher.hexdigest()
+
+    def header(self) -> dict[str, Any]:
+        """Return what is no array, as JSON values."""
+        # Absent where there are none, so that what was stored before there were any reads the same.
+        texts = {"texts": dict(self.policy.texts)} if self.policy.texts else {}
+        return texts | {
+            "router_id": self.router.router_id,
+            "preset": self.policy.preset,
+            "parameters": dict(self.policy.values),
+            "version": self.version,
+            "decision_counts": sorted(self.decision_counts.items()),
+            "failure_counts": sorted(self.failure_counts.items()),
+            "support": [[slot, *support] for slot, support in sorted(self.support.items())],
+            "examples": self.example_count,
+            "comparisons": self.comparison_count,
+            "resolved": [self.observed, self.expired, self.censored],
+            "fit": [self.fit_position, self.next_fit],
+            "forgotten": [list(span) for span in self.forgotten],
+            "features": None if self.features is None else encode_spec(self.features).hex(),
+            **({"sessions": self.sessions.to_bytes().hex()} if self.sessions else {}),
+            "changes": self.changes.header(),
+            **({"promotion": [self.former, self.promotion_ms]} if self.promotion_ms else {}),
+            **({"shadows": {name: shadow.header() for name, shadow in self.shadows.items()}} if self.shadows else {}),
+        }
+
+    def _account_arrays(self) -> dict[str, AnyArray]:
+        return self.account.to_arrays() if self.account.is_open else {}
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Return the arrays of everything learnt, by name."""
+        arrays = {} if self.belief is None else self.belief.to_arrays()
+        if self.pacer is not None:
+            arrays |= {_PACER + name: array for name, array in self.pacer.to_arrays().items()}
+        arrays |= {_ARRIVAL + name: array for name, array in self.arrival.to_arrays().items()}
+        arrays |= {_ACCOUNT + name: array for name, array in self._account_arrays().items()}
+        for shadow_name, shadow in self.shadows.items():
+            arrays |= {f"{_SHADOWS}{shadow_name}/{name}": array for name, array in shadow.to_arrays().items()}
+        return arrays
+
+    def to_bytes(self) -> bytes:
+        """Return the learnt state; settings are no part of it."""
+        return encode_state(self.header(), self.to_arrays())
+
+    def load_belief(self, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+        """Take encoding and belief from a decoded state of the same policy.
+
+        Raises:
+            FailedPreconditionError: `FEATURE_SPEC_MISMATCH`: it was learnt by another policy.
+            DataLossError: The arrays do not fit.
+        """
+        same = header["preset"] == self.policy.preset and _all_parameters(header) == dict(self.policy.values)
+        if not same or header.get("texts", {}) != dict(self.policy.texts):
+            raise FailedPreconditionError(
+                Reason.FEATURE_SPEC_MISMATCH,
+                f"snapshot: expected one learnt by {self.policy.preset} with the router's parameters, "
+                f"got one by {header['preset']}",
+            )
+        features = None if header["features"] is None else decode_spec(bytes.fromhex(header["features"]))
+        if features is None:
+            self.features, self.belief = None, None
+            return
+        if features.input_dimension != self.router.embedding_dimension:
+            raise FailedPreconditionError(
+                Reason.FEATURE_SPEC_MISMATCH,
+                f"snapshot: expected embeddings of {self.router.embedding_dimension} values, "
+                f"got {features.input_dimension}",
+            )
+        belief = make_belief(self.policy, features, self.router)
+        belief.load_arrays({name: array for name, array in arrays.items() if not name.startswith(_BESIDE_BELIEF)})
+        self.features, self.belief = features, belief
+
+    def load(self, raw: bytes) -> None:
+        """Take everything from the bytes of `to_bytes`; raises as `load_belief`."""
+        self.load_decoded(*decode_state(raw))
+
+    def load_decoded(self, header: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+        """Take everything from header and arrays of a decoded state; raises as `load_belief`."""
+        self.load_belief(header, arrays)
+        if self.pacer is not None:
+            self.pacer.load_arrays(_below(_PACER, arrays))
+        self.arrival.load_arrays(_below(_ARRIVAL, arrays))
+        account = _below(_ACCOUNT, arrays)
+        if account:
+            self.account.load_arrays(account)
+        self.former, self.promotion_ms = header.get("promotion", ("", 0))
+        for name, shadow in self.shadows.items():
+            # A snapshot that says nothing of one is damaged, and is passed over for the one before it.
+            if name not in header.get("shadows", {}):
+                raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected a shadow {name!r}, got none")
+            shadow.load_decoded(header["shadows"][name], _below(f"{_SHADOWS}{name}/", arrays))
+        self.version = header["version"]
+        self.decision_counts = dict(map(tuple, header["decision_counts"]))
+        self.decision_count = sum(self.decision_counts.values())
+        self.failure_counts = dict(map(tuple, header["failure_counts"]))
+        self.support = {slot: (total, least) for slot, total, least in header["support"]}
+        self.example_count = header["examples"]
+        self.comparison_count = header["comparisons"]
+        self.observed, self.expired, self.censored = header["resolved"]
+        self.fit_position, self.next_fit = header["fit"]
+        self.forgotten = tuple((span[0], span[1]) for span in header["forgotten"])
+        self.sessions.load(bytes.fromhex(header.get("sessions", "")))
+        if "changes" in header:
+            self.changes = Changes.of_header(header["changes"])
+
+
+# What other arrays are called beside those of a belief.
+_PACER: Final = "pacer/"
+_ARRIVAL: Final = "arrival/"
+_ACCOUNT: Final = "account/"
+_SHADOWS: Final = "shadows/"
+_BESIDE_BELIEF: Final = (_PACER, _ARRIVAL, _ACCOUNT, _SHADOWS)
+
+
+def _below(prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _all_parameters(header: Mapping[str, Any]) -> dict[str, float]:
+    """Return the parameters that a state was learnt with; one that its version did not know had its default."""
+    preset = PRESETS.get(header["preset"])
+    known = {} if preset is None else {name: parameter.default for name, parameter in preset.parameters.items()}
+    known.update(header["parameters"])
+    return known
+
+
+def missing_fit(state: RouterState) -> FeatureFit | None:
+    """Return the seeded start that a router needs before it can decide; None where it has an encoding already."""
+    dimension = state.router.embedding_dimension
+    if state.features is not None or dimension == 0:
+        return None
+    spec = seeded_spec(state.policy.features, dimension, seed_of(state.router.router_id))
+    return FeatureFit(state.router.router_id, encode_spec(spec), 0)
+
+
+def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:
+    """Return the encoding fitted on the newest prompts, shape (n, Din).
+
+    Args:
+        state: A router whose `fit_is_due`.
+        embeddings: Its newest prompts, oldest first.
+    """
+    spec = fit_spec(state.policy.features, embeddings, seed_of(state.router.router_id), state.features)
+    return FeatureFit(state.router.router_id, encode_spec(spec), len(embeddings))
+
+
+def promotion_records(state: RouterState, promotion: Promotion, now_ms: int) -> tuple[Promotion, RouterChange]:
+    """Return what is logged of a promotion: the fact, and the settings that it makes, which a start reads alone."""
+    router = replace(promoted(state.router, promotion.name), update_time_ms=now_ms)
+    return promotion, RouterChange(router.router_id, router)
