@@ -181,4 +181,5 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     @property
     def slot(self) -> int:
         """Number of the chosen model."""
-        return int(self.slots[self.choice.index])
+        slot: int = self.slots.item(self.choice.index)
+        return slot

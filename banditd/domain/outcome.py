@@ -1,8 +1,9 @@
 """An outcome: facts that were seen after a decision."""
 
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Final
+
+import msgspec
 
 from banditd.domain.decision import Resolution
 
@@ -38,8 +39,7 @@ class Metric(IntFlag):
     LATENCY = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """An outcome as it came. None means not seen.
 
     Attributes:
@@ -69,8 +69,7 @@ class Outcome:
     cached_input_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(msgspec.Struct, frozen=True, gc=False):
     """What is learnt from an outcome; None means nothing of that kind.
 
     Attributes:
@@ -114,8 +113,7 @@ _METRICS: Final[tuple[Metric, ...]] = tuple(
 NO_LESSON = Lesson()
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(msgspec.Struct, frozen=True, gc=False):
     """What the ledger made of an outcome. Logged with it, so that a replay need not judge again.
 
     Attributes:

@@ -14,8 +14,7 @@ from banditd.domain.promotion import Promotion
 from banditd.domain.router import RouterSpec
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRecord:
+class OutcomeRecord(msgspec.Struct, frozen=True, gc=False):
     """An outcome with what the ledger made of it.
 
     Attributes:

@@ -99,6 +99,10 @@ class Account:
             self._dropped += 1
         self._waiting[position] = row
 
+    def waits_for(self, position: int) -> bool:
+        """Return whether a decision was taken note of, and its quality has not come."""
+        return position in self._waiting
+
     def settle(self, position: int, lesson: Lesson, objective: Objective) -> None:
         """Evaluate a decision whose quality came; what else was not seen is taken as expected."""
         row = self._waiting.pop(position, None)

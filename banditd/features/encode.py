@@ -39,12 +39,9 @@ def encode(spec: FeatureSpec, embedding: Array16, input_tokens: int) -> Array32:
         return np.ones(1, np.float32)
     fourier_at = _BODY + spec.basis.shape[1]
     row = np.empty(fourier_at + spec.phase.shape[0], np.float32)
-    row[INTERCEPT] = 1.0
-    row[LENGTH] = length_feature(input_tokens)
-    projected = row[_BODY:fourier_at]
-    project(embedding.astype(np.float32), spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
+    project(embedding.view(np.uint16), spec.centre, spec.basis, length_feature(input_tokens), spec.row_norm_max, row)
     if kind is _FOURIER:
-        fourier(projected, spec.omega, spec.phase, row[fourier_at:])
+        fourier(row[_BODY:fourier_at], spec.omega, spec.phase, row[fourier_at:])
     return row
 
 
@@ -61,15 +58,14 @@ def encode_rows(spec: FeatureSpec, embeddings: Array16, input_tokens: "list[int]
     """
     count = len(embeddings)
     rows = np.empty((count, spec.row_width), np.float32)
-    rows[:, INTERCEPT] = 1.0
     if spec.kind is _INTERCEPT_ONLY:
+        rows[:, INTERCEPT] = 1.0
         return rows
-    rows[:, LENGTH] = 0.0 if input_tokens is None else [length_feature(n) for n in input_tokens]
-    projected = np.empty((count, spec.projected_dimension), np.float32)
-    project_rows(embeddings.astype(np.float32), spec.centre, spec.basis, 1.0, spec.row_norm_max, projected)
-    rows[:, _BODY : _BODY + spec.projected_dimension] = projected
+    lengths = np.zeros(count) if input_tokens is None else np.array([length_feature(n) for n in input_tokens])
+    project_rows(embeddings.view(np.uint16), spec.centre, spec.basis, lengths, spec.row_norm_max, rows)
     if spec.kind is _FOURIER:
+        fourier_at = _BODY + spec.projected_dimension
         body = np.empty((count, spec.phase.shape[0]), np.float32)
-        fourier_rows(projected, spec.omega, spec.phase, body)
-        rows[:, _BODY + spec.projected_dimension :] = body
+        fourier_rows(rows[:, _BODY:fourier_at].copy(), spec.omega, spec.phase, body)
+        rows[:, fourier_at:] = body
     return rows

@@ -13,17 +13,25 @@ from banditd.kernels.decision import predict_models, predict_models_rows, rank_m
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
 from banditd.kernels.half import to_half
-from banditd.kernels.linear import learn_metrics, mirror_model, update_ridge, update_ridge_forgetting
+from banditd.kernels.linear import (
+    learn_metrics,
+    learn_metrics_rows,
+    mirror_model,
+    update_ridge,
+    update_ridge_forgetting,
+)
 from banditd.kernels.neighbours import judge_neighbours, keep_nearest, take_values
 from banditd.kernels.pacing import hold_within, mix_floor_within, mix_into, shadow_price, try_within
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 from banditd.kernels.shrinkage import (
-    add_differences,
     add_outcome,
+    add_outcomes,
+    choose_at_prices,
     expect,
     factorise,
     invert_factorised,
     solve_factorised,
+    tell_apart,
 )
 from banditd.kernels.terms import add_charges, to_quantiles
 from banditd.kernels.thompson import probability_best
@@ -39,10 +47,11 @@ __all__ = [
     "Mask",
     "Parameter",
     "add_charges",
-    "add_differences",
     "add_evidence",
     "add_outcome",
+    "add_outcomes",
     "bound_shares",
+    "choose_at_prices",
     "contrast",
     "decide",
     "decide_rows",
@@ -59,6 +68,7 @@ __all__ = [
     "judge_neighbours",
     "keep_nearest",
     "learn_metrics",
+    "learn_metrics_rows",
     "mirror_model",
     "mix_floor",
     "mix_floor_within",
@@ -80,6 +90,7 @@ __all__ = [
     "solve_factorised",
     "take_values",
     "tally",
+    "tell_apart",
     "to_half",
     "to_quantiles",
     "try_within",

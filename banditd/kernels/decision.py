@@ -106,15 +106,13 @@ def _halved_product(
 def _predict(
     theta: Array32,  # (N, 3 * K)
     a_inv: Array32,  # (N, N * K)
-    noise: Array64,  # (K,)
-    cost_offset: Array64,  # (K,)
-    latency_offset: Array64,  # (K,)
+    offsets: Array64,  # (3, K)
     x: Array32,  # (N,)
     scratch_means: Array64,  # (3 * K,) overwritten
     scratch_product: Array32,  # (N * K,) overwritten
     out_values: Array64,  # (4, K) written
 ) -> None:
-    models = noise.shape[0]
+    models = offsets.shape[1]
     _weighted_sum(theta, x, scratch_means)
     _halved_product(a_inv, x, scratch_product)
     _weighted_sum(scratch_product.reshape((x.shape[0], models)), x, out_values[1])
@@ -122,26 +120,23 @@ def _predict(
         # Rounding can leave a small negative value, whose root is nan. Not max(): a nan in x must stay nan.
         width_sq = max(out_values[1, k], 0.0)
         out_values[0, k] = scratch_means[k]
-        out_values[1, k] = math.sqrt(width_sq) * noise[k]
-        out_values[2, k] = exp_bounded(scratch_means[models + k] + cost_offset[k])
-        out_values[3, k] = exp_bounded(scratch_means[2 * models + k] + latency_offset[k])
+        out_values[1, k] = math.sqrt(width_sq) * offsets[0, k]
+        out_values[2, k] = exp_bounded(scratch_means[models + k] + offsets[1, k])
+        out_values[3, k] = exp_bounded(scratch_means[2 * models + k] + offsets[2, k])
 
 
 @kernel(
     array(f32, "NTK"),
     array(f32, "NNK"),
-    array(f64, "K"),
-    array(f64, "K"),
-    array(f64, "K"),
+    array(f64, "TK"),
     array(f32, "N"),
     array(f64, "VK", out=True),
 )
 def predict_models(
     theta: Array32,  # (N, 3, K) ridge estimates of quality, log cost and log latency, models innermost
     a_inv: Array32,  # (N, N, K) inverse regularised Gram matrix of each model's quality, symmetric, models innermost
-    noise: Array64,  # (K,) standard deviation of a quality around its expectation
-    cost_offset: Array64,  # (K,) added to the log cost; -inf for a free model, nan where no cost is known
-    latency_offset: Array64,  # (K,) added to the log latency
+    offsets: Array64,  # (3, K) standard deviation of a quality around its expectation; what is added to the log cost,
+    # -inf for a free model, nan where no cost is known; what is added to the log latency
     x: Array32,  # (N,) encoded context
     out_values: Array64,  # (4, K) written: expected quality, its standard deviation, expected cost, expected latency
 ) -> None:
@@ -151,15 +146,13 @@ def predict_models(
     exponentials of regressed logs.
     """
     n = x.shape[0]
-    models = noise.shape[0]
+    models = offsets.shape[1]
     means = np.empty(3 * models, np.float64)
     product = np.empty(n * models, np.float32)
     _predict(
         theta.reshape((n, 3 * models)),
         a_inv.reshape((n, n * models)),
-        noise,
-        cost_offset,
-        latency_offset,
+        offsets,
         x,
         means,
         product,
@@ -170,30 +163,26 @@ def predict_models(
 @kernel(
     array(f32, "NTK"),
     array(f32, "NNK"),
-    array(f64, "K"),
-    array(f64, "K"),
-    array(f64, "K"),
+    array(f64, "TK"),
     array(f32, "BN"),
     array(f64, "BVK", out=True),
 )
 def predict_models_rows(
     theta: Array32,  # (N, 3, K) as in `predict_models`
     a_inv: Array32,  # (N, N, K)
-    noise: Array64,  # (K,)
-    cost_offset: Array64,  # (K,)
-    latency_offset: Array64,  # (K,)
+    offsets: Array64,  # (3, K)
     x: Array32,  # (B, N) encoded contexts
     out_values: Array64,  # (B, 4, K) written
 ) -> None:
     """Write `predict_models` of each context, bit for bit."""
     n = x.shape[1]
-    models = noise.shape[0]
+    models = offsets.shape[1]
     means = np.empty(3 * models, np.float64)
     product = np.empty(n * models, np.float32)
     rows = theta.reshape((n, 3 * models))
     matrix = a_inv.reshape((n, n * models))
     for b in range(x.shape[0]):
-        _predict(rows, matrix, noise, cost_offset, latency_offset, x[b], means, product, out_values[b])
+        _predict(rows, matrix, offsets, x[b], means, product, out_values[b])
 
 
 @helper

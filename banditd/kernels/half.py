@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Bits16, array, boolean, f32, kernel, u16
+from banditd.kernels._jit import Array32, Bits16, array, boolean, f32, helper, kernel, u16
 
 # Bits of float32: infinity, 2^16 (beyond float16 after rounding), 2^-14 (float16's least normal number), and 1/2, whose
 # last bit is worth as much as that of a subnormal float16.
@@ -14,6 +14,22 @@ _HALF = np.int32(0x3F000000)
 _REBIAS = np.int32(0x38000000)
 # Half a unit in float16's last place, less one bit: adding it rounds ties down, and one more bit makes odd ones go up.
 _ROUND = np.int32(0x0FFF)
+# Of float16, shifted to where float32 has its mantissa: infinity; and what makes up for the smaller bias.
+_HALF_INFINITY = np.int32(0x0F800000)
+_TWO_TO_112 = np.float32(2.0**112)
+
+
+@helper
+def from_half(
+    bits: int,  # of a float16
+) -> np.float32:
+    """Return the float32 of the same value."""
+    magnitude = np.int32((np.int32(bits) & 0x7FFF) << 13)
+    # The exponents differ by 112, normal and subnormal: the product is exact.
+    value = np.float32(magnitude.view(np.float32) * _TWO_TO_112)
+    if magnitude >= _HALF_INFINITY:
+        value = np.int32(magnitude | _INFINITY).view(np.float32)
+    return np.float32(-value) if bits & 0x8000 else value
 
 
 @kernel(array(f32, "E"), array(u16, "E", out=True), returns=(boolean,))

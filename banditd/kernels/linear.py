@@ -277,6 +277,44 @@ def learn_metrics(
 
 
 @kernel(
+    array(f64, "TNN", inout=True),
+    array(f64, "TN", inout=True),
+    array(f64, "TY", inout=True),
+    array(f64, "TN"),
+    array(f64, "TN"),
+    f64,
+    array(f32, "BN"),
+    array(f64, "BT"),
+    array(f64, "B"),
+)
+def learn_metrics_rows(
+    a_inv: Array64,  # (3, N, N) as in `learn_metrics`, updated
+    theta: Array64,  # (3, N) updated
+    numbers: Array64,  # (3, 5) updated
+    prior_theta: Array64,  # (3, N)
+    prior_precision: Array64,  # (3, N)
+    gamma: float,
+    x: Array32,  # (B, N)
+    measured: Array64,  # (B, 3) quality, log cost and log latency; nan for nothing
+    weights: Array64,  # (B,)
+) -> None:
+    """Do `learn_metrics` for each of B lessons about one model, bit for bit."""
+    for b in range(x.shape[0]):
+        for m in range(3):
+            _learn_metric(
+                a_inv[m],
+                theta[m],
+                numbers[m],
+                prior_theta[m],
+                prior_precision[m],
+                gamma,
+                x[b],
+                measured[b, m],
+                weights[b],
+            )
+
+
+@kernel(
     array(f64, "TNN"),
     array(f64, "TN"),
     array(f64, "TY"),
@@ -284,9 +322,7 @@ def learn_metrics(
     i64,
     array(f32, "NTK", inout=True),
     array(f32, "NNK", inout=True),
-    array(f64, "K", inout=True),
-    array(f64, "K", inout=True),
-    array(f64, "K", inout=True),
+    array(f64, "TK", inout=True),
 )
 def mirror_model(
     a_inv: Array64,  # (3, N, N) as `learn_metrics` keeps it
@@ -296,9 +332,8 @@ def mirror_model(
     chosen: int,  # the model's place among the K
     theta_of_all: Array32,  # (N, 3, K) its part is written, as `predict_models` reads it
     a_inv_of_all: Array32,  # (N, N, K) of quality, likewise
-    noise: Array64,  # (K,) standard deviation of its quality's noise
-    cost_offset: Array64,  # (K,) log price plus half the variance of the log's noise
-    latency_offset: Array64,  # (K,) half the variance of the log's noise
+    offsets_of_all: Array64,  # (3, K) likewise: the standard deviation of its quality's noise, the log price plus half
+    # the variance of the log cost's noise, half the variance of the log latency's
 ) -> None:
     """Write one model's part of what decisions read."""
     for i in range(theta.shape[1]):
@@ -308,6 +343,6 @@ def mirror_model(
             out[j, chosen] = np.float32(row[j])
         for metric in range(3):
             theta_of_all[i, metric, chosen] = np.float32(theta[metric, i])
-    noise[chosen] = math.sqrt(numbers[0, ERRORS] / numbers[0, WEIGHT])
-    cost_offset[chosen] = log_price + 0.5 * (numbers[1, ERRORS] / numbers[1, WEIGHT])
-    latency_offset[chosen] = 0.5 * (numbers[2, ERRORS] / numbers[2, WEIGHT])
+    offsets_of_all[0, chosen] = math.sqrt(numbers[0, ERRORS] / numbers[0, WEIGHT])
+    offsets_of_all[1, chosen] = log_price + 0.5 * (numbers[1, ERRORS] / numbers[1, WEIGHT])
+    offsets_of_all[2, chosen] = 0.5 * (numbers[2, ERRORS] / numbers[2, WEIGHT])

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, array, f32, f64, helper, kernel
+from banditd.kernels._jit import Array32, Array64, Bits16, array, f32, f64, helper, kernel, u16
 from banditd.kernels.elementary import cosine
+from banditd.kernels.half import from_half
 
 # Below it a float32 is subnormal, and arithmetic on such numbers is many times slower.
 _SMALLEST_NORMAL = 1.1754943508222875e-38
@@ -13,17 +14,15 @@ _SMALLEST_NORMAL = 1.1754943508222875e-38
 
 @helper
 def _bound(
-    scale: float,
     row_norm_max: float,
     out: Array32,  # (D,) changed
 ) -> None:
-    """Scale out, shrink it to the norm row_norm_max if it is longer, and flush subnormal numbers to zero."""
+    """Shrink out to the norm row_norm_max if it is longer, and flush subnormal numbers to zero."""
     norm_sq = 0.0
     for j in range(out.shape[0]):
-        scaled = np.float64(out[j]) * scale
-        norm_sq += scaled * scaled
+        norm_sq += np.float64(out[j]) * np.float64(out[j])
     norm = math.sqrt(norm_sq)
-    factor = scale * (row_norm_max / norm) if norm > row_norm_max else scale
+    factor = row_norm_max / norm if norm > row_norm_max else 1.0
     for j in range(out.shape[0]):
         value = np.float64(out[j]) * factor
         # Written so that nan, for which every comparison is false, is kept.
@@ -32,14 +31,21 @@ def _bound(
 
 @helper
 def _project(
-    x: Array32,  # (E,)
+    embedding: Bits16,  # (E,)
     centre: Array32,  # (E,)
     basis: Array32,  # (E, D)
-    scale: float,
+    length: float,
     row_norm_max: float,
-    out: Array32,  # (D,) written
+    scratch: Array32,  # (E,) overwritten
+    out_row: Array32,  # (W,) its first D + 2 values are written
 ) -> None:
+    x = scratch
     n = x.shape[0]
+    for i in range(n):
+        x[i] = from_half(embedding[i]) - centre[i]
+    out_row[0] = np.float32(1.0)
+    out_row[1] = np.float32(length)
+    out = out_row[2 : 2 + basis.shape[1]]
     n_by_four = n - n % 4
     for j in range(out.shape[0]):
         out[j] = np.float32(0.0)
@@ -49,53 +55,55 @@ def _project(
         row_1 = basis[i + 1]
         row_2 = basis[i + 2]
         row_3 = basis[i + 3]
-        x_0 = x[i] - centre[i]
-        x_1 = x[i + 1] - centre[i + 1]
-        x_2 = x[i + 2] - centre[i + 2]
-        x_3 = x[i + 3] - centre[i + 3]
+        x_0 = x[i]
+        x_1 = x[i + 1]
+        x_2 = x[i + 2]
+        x_3 = x[i + 3]
         for j in range(out.shape[0]):
             out[j] = (((out[j] + x_0 * row_0[j]) + x_1 * row_1[j]) + x_2 * row_2[j]) + x_3 * row_3[j]
     for i in range(n_by_four, n):
         row_0 = basis[i]
-        x_0 = x[i] - centre[i]
+        x_0 = x[i]
         for j in range(out.shape[0]):
             out[j] += x_0 * row_0[j]
-    _bound(scale, row_norm_max, out)
+    _bound(row_norm_max, out)
 
 
-@kernel(array(f32, "E"), array(f32, "E"), array(f32, "ED"), f64, f64, array(f32, "D", out=True))
+@kernel(array(u16, "E"), array(f32, "E"), array(f32, "ED"), f64, f64, array(f32, "W", out=True))
 def project(
-    x: Array32,  # (E,) embedding
+    embedding: Bits16,  # (E,) float16
     centre: Array32,  # (E,) mean embedding
     basis: Array32,  # (E, D) columns to project on
-    scale: float,  # multiplies the projection
-    row_norm_max: float,  # longest result, > 0
-    out: Array32,  # (D,) written
+    length: float,  # of the prompt, scaled
+    row_norm_max: float,  # longest projection, > 0
+    out_row: Array32,  # (W,) its first D + 2 values are written
 ) -> None:
-    """Write scale * (x - centre) @ basis, shrunk to norm row_norm_max (within 1e-6 of it) if it is longer.
+    """Write 1, the length, and (x - centre) @ basis, shrunk to norm row_norm_max (within 1e-6 of it) if it is longer.
 
-    The bound limits the leverage that one strange prompt has over a regression. An embedding so long that its
-    projection overflows float32 gives non-finite values, like a non-finite one.
+    The bound limits the leverage that one strange prompt has over a regression. A non-finite embedding gives
+    non-finite values.
     """
-    _project(x, centre, basis, scale, row_norm_max, out)
+    scratch = np.empty(embedding.shape[0], np.float32)
+    _project(embedding, centre, basis, length, row_norm_max, scratch, out_row)
 
 
-@kernel(array(f32, "BE"), array(f32, "E"), array(f32, "ED"), f64, f64, array(f32, "BD", out=True))
+@kernel(array(u16, "BE"), array(f32, "E"), array(f32, "ED"), array(f64, "B"), f64, array(f32, "BW", out=True))
 def project_rows(
-    x: Array32,  # (B, E) embeddings
+    embedding: Bits16,  # (B, E) float16
     centre: Array32,  # (E,) mean embedding
     basis: Array32,  # (E, D) columns to project on
-    scale: float,  # multiplies the projection
-    row_norm_max: float,  # longest result, > 0
-    out: Array32,  # (B, D) written
+    length: Array64,  # (B,) of the prompts, scaled
+    row_norm_max: float,  # longest projection, > 0
+    out_row: Array32,  # (B, W) written
 ) -> None:
     """Write `project` of each embedding, bit for bit.
 
     One after the other. Blocks of the basis applied to the whole batch, and the batch as innermost axis, were tried
     and are not faster: the additions are what takes the time.
     """
-    for b in range(x.shape[0]):
-        _project(x[b], centre, basis, scale, row_norm_max, out[b])
+    scratch = np.empty(embedding.shape[1], np.float32)
+    for b in range(embedding.shape[0]):
+        _project(embedding[b], centre, basis, length[b], row_norm_max, scratch, out_row[b])
 
 
 @helper

@@ -7,7 +7,39 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Array64, Index, array, f32, f64, i64, kernel
+from banditd.kernels._jit import Array32, Array64, Index, array, f32, f64, helper, i64, kernel
+
+
+@helper
+def _add(
+    gram: Array64,  # (2, N, N) updated
+    moment: Array64,  # (2, N) updated
+    totals: Array64,  # (2,) updated
+    half: int,
+    x: Array32,  # (N,)
+    y: float,
+    weight: float,
+    count: float,
+    retention: float,
+) -> None:
+    """Do what `add_outcome` says."""
+    if retention < 1.0:
+        for h in range(gram.shape[0]):
+            for i in range(x.shape[0]):
+                row = gram[h, i]
+                for j in range(x.shape[0]):
+                    row[j] *= retention
+                moment[h, i] *= retention
+        totals[0] *= retention
+        totals[1] *= retention
+    totals[0] += weight * y * y
+    totals[1] += count
+    for i in range(x.shape[0]):
+        row = gram[half, i]
+        x_i = weight * np.float64(x[i])
+        for j in range(x.shape[0]):
+            row[j] += x_i * np.float64(x[j])
+        moment[half, i] += x_i * y
 
 
 @kernel(
@@ -33,42 +65,95 @@ def add_outcome(
     retention: float,  # factor on what was there, in (0, 1]
 ) -> None:
     """Add one observation to the sums that a ridge regression is made of, and let both halves forget."""
-    if retention < 1.0:
-        for h in range(gram.shape[0]):
-            for i in range(x.shape[0]):
-                row = gram[h, i]
-                for j in range(x.shape[0]):
-                    row[j] *= retention
-                moment[h, i] *= retention
-        totals[0] *= retention
-        totals[1] *= retention
-    totals[0] += weight * y * y
-    totals[1] += count
-    for i in range(x.shape[0]):
-        row = gram[half, i]
-        x_i = weight * np.float64(x[i])
-        for j in range(x.shape[0]):
-            row[j] += x_i * np.float64(x[j])
-        moment[half, i] += x_i * y
+    _add(gram, moment, totals, half, x, y, weight, count, retention)
 
 
-@kernel(array(f64, "KN", inout=True), array(f32, "BN"), array(i64, "B"), array(i64, "B"))
-def add_differences(
-    sums: Array64,  # (K, N) updated
-    rows: Array32,  # (B, N) encoded contexts
-    ours: Index,  # (B,) whom one choice takes
-    theirs: Index,  # (B,) whom another takes
+@kernel(
+    array(f64, "HNN", inout=True),
+    array(f64, "HN", inout=True),
+    array(f64, "H", inout=True),
+    array(i64, "B"),
+    array(f32, "BN"),
+    array(f64, "BT"),
+    array(f64, "B"),
+    f64,
+)
+def add_outcomes(
+    gram: Array64,  # (2, N, N) as in `add_outcome`, updated
+    moment: Array64,  # (2, N) updated
+    totals: Array64,  # (2,) updated
+    halves: Index,  # (B,)
+    x: Array32,  # (B, N)
+    measured: Array64,  # (B, 3) observed values, of which the first counts; nan where it was not seen
+    weights: Array64,  # (B,)
+    retention: float,
 ) -> None:
-    """Add each context to the sum of whom one choice takes, and take it from that of whom the other takes."""
-    for b in range(rows.shape[0]):
-        if ours[b] == theirs[b]:
-            continue
-        plus = sums[ours[b]]
-        minus = sums[theirs[b]]
-        for j in range(rows.shape[1]):
-            value = np.float64(rows[b, j])
-            plus[j] += value
-            minus[j] -= value
+    """Do `add_outcome` for each of B observations, bit for bit; each counts for one."""
+    for b in range(x.shape[0]):
+        if not math.isnan(measured[b, 0]):
+            _add(gram, moment, totals, halves[b], x[b], measured[b, 0], weights[b], 1.0, retention)
+
+
+@kernel(array(f64, "BK"), array(f64, "BK"), array(f64, "G"), array(i64, "GB", out=True))
+def choose_at_prices(
+    quality: Array64,  # (B, K) expected in each context
+    cost: Array64,  # (B, K) likewise; nan where unknown, which money then never buys
+    prices: Array64,  # (G,) of money, >= 0
+    out_choices: Index,  # (G, B) written
+) -> None:
+    """Write the model of the greatest quality - price * cost, the first of equal ones."""
+    for g in range(prices.shape[0]):
+        price = prices[g]
+        for b in range(quality.shape[0]):
+            best = -math.inf
+            chosen = 0
+            for k in range(quality.shape[1]):
+                value = quality[b, k] - price * cost[b, k] if price > 0.0 else quality[b, k]
+                if value > best:
+                    best = value
+                    chosen = k
+            out_choices[g, b] = chosen
+
+
+@kernel(
+    array(f32, "BN"),
+    array(f64, "BK"),
+    array(f64, "G"),
+    array(i64, "GB"),
+    array(i64, "GB"),
+    array(f64, "KN", out=True),
+    returns=(f64,),
+)
+def tell_apart(
+    rows: Array32,  # (B, N) encoded contexts
+    cost: Array64,  # (B, K) what each model is expected to cost in them
+    prices: Array64,  # (G,) of money, >= 0
+    ours: Index,  # (G, B) whom one way to choose takes at each price
+    theirs: Index,  # (G, B) whom another takes
+    out_sums: Array64,  # (K, N) written: contexts where we take a model, less those where they do
+) -> float:
+    """Write where two ways to choose differ, over all prices; return how much less money we spend, at its prices."""
+    for k in range(out_sums.shape[0]):
+        for j in range(out_sums.shape[1]):
+            out_sums[k, j] = 0.0
+    saved = 0.0
+    for g in range(prices.shape[0]):
+        money = 0.0
+        for b in range(rows.shape[0]):
+            our = ours[g, b]
+            their = theirs[g, b]
+            if our == their:
+                continue
+            plus = out_sums[our]
+            minus = out_sums[their]
+            for j in range(rows.shape[1]):
+                value = np.float64(rows[b, j])
+                plus[j] += value
+                minus[j] -= value
+            if prices[g] > 0.0:
+                money += cost[b, their] - cost[b, our]
+        saved += prices[g] * money
+    return saved
 
 
 @kernel(array(f64, "NN"), array(f64, "N"), array(f64, "NN", out=True))

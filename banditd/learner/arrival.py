@@ -13,22 +13,21 @@ what the others would have been (Rubin 1976, "Inference and missing data").
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
 
-from banditd.domain.arrays import AnyArray, Array16, Array32, Array64, Index
+from banditd.domain.arrays import AnyArray, Array64, Bits16, Index, frozen
 from banditd.domain.context import Context
 from banditd.errors import DataLossError, Reason
 from banditd.features.encode import length_feature
-from banditd.kernels.arrival import expect_arrival, update_arrival
+from banditd.kernels.arrival import SKETCH, expect_arrival, update_arrival
 
-# Values of the sketch, and columns that the caller's categories share by a hash of their names.
-_SKETCH: Final = 32
+# Columns that the caller's categories share by a hash of their names, after 1 and the length.
 _CATEGORIES: Final = 16
-_SKETCH_AT: Final = 2 + _CATEGORIES
-_WIDTH: Final = _SKETCH_AT + _SKETCH
+_CATEGORIES_AT: Final = 2
+_WIDTH: Final = _CATEGORIES_AT + _CATEGORIES + SKETCH
 # Prior variances of log odds: common ones reach chances of 2 to 98 % at once; a model's own are smaller by half.
 _COMMON_VARIANCE: Final = 4.0
 _OWN_VARIANCE: Final = 1.0
@@ -45,11 +44,11 @@ class Arrival:
 
     def note(self, slot: int, context: Context, *, arrived: bool) -> None:
         """Take note of how a decision was resolved."""
-        own = self._own.setdefault(slot, _prior(_OWN_VARIANCE))
-        counts = self._counts.setdefault(slot, [0, 0])
+        own, counts = self._own.get(slot), self._counts.get(slot)
+        if own is None or counts is None:
+            own, counts = self._own[slot], self._counts[slot] = _prior(_OWN_VARIANCE), [0, 0]
         counts[0 if arrived else 1] += 1
-        common = self._common
-        update_arrival(common[0], common[1], own[0], own[1], row_of(context), float(arrived))
+        update_arrival(self._common, own, *_known(context), 1.0 if arrived else 0.0)
 
     def counts(self, slot: int) -> tuple[int, int]:
         """Return how many qualities of a model arrived and how many did not."""
@@ -63,10 +62,8 @@ class Arrival:
 
     def probability(self, slot: int, context: Context) -> float:
         """Return how likely a quality of a model is to arrive in a context."""
-        common, own = self._common, self._own.get(slot)
-        if own is None:
-            own = _prior(_OWN_VARIANCE)
-        return expect_arrival(common[0], common[1], own[0], own[1], row_of(context))
+        own = self._own.get(slot)
+        return expect_arrival(self._common, _prior(_OWN_VARIANCE) if own is None else own, *_known(context))
 
     def weight(self, slot: int, context: Context, bound: float) -> float:
         """Return what a quality that arrived counts for, so that contexts count as often as they came.
@@ -129,32 +126,23 @@ def _prior(variance: float) -> Array64:
     return prior
 
 
-def row_of(context: Context) -> Array32:
-    """Return what is known of a prompt: 1, its scaled length, its category and its sketched direction; (N,)."""
-    row = np.zeros(_WIDTH, np.float32)
-    row[0], row[1] = 1.0, length_feature(context.input_tokens)
-    if context.category:
-        digest = hashlib.blake2b(context.category.encode(), digest_size=2, person=b"arrival").digest()
-        row[2 + int.from_bytes(digest, "little") % _CATEGORIES] = 1.0
-    row[_SKETCH_AT:] = _sketched(context.embedding)
-    return row
+def _known(context: Context) -> tuple[Bits16, Index, float, int]:
+    """Return what kernels take for what is known of a prompt: embedding, its sketch, length, column of the category."""
+    embedding = context.embedding
+    column = _column(context.category) if context.category else -1
+    return embedding.view(np.uint16), _places(len(embedding)), length_feature(context.input_tokens), column
 
 
-def _sketched(embedding: Array16) -> Array64:
-    """Return the count sketch of an embedding (Charikar, Chen and Farach-Colton 2002), at length 1.
-
-    Unlike a projection it needs no stored matrix, and `bincount` adds up one value after another, the same everywhere.
-    """
-    buckets, signs = _hashes(len(embedding))
-    sums: Array64 = np.bincount(buckets, signs * embedding, _SKETCH).astype(np.float64)
-    length = float(np.bincount(np.zeros(_SKETCH, np.int64), sums * sums)[0]) ** 0.5
-    return sums / length if length > 0.0 else sums
+@lru_cache(maxsize=1024)
+def _column(category: str) -> int:
+    """Return the column of a category; callers have few."""
+    digest = hashlib.blake2b(category.encode(), digest_size=2, person=b"arrival").digest()
+    return _CATEGORIES_AT + int.from_bytes(digest, "little") % _CATEGORIES
 
 
 @cache
-def _hashes(dimension: int) -> tuple[Index, Array64]:
-    """Return bucket and sign of each value of an embedding."""
+def _places(dimension: int) -> Index:
+    """Return place and sign of each value of an embedding, as `expect_arrival` reads them."""
     raw = hashlib.shake_256(b"banditd arrival").digest(2 * dimension)
-    pairs = np.frombuffer(raw, np.uint8).reshape(dimension, 2)
-    signs: Array64 = 1.0 - 2.0 * (pairs[:, 1] & 1).astype(np.float64)
-    return pairs[:, 0].astype(np.int64) % _SKETCH, signs
+    pairs = np.frombuffer(raw, np.uint8).reshape(dimension, 2).astype(np.int64)
+    return frozen(pairs[:, 0] % SKETCH * 2 + (pairs[:, 1] & 1))

@@ -164,9 +164,9 @@ class RouterState:
     def fit_is_due(self) -> bool:
         """Whether enough prompts have been seen to fit the encoding (again)."""
         return (
-            self.features is not None
+            self.prompt_count >= self.next_fit
+            and self.features is not None
             and self.features.kind is not FeatureKind.INTERCEPT_ONLY
-            and self.prompt_count >= self.next_fit
         )
 
     def pacer_view(self, belief: BeliefSnapshot | None) -> PacerView | None:

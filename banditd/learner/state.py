@@ -9,6 +9,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from banditd.catalog.health import note, turn
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array32
@@ -17,7 +19,7 @@ from banditd.domain.context import Context
 from banditd.domain.decision import Decision, DecisionSource, Resolution
 from banditd.domain.health import GOOD_HEALTH, Health, ModelHealth
 from banditd.domain.model import ModelSpec
-from banditd.domain.outcome import Failure, Lesson, OutcomeStatus
+from banditd.domain.outcome import Failure, Lesson, Metric, OutcomeStatus
 from banditd.domain.promotion import Promotion
 from banditd.domain.records import (
     ChangeAlarm,
@@ -39,9 +41,10 @@ from banditd.features.encode import encode
 from banditd.features.fit import intercept_spec
 from banditd.features.spec import FeatureKind, FeatureSpec, decode_spec
 from banditd.learner.changes import Changes, Mark, do_again, fades
+from banditd.learner.gathering import Gathering
 from banditd.learner.router_state import FIRST_FIT_PROMPTS, FIT_GROWTH, RouterState
 from banditd.objective.pacer import Pacer
-from banditd.policies.base import ChangingBelief, ComparingBelief, Residuals, SupposingBelief
+from banditd.policies.base import ChangingBelief, ComparingBelief, GatheringBelief, Residuals, SupposingBelief
 from banditd.policies.beliefs.factory import make_belief, relearns
 from banditd.policies.registry import resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
@@ -53,6 +56,11 @@ from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot, offered_mo
 REBUILD_OUTCOMES_MAX: Final = 50_000
 # What needs no fit, and whose rows tell nothing of a prompt.
 _BLIND: Final = FeatureKind.INTERCEPT_ONLY
+# Looking up a member of an enumeration takes as long as looking up a decision.
+_OBSERVED, _CENSORED = Resolution.OBSERVED, Resolution.CENSORED
+_CALLER: Final = DecisionSource.CALLER
+_NO_FAILURE: Final = Failure.NONE
+_NO_METRICS: Final = Metric.NONE
 
 
 class LogView(Protocol):
@@ -226,7 +234,7 @@ class LearnerState:
             if probability > 0.0:
                 total, least = support.get(slot, (0.0, 1.0))
                 support[slot] = (total + probability, min(least, probability))
-        is_ours = decision.choice.source is not DecisionSource.CALLER
+        is_ours = decision.choice.source is not _CALLER
         if state.pacer is not None and is_ours:
             state.pacer.observe(decision, time_ms)
         state.sessions.remember(decision.context.session, chosen)
@@ -270,30 +278,31 @@ class LearnerState:
         if state is None or record.decision_position <= state.start_position:
             return
         ruling = record.ruling
-        if ruling.resolution is Resolution.OBSERVED:
+        resolution, lesson = ruling.resolution, ruling.lesson
+        if resolution is _OBSERVED:
             state.observed += 1
-        elif ruling.resolution is Resolution.CENSORED:
+        elif resolution is _CENSORED:
             state.censored += 1
             for each in state.everyone:
                 each.account.forget(record.decision_position)
-        if record.outcome.failure is not Failure.NONE:
+        if record.outcome.failure is not _NO_FAILURE:
             slot = log.decision(record.decision_position).slot
             state.failure_counts[slot] = state.failure_counts.get(slot, 0) + 1
-        if ruling.lesson.metrics:
+        if lesson.metrics is not _NO_METRICS:
             decision = log.decision(record.decision_position)
-            choice = decision.choice
-            is_ours = choice.source is not DecisionSource.CALLER
-            if state.pacer is not None and is_ours and ruling.lesson.cost_usd is not None:
-                state.pacer.correct(float(choice.expected[1, choice.index]), ruling.lesson.cost_usd)
-            residuals = self._teach(state, decision, ruling.lesson)
-            if ruling.resolution is Resolution.OBSERVED:
-                state.arrival.note(decision.slot, decision.context, arrived=True)
-            if ruling.lesson.quality is not None:
+            choice, slot = decision.choice, decision.slot
+            if state.pacer is not None and lesson.cost_usd is not None and choice.source is not _CALLER:
+                state.pacer.correct(float(choice.expected[1, choice.index]), lesson.cost_usd)
+            residuals = self._teach(state, decision, lesson)
+            if resolution is _OBSERVED:
+                state.arrival.note(slot, decision.context, arrived=True)
+            if lesson.quality is not None:
                 for each in state.everyone:
-                    each.account.settle(record.decision_position, ruling.lesson, measure(decision))
+                    if each.account.waits_for(record.decision_position):
+                        each.account.settle(record.decision_position, lesson, measure(decision))
             if state.policy.change.change_detection:
-                state.changes.watch(decision.slot, residuals)
-            state.changes.count(decision.slot, ruling.lesson)
+                state.changes.watch(slot, residuals)
+            state.changes.count(slot, lesson)
             self._touch(state, position)
 
     def _apply_expiry(self, position: int, record: Expiry, log: LogView) -> None:
@@ -357,9 +366,11 @@ class LearnerState:
             self._learn_example(each, record, state.decision_count, self._time_ms)
         self._touch(state, position)
 
-    def _learn_example(self, state: RouterState, record: Example, decisions: int, time_ms: int) -> None:
+    def _learn_example(
+        self, state: RouterState, record: Example, decisions: int, time_ms: int, gathering: Gathering | None = None
+    ) -> None:
         for slot, lesson in record.lessons:
-            self._learn(state, record.context, slot, lesson, decisions, time_ms)
+            self._learn(state, record.context, slot, lesson, decisions, time_ms, gathering=gathering)
             state.changes.count(slot, lesson)
 
     def _apply_prior(self, position: int, record: LeaderboardPrior) -> None:
@@ -381,7 +392,13 @@ class LearnerState:
                 state.belief.suppose(model, quality, strength)
 
     def _learn_outcome(
-        self, state: RouterState, lesson: Lesson, decisions: int, time_ms: int, decision: Decision
+        self,
+        state: RouterState,
+        lesson: Lesson,
+        decisions: int,
+        time_ms: int,
+        decision: Decision,
+        gathering: Gathering | None = None,
     ) -> Residuals | None:
         """Learn an outcome as `_learn` does; its quality counts the more, the less likely it was to arrive."""
         bound, context, slot = state.policy.observation_weighting, decision.context, decision.slot
@@ -390,11 +407,13 @@ class LearnerState:
             # A shadow's outcomes are the router's.
             weight = self.routers[decision.router_id].arrival.weight(slot, context, bound)
         if weight == 1.0:
-            return self._learn(state, context, slot, lesson, decisions, time_ms, decision)
+            return self._learn(state, context, slot, lesson, decisions, time_ms, decision, gathering)
         # Costs and latencies come with their calls, not with judgements.
-        judged, rest = Lesson(lesson.quality, weight=weight), replace(lesson, quality=None)
-        missed = self._learn(state, context, slot, judged, decisions, time_ms, decision)
-        beside = self._learn(state, context, slot, rest, decisions, time_ms, decision) if rest.metrics else None
+        judged, rest = Lesson(lesson.quality, weight=weight), msgspec.structs.replace(lesson, quality=None)
+        missed = self._learn(state, context, slot, judged, decisions, time_ms, decision, gathering)
+        beside = None
+        if rest.metrics:
+            beside = self._learn(state, context, slot, rest, decisions, time_ms, decision, gathering)
         # Errors of what arrives are 0 on average by their weights only. These are 1 on average and at most the bound,
         # so that their squares are at most the bound on average: scaled by its root, a detector's alarms stay as rare.
         quality = math.nan if missed is None else missed[0] * weight / math.sqrt(bound)
@@ -409,6 +428,7 @@ class LearnerState:
         decisions: int,
         time_ms: int,
         decision: Decision | None = None,
+        gathering: Gathering | None = None,
     ) -> Residuals | None:
         """Learn; return what the predictions missed by.
 
@@ -420,6 +440,7 @@ class LearnerState:
             decisions: Decisions of the router at that time; with *time_ms*, how old evidence is.
             time_ms: That time.
             decision: What chose the model; None where nothing did.
+            gathering: What takes the lesson, to be learnt later; None to learn it now.
         """
         model = self.catalog.by_slot.get(slot)
         if model is None or state.features is None or state.belief is None:
@@ -429,7 +450,12 @@ class LearnerState:
         if fades(state.policy.change):
             kept = state.changes.see(model.slot, state.policy.change, decisions, time_ms)
             if kept < 1.0 and isinstance(state.belief, ChangingBelief):
+                if gathering is not None:
+                    gathering.flush()
                 state.belief.fade(model, kept)
+        if gathering is not None:
+            gathering.add(model, context, lesson)
+            return None
         row = self.encoded(state.features, context)
         return state.belief.learn(model, row, lesson, context.category, decision)
 
@@ -589,7 +615,9 @@ class LearnerState:
         had one each.
         """
         assert state.features is not None
-        state.belief = make_belief(state.policy, state.features, state.router, self.catalog.models)
+        belief = make_belief(state.policy, state.features, state.router, self.catalog.models)
+        gathering = Gathering(belief, state.features) if isinstance(belief, GatheringBelief) else None
+        state.belief = belief
         state.changes.seen.clear()
         entries = [
             entry
@@ -600,25 +628,32 @@ class LearnerState:
         decisions = decision_count - len(entries)
         for entry in entries:
             decisions += 1
+            is_marked = bool(marks) and marks[0].position < entry.position
+            if gathering is not None and (is_marked or isinstance(entry.record, ComparisonRecord | LeaderboardPrior)):
+                gathering.flush()
             while marks and marks[0].position < entry.position:
-                do_again(state.belief, marks.pop(0), self.catalog.by_slot)
+                do_again(belief, marks.pop(0), self.catalog.by_slot)
             if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
                 decided = log.decision(entry.record.decision_position)
                 lesson = entry.record.ruling.lesson
-                self._learn_outcome(state, lesson, decisions, entry.time_ms, decided)
+                self._learn_outcome(state, lesson, decisions, entry.time_ms, decided, gathering)
             elif isinstance(entry.record, ComparisonRecord) and entry.record.status is OutcomeStatus.APPLIED:
                 self._learn_comparison(state, entry.record, log)
             elif isinstance(entry.record, Example):
-                self._learn_example(state, entry.record, decisions, entry.time_ms)
+                self._learn_example(state, entry.record, decisions, entry.time_ms, gathering)
             elif isinstance(entry.record, LeaderboardPrior):
                 self._suppose(state, entry.record)
             elif isinstance(entry.record, Expiry) and entry.record.quality is not None:
                 lesson = Lesson(quality=entry.record.quality)
                 for decision_position in entry.record.decision_positions:
                     decided = log.decision(decision_position)
-                    self._learn(state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided)
+                    self._learn(
+                        state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided, gathering
+                    )
+        if gathering is not None:
+            gathering.flush()
         for mark in marks:
-            do_again(state.belief, mark, self.catalog.by_slot)
+            do_again(belief, mark, self.catalog.by_slot)
 
     def _apply_restore(self, position: int, record: Restore) -> None:
         state = self.routers.get(record.router_id)

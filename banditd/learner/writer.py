@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -396,7 +396,7 @@ class Writer:
         if ruling.status is not OutcomeStatus.DUPLICATE:
             slot = health_slot(outcome, ruling, decision, entry, time_ms - found.time_ms, self._settings.health)
             if slot in self._state.catalog.by_slot:
-                ruling = replace(ruling, health_slot=slot)
+                ruling = msgspec.structs.replace(ruling, health_slot=slot)
                 group.note(self._state, decision_position, time_ms, ruling, outcome.failure)
             group.append(position, time_ms, OutcomeRecord(decision.router_id, decision_position, outcome, ruling))
             group.batch.put_ledger(decision_position, entry)

@@ -187,6 +187,15 @@ class Belief(Protocol):
 
 
 @runtime_checkable
+class GatheringBelief(Protocol):
+    """A belief that learns many lessons at once faster than one by one; the writer's thread only."""
+
+    def learn_rows(self, models: Sequence[ModelSpec], rows: Array32, lessons: Sequence[Lesson]) -> None:
+        """Do `Belief.learn` for each of B models, rows (B, N) and lessons, bit for bit."""
+        ...
+
+
+@runtime_checkable
 class ChangingBelief(Protocol):
     """What a belief can do about change, beside learning; one that cannot is left alone."""
 

@@ -114,12 +114,12 @@ def choose_rows(
     # Nothing but what is expected differs from row to row, and how long each prompt is.
     codes = np.stack([_exclusions(snapshot, context, terms) for context in contexts])
     picked = values if terms.candidates is None else values.take(terms.candidates, axis=2)
-    shape, rule = codes.shape, _rule(snapshot, terms)
+    pacing = _pacing(snapshot, terms)
+    shape, rule = codes.shape, _rule(snapshot, terms, pacing)
     pmf, expected = np.empty(shape), np.empty((shape[0], 3, shape[1]), np.float32)
     index = np.empty(shape[0], np.int64)
     drawn = np.array(uniforms, np.float64)
     decide_rows(picked, picked[:, _LATENCY].copy(), *rule, _NONE_GIVEN, drawn, codes, pmf, expected, index)
-    pacing = _pacing(snapshot, terms)
     return [
         Choice(k, pmf[b], codes[b], expected[b], _POLICY, pacing)
         if k >= 0 and not terms.compares
@@ -147,7 +147,8 @@ def _choose(
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
     limited = limited_latency(values, terms.limits, _latency_deviation(snapshot, terms))
-    rule, given, source = _rule(snapshot, terms), _NONE_GIVEN, _POLICY
+    pacing = _pacing(snapshot, terms)
+    rule, given, source = _rule(snapshot, terms, pacing), _NONE_GIVEN, _POLICY
     resorts = iter(_LAST_RESORTS if snapshot.unhealthy is not None else ())
     while True:
         if snapshot.whole is not None:
@@ -168,7 +169,7 @@ def _choose(
         price = rule.price_high if rule.share_high > 0.0 else rule.price_low
         _, utility, eligible = _weighed(values, limited, rule, price, exclusions)
         rival = _rival(utility, values, eligible, pmf, index, snapshot.policy.floor, terms.left_usd, uniform)
-    return Choice(index, pmf, exclusions, expected, source, _pacing(snapshot, terms), rival)
+    return Choice(index, pmf, exclusions, expected, source, pacing, rival)
 
 
 def _exclusions(snapshot: RouterSnapshot, context: Context, terms: Terms) -> Codes:
@@ -210,9 +211,9 @@ class _Rule(NamedTuple):
     allowance_usd: float
 
 
-def _rule(snapshot: RouterSnapshot, terms: Terms) -> _Rule:
+def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
     """Return the numbers by which a router decides under a request's terms, whatever the context."""
-    policy, objective, pacing = snapshot.policy, terms.objective, _pacing(snapshot, terms)
+    policy, objective = snapshot.policy, terms.objective
     is_budgeted = snapshot.pacer is not None
     minimises_cost = terms.limits.minimises_cost
     if minimises_cost:

@@ -217,9 +217,9 @@ def test_scores_never_have_a_negative_width():
 
 def _deviation(a_inv, x):
     """The deviation that one model's matrix gives, for unit noise."""
-    values, one = np.empty((4, 1)), np.ones(1)
+    values = np.empty((4, 1))
     theta = np.zeros((len(x), 3, 1), np.float32)
-    predict_models(theta, np.ascontiguousarray(a_inv[:, :, None]), one, one, one, x, values)
+    predict_models(theta, np.ascontiguousarray(a_inv[:, :, None]), np.ones((3, 1)), x, values)
     return values[1, 0]
 
 

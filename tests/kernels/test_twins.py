@@ -33,6 +33,8 @@ SIZES = {
     "J": (1, 5, 48),
     "Y": (5,),
     "H": (2,),
+    "A": (50,),
+    "W": (18, 30),
 }
 
 
@@ -92,12 +94,16 @@ SPECIAL = {
         if "K" in s
         else _precisions(rng, s["N"], 1)[0]
     ),
-    "noise": lambda rng, s: rng.random(s["K"]) if "K" in s else 0.01 + rng.random(),
+    "noise": lambda rng, _: 0.01 + rng.random(),
+    "offsets": lambda rng, s: np.vstack([rng.random(s["K"]), rng.normal(size=(2, s["K"]))]),
     "theta": _theta,
     "gram": lambda rng, s: np.stack([_gram(rng, s["N"])] * 2) if "H" in s else _gram(rng, s["N"]),
     "half": lambda rng, _: int(rng.integers(2)),
-    "ours": lambda rng, s: rng.integers(0, s["K"], s["B"]),
-    "theirs": lambda rng, s: rng.integers(0, s["K"], s["B"]),
+    "halves": lambda rng, s: rng.integers(0, 2, s["B"]),
+    "prices": lambda rng, s: rng.choice([0.0, 1.0, 7.0], s["G"]),
+    "weights": lambda rng, s: rng.choice([1.0, 0.3, 4.0], s["B"]),
+    "ours": lambda rng, s: rng.integers(0, s["K"], (s["G"], s["B"])),
+    "theirs": lambda rng, s: rng.integers(0, s["K"], (s["G"], s["B"])),
     "penalties": lambda rng, s: rng.uniform(0.1, 3.0, s["N"]),
     "root": lambda rng, s: np.linalg.cholesky(_gram(rng, s["N"]) + np.eye(s["N"])).T,
     "retention": lambda rng, _: rng.choice([1.0, rng.uniform(0.5, 1.0)]),
@@ -124,7 +130,6 @@ SPECIAL = {
     "temperature": lambda rng, _: 10.0 ** rng.uniform(-2, 2),
     "gamma": lambda rng, s: rng.choice([1.0, rng.uniform(0.5, 1.0)]) if "N" in s else 10.0 ** rng.uniform(-2, 4),
     "floor": lambda rng, _: rng.choice([0.0, 0.05, 1.0, rng.random()]),
-    "scale": lambda rng, _: 10.0 ** rng.uniform(-3, 1),
     "row_norm_max": lambda rng, _: 10.0 ** rng.uniform(-1, 2),
     "phase": lambda rng, s: rng.uniform(0, 2 * np.pi, s["R"]),
     "y": lambda rng, _: rng.normal(),
@@ -153,8 +158,15 @@ SPECIAL = {
     "drawn": lambda rng, s: rng.integers(0, s["K"], s["B"]),
     "usd_weight": lambda rng, _: rng.choice([0.0, 0.5, 5.0]),
     "second_weight": lambda rng, _: rng.choice([0.0, 100.0]),
-    "common_spread": lambda rng, s: rng.uniform(0.01, 4.0, s["N"]),
-    "own_spread": lambda rng, s: rng.uniform(0.01, 1.0, s["N"]),
+    "common": lambda rng, s: np.stack([rng.normal(size=s["A"]), rng.uniform(0.01, 4.0, s["A"])]),
+    "own": lambda rng, s: np.stack([rng.normal(size=s["A"]), rng.uniform(0.01, 1.0, s["A"])]),
+    "embedding": lambda rng, s: (
+        (rng.normal(size=(s["B"], s["E"]) if "B" in s else s["E"]) * 10.0 ** rng.uniform(-8, 1))
+        .astype(np.float16)
+        .view(np.uint16)
+    ),
+    "places": lambda rng, s: rng.integers(0, 64, s["E"]),
+    "column": lambda rng, _: int(rng.choice([-1, 2, 17])),
     "arrived": lambda rng, _: float(rng.integers(2)),
     "counts": lambda rng, s: rng.choice([0, 0, 1, 2, 50], s["C"]),
     "means": lambda rng, s: rng.normal(size=s["C"]),
@@ -250,6 +262,9 @@ TOLERANCE = {
     "judge_neighbours": 1e-8,
     "update_ridge": 1e-9,
     "learn_metrics": 1e-9,
+    "learn_metrics_rows": 1e-9,
+    "expect_arrival": 1e-8,
+    "update_arrival": 1e-8,
     "factorise": 1e-9,
     "solve_factorised": 1e-9,
     "invert_factorised": 1e-9,

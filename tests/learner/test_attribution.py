@@ -1,8 +1,8 @@
 """The ledger's rules, one by one: each fact once, each decision resolved once, and only from what is its own."""
 
 import itertools
-from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -382,7 +382,8 @@ def test_any_pieces_leave_a_sound_ledger(pieces):
 @given(some_outcomes, some_outcomes)
 def test_contents_differ_as_outcomes_do(one, two):
     """The digest of a content tells contents apart, and takes no notice of the id."""
-    same = replace(one, outcome_id="") == replace(two, outcome_id="")
+    one_content, two_content = (msgspec.structs.replace(outcome, outcome_id="") for outcome in (one, two))
+    same = one_content == two_content
     assert (content_digest(one) == content_digest(two)) == same
 
 

@@ -323,5 +323,5 @@ def test_half_lives_fold_alike_everywhere(open_rig, clock, name, value, preset):
     # A guess that counts for ten, and what is left of thirty qualities.
     assert sum(arm.quality.noise_weight for arm in rig.state.routers["r"].belief._arms.values()) < 45
     snapshot, again = published(rig), recover(rig.log, rig.snapshots).publish().routers["r"]
-    np.testing.assert_array_equal(snapshot.belief.noise, again.belief.noise)
+    np.testing.assert_array_equal(snapshot.belief.offsets, again.belief.offsets)
     same_everywhere(rig)

@@ -3,25 +3,34 @@
 import numpy as np
 
 
-def _joint(common_spread, own_spread, x):
-    row = np.concatenate([x, x]).astype(float)
-    return row, np.diag(np.concatenate([common_spread, own_spread]))
+def _described(width, embedding, places, length, column):
+    """The sketch by a matrix of signs."""
+    signs = np.zeros((32, len(embedding)))
+    signs[places // 2, np.arange(len(embedding))] = 1.0 - 2.0 * (places % 2)
+    sketch = signs @ embedding.view(np.float16).astype(float)
+    norm = np.linalg.norm(sketch)
+    one_hot = np.arange(2, width - 32) == column
+    return np.array([1.0, length, *one_hot, *(sketch / norm if norm > 0 else sketch)], np.float32).astype(float)
 
 
-def expect_arrival(common, common_spread, own, own_spread, x):
+def _joint(common, own, *known):
+    row = np.tile(_described(common.shape[1], *known), 2)
+    return row, np.concatenate([common[0], own[0]]), np.diag(np.concatenate([common[1], own[1]]))
+
+
+def expect_arrival(common, own, embedding, places, length, column):
     """From the joint distribution."""
-    row, cov = _joint(common_spread, own_spread, x)
-    z = row @ np.concatenate([common, own]) / np.sqrt(1 + np.pi / 8 * row @ cov @ row)
+    row, mean, cov = _joint(common, own, embedding, places, length, column)
+    z = row @ mean / np.sqrt(1 + np.pi / 8 * row @ cov @ row)
     return 1 / (1 + np.exp(-z))
 
 
-def update_arrival(common, common_spread, own, own_spread, x, arrived):
+def update_arrival(common, own, embedding, places, length, column, arrived):
     """By the precision matrix, whose inverse's diagonal is kept."""
-    row, cov = _joint(common_spread, own_spread, x)
-    mean = np.concatenate([common, own])
+    row, mean, cov = _joint(common, own, embedding, places, length, column)
     p = 1 / (1 + np.exp(-row @ mean))
     after = np.linalg.inv(np.linalg.inv(cov) + p * (1 - p) * np.outer(row, row))
     mean += after @ row * (arrived - p)
-    n = len(x)
-    common[:], own[:] = mean[:n], mean[n:]
-    common_spread[:], own_spread[:] = np.diag(after)[:n], np.diag(after)[n:]
+    n = len(row) // 2
+    common[:] = mean[:n], np.diag(after)[:n]
+    own[:] = mean[n:], np.diag(after)[n:]

@@ -3,23 +3,23 @@
 import numpy as np
 
 
-def predict_models(theta, a_inv, noise, cost_offset, latency_offset, x, out_values):
+def predict_models(theta, a_inv, offsets, x, out_values):
     """By einsum and NumPy's exponential."""
     x = x.astype(float)
     quality, log_cost, log_latency = np.einsum("nmk,n->mk", theta.astype(float), x)
     width_sq = np.maximum(np.einsum("ijk,i,j->k", a_inv.astype(float), x, x), 0.0)
     out_values[:] = [
         quality,
-        noise * np.sqrt(width_sq),
-        np.exp(np.minimum(log_cost + cost_offset, 60.0)),
-        np.exp(np.minimum(log_latency + latency_offset, 60.0)),
+        offsets[0] * np.sqrt(width_sq),
+        np.exp(np.minimum(log_cost + offsets[1], 60.0)),
+        np.exp(np.minimum(log_latency + offsets[2], 60.0)),
     ]
 
 
-def predict_models_rows(theta, a_inv, noise, cost_offset, latency_offset, x, out_values):
+def predict_models_rows(theta, a_inv, offsets, x, out_values):
     """Row by row."""
     for row, values in zip(x, out_values, strict=True):
-        predict_models(theta, a_inv, noise, cost_offset, latency_offset, row, values)
+        predict_models(theta, a_inv, offsets, row, values)
 
 
 def _utility(quality, cost_usd, latency_ms, usd_weight, second_weight):

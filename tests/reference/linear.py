@@ -41,13 +41,15 @@ def learn_metrics(
     return tuple(residuals)
 
 
-def mirror_model(
-    a_inv, theta, numbers, log_price, chosen, theta_of_all, a_inv_of_all, noise, cost_offset, latency_offset
-):
+def learn_metrics_rows(a_inv, theta, numbers, prior_theta, prior_precision, gamma, x, measured, weights):
+    """One lesson after the other."""
+    for row, values, weight in zip(x, measured, weights, strict=True):
+        learn_metrics(a_inv, theta, numbers, prior_theta, prior_precision, gamma, row, *values, weight)
+
+
+def mirror_model(a_inv, theta, numbers, log_price, chosen, theta_of_all, a_inv_of_all, offsets_of_all):
     """By NumPy's assignments."""
     theta_of_all[:, :, chosen] = theta.T
     a_inv_of_all[:, :, chosen] = a_inv[0]
     variance = numbers[:, 1] / numbers[:, 2]
-    noise[chosen] = np.sqrt(variance[0])
-    cost_offset[chosen] = log_price + variance[1] / 2
-    latency_offset[chosen] = variance[2] / 2
+    offsets_of_all[:, chosen] = np.sqrt(variance[0]), log_price + variance[1] / 2, variance[2] / 2

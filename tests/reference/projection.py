@@ -3,20 +3,20 @@
 import numpy as np
 
 
-def project(x, centre, basis, scale, row_norm_max, out):
+def project(embedding, centre, basis, length, row_norm_max, out_row):
     """One embedding."""
-    z = (x.astype(float) - centre.astype(float)) @ basis.astype(float) * scale
+    z = (embedding.view(np.float16).astype(float) - centre.astype(float)) @ basis.astype(float)
     norm = np.linalg.norm(z)
     z = z * (row_norm_max / norm) if norm > row_norm_max else z
     z = z.astype(np.float32)
     z[np.abs(z) < np.finfo(np.float32).smallest_normal] = 0.0
-    out[:] = z
+    out_row[: 2 + len(z)] = [1.0, length, *z]
 
 
-def project_rows(x, centre, basis, scale, row_norm_max, out):
+def project_rows(embedding, centre, basis, length, row_norm_max, out_row):
     """One by one."""
-    for row, out_row in zip(x, out, strict=True):
-        project(row, centre, basis, scale, row_norm_max, out_row)
+    for bits, of_prompt, row in zip(embedding, length, out_row, strict=True):
+        project(bits, centre, basis, of_prompt, row_norm_max, row)
 
 
 def fourier(z, omega, phase, out):

@@ -14,10 +14,23 @@ def add_outcome(gram, moment, totals, half, x, y, weight, count, retention):
     moment[half] += weight * y * x
 
 
-def add_differences(sums, rows, ours, theirs):
+def add_outcomes(gram, moment, totals, halves, x, measured, weights, retention):
+    """One by one."""
+    for half, row, values, weight in zip(halves, x, measured, weights, strict=True):
+        add_outcome(gram, moment, totals, half, row, values[0], weight, 1.0, retention)
+
+
+def choose_at_prices(quality, cost, prices, out_choices):
+    """By argmax."""
+    out_choices[:] = np.argmax(quality - prices[:, None, None] * cost, axis=2)
+
+
+def tell_apart(rows, cost, prices, ours, theirs, out_sums):
     """By one-hot matrices."""
-    models = np.arange(len(sums))[:, None]
-    sums += ((models == ours) * 1.0 - (models == theirs)) @ rows.astype(float)
+    models = np.arange(len(out_sums))[:, None, None]
+    difference = (models == ours) * 1.0 - (models == theirs)
+    out_sums[:] = difference.sum(axis=1) @ rows.astype(float)
+    return -np.einsum("kgb,g,bk->", difference, prices, cost)
 
 
 def factorise(gram, penalties, out_root):

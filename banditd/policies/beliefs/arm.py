@@ -6,7 +6,7 @@ import numpy as np
 
 from banditd.domain.arrays import Array32, Array64
 from banditd.features.spec import INTERCEPT
-from banditd.kernels.linear import learn_metrics
+from banditd.kernels.linear import learn_metrics, learn_metrics_rows
 from banditd.policies.base import Residuals
 from banditd.policies.beliefs.measures import NOISE_GUESS, NOISE_GUESS_COUNT, QUALITY
 from banditd.policies.beliefs.regression import Regression
@@ -70,3 +70,11 @@ class Arm:
             self.a_inv, self.theta, self.numbers, self.prior, penalties, retention, row, *values, weight
         )
         return residuals
+
+    def learn_rows(
+        self, rows: Array32, measured: Array64, penalties: Array64, retention: float, weights: Array64
+    ) -> None:
+        """Do `learn` for each of B rows (B, N), with what was seen (B, 3) and weights (B,)."""
+        learn_metrics_rows(
+            self.a_inv, self.theta, self.numbers, self.prior, penalties, retention, rows, measured, weights
+        )

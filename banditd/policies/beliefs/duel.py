@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from banditd.domain.arrays import AnyArray, Array32, Array64, frozen
@@ -168,7 +169,7 @@ class DuelBelief:
         if lesson.quality is not None:
             self._utility(model).learn(row, lesson.quality, lesson.weight)
             self._changed.add(model.slot)
-        rest = replace(lesson, quality=None)
+        rest = msgspec.structs.replace(lesson, quality=None)
         return self._money.learn(model, row, rest) if rest.metrics else None
 
     def compare(self, model_a: ModelSpec, model_b: ModelSpec, row: Array32, comparison: Comparison) -> None:

@@ -10,9 +10,9 @@ dependence on the context. How much evidence that takes for quality is learnt to
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from banditd.domain.arrays import AnyArray, Array32, Array64, frozen
@@ -46,36 +46,33 @@ from banditd.policies.registry import PolicyParameters
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
 
 
-@dataclass(frozen=True, slots=True)
-class LinearSnapshot:
+class LinearSnapshot(msgspec.Struct, frozen=True, gc=False):
     """A frozen linear belief over K models.
 
     Attributes:
         theta: Shape (N, 3, K), float32: quality, log cost ratio, log latency; models innermost, as kernels read.
         a_inv: Shape (N, N, K), float32, of the quality.
-        noise: Shape (K,), float64: standard deviation of the quality's noise.
-        cost_offset: Shape (K,), float64: log of the blended price, plus half the log's noise variance. -inf for a free
-            model; NaN where neither price nor cost is known.
-        latency_offset: Shape (K,), float64: half the log's noise variance.
+        offsets: Shape (3, K), float64: standard deviation of the quality's noise; log of the blended price, plus half
+            the log's noise variance, -inf for a free model, NaN where neither price nor cost is known; half the noise
+            variance of the log of latency.
         learnt_count: Qualities learnt so far, over all models.
     """
 
     theta: Array32
     a_inv: Array32
-    noise: Array64
-    cost_offset: Array64
-    latency_offset: Array64
+    offsets: Array64
     learnt_count: int
 
     @property
     def latency_deviation(self) -> Array64:
         """Standard deviation of a log latency's noise: shape (K,)."""
-        return np.sqrt(2.0 * self.latency_offset)
+        deviation: Array64 = np.sqrt(2.0 * self.offsets[LATENCY])
+        return deviation
 
     def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - as others have it
         """Return what is expected for one encoded context, shape (N,)."""
-        values = np.empty((4, len(self.noise)))
-        predict_models(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, row, values)
+        values = np.empty((4, self.offsets.shape[1]))
+        predict_models(self.theta, self.a_inv, self.offsets, row, values)
         return Prediction(values)
 
     def predict_rows(
@@ -84,8 +81,8 @@ class LinearSnapshot:
         categories: Sequence[str] | None = None,  # noqa: ARG002 - as others have it
     ) -> Prediction:
         """Return the same for rows (B, N)."""
-        values = np.empty((len(rows), 4, len(self.noise)))
-        predict_models_rows(self.theta, self.a_inv, self.noise, self.cost_offset, self.latency_offset, rows, values)
+        values = np.empty((len(rows), 4, self.offsets.shape[1]))
+        predict_models_rows(self.theta, self.a_inv, self.offsets, rows, values)
         return Prediction(values)
 
 
@@ -138,8 +135,37 @@ class LinearBelief:
             self._learnt_count += 1
             if self._chooses:
                 self._slope_prior.add(model.slot, row, values[QUALITY], weight=lesson.weight, retention=self._retention)
-                self._count_one()
+                self._count(1)
         return residuals
+
+    def learn_rows(self, models: Sequence[ModelSpec], rows: Array32, lessons: Sequence[Lesson]) -> None:
+        """Do `learn` for each of B models, rows (B, N) and lessons, bit for bit.
+
+        Models are learnt apart but for the prior that they share: lessons of one model keep their order, up to where
+        the prior is chosen anew.
+        """
+        values = np.array([measured(model, lesson) for model, lesson in zip(models, lessons, strict=True)])
+        weights = np.array([lesson.weight for lesson in lessons])
+        slots = np.array([model.slot for model in models])
+        qualities = np.cumsum(np.isfinite(values[:, QUALITY]))
+        begin = counted = 0
+        while begin < len(rows):
+            end = len(rows)
+            if self._chooses:
+                # With the quality that makes a choice due.
+                end = min(int(np.searchsorted(qualities, counted + self._slope_prior.room)) + 1, end)
+            for slot in np.unique(slots[begin:end]).tolist():
+                own = begin + np.flatnonzero(slots[begin:end] == slot)
+                arm = self._arm(models[own[0]])
+                arm.learn_rows(rows[own], values[own], self._penalties, self._retention, weights[own])
+                if self._chooses:
+                    self._slope_prior.add_rows(slot, rows[own], values[own], weights[own], self._retention)
+                self._changed.add(slot)
+            learnt = int(qualities[end - 1]) - counted
+            self._learnt_count += learnt
+            if self._chooses:
+                self._count(learnt)
+            begin, counted = end, counted + learnt
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Take what was learnt of one metric for worth little: it has changed."""
@@ -176,7 +202,9 @@ class LinearBelief:
         snapshot = self.freeze(models)
         evidence = [max(self._peek(m).quality.noise_weight - NOISE_GUESS_COUNT, 0.0) for m in models]
         kept = [max(shares.get(m.slot, 1.0), 1.0 / (1.0 + n)) for m, n in zip(models, evidence, strict=True)]
-        return replace(snapshot, noise=frozen(snapshot.noise / np.sqrt(np.array(kept))))
+        offsets = snapshot.offsets.copy()
+        offsets[QUALITY] /= np.sqrt(np.array(kept))
+        return LinearSnapshot(snapshot.theta, snapshot.a_inv, frozen(offsets), snapshot.learnt_count)
 
     def compare(self, model_a: ModelSpec, model_b: ModelSpec, row: Array32, comparison: Comparison) -> None:
         """Learn who did better, as an observation of the difference of the two qualities.
@@ -196,7 +224,7 @@ class LinearBelief:
         self._observe(model_a, row, quality_b + seen.value, seen.variance + variance_b)
         self._observe(model_b, row, quality_a - seen.value, seen.variance + variance_a)
         if self._chooses:
-            self._count_one()
+            self._count(1)
 
     def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
         """Set the prior of a model's quality at the average prompt."""
@@ -238,9 +266,7 @@ class LinearBelief:
         return LinearSnapshot(
             theta=frozen(mirror.theta.copy()),
             a_inv=frozen(mirror.a_inv.copy()),
-            noise=frozen(mirror.noise.copy()),
-            cost_offset=frozen(mirror.cost_offset.copy()),
-            latency_offset=frozen(mirror.latency_offset.copy()),
+            offsets=frozen(mirror.offsets.copy()),
             learnt_count=mirror.learnt_count,
         )
 
@@ -252,7 +278,7 @@ class LinearBelief:
         else:
             width, count = self._penalties.shape[1], len(models)
             theta, a_inv = np.empty((width, 3, count), np.float32), np.empty((width, width, count), np.float32)
-            mirror = LinearSnapshot(theta, a_inv, np.empty(count), np.empty(count), np.empty(count), 0)
+            mirror = LinearSnapshot(theta, a_inv, np.empty((3, count)), 0)
             stale = list(range(count))
         for k in stale:
             arm = self._peek(models[k])
@@ -264,14 +290,10 @@ class LinearBelief:
                 k,
                 mirror.theta,
                 mirror.a_inv,
-                mirror.noise,
-                mirror.cost_offset,
-                mirror.latency_offset,
+                mirror.offsets,
             )
         if mirror.learnt_count != self._learnt_count:
-            mirror = LinearSnapshot(
-                mirror.theta, mirror.a_inv, mirror.noise, mirror.cost_offset, mirror.latency_offset, self._learnt_count
-            )
+            mirror = LinearSnapshot(mirror.theta, mirror.a_inv, mirror.offsets, self._learnt_count)
         self._mirror = (models, mirror)
         self._changed.clear()
         return mirror
@@ -336,9 +358,9 @@ class LinearBelief:
         """Prior precision of a slope of quality, in units of the noise precision: configured, then chosen."""
         return float(self._slope_prior.penalties[-1])
 
-    def _count_one(self) -> None:
-        """Count a piece of evidence of qualities; at times, put every model on a prior chosen anew."""
-        self._slope_prior.count_one()
+    def _count(self, pieces: int) -> None:
+        """Count pieces of evidence of qualities; at times, put every model on a prior chosen anew."""
+        self._slope_prior.count(pieces)
         if not self._slope_prior.is_due:
             return
         arms = [self._arms[slot] for slot in self._slope_prior.slots]
@@ -386,16 +408,9 @@ def _expected_costs(arms: list[Arm], rows: Array32) -> Array64:
     theta = np.zeros((width, 3, count), np.float32)
     for k, arm in enumerate(arms):
         theta[:, COST, k] = arm.cost.theta
-    offsets = np.array([arm.cost.log_price + 0.5 * arm.cost.noise_variance for arm in arms])
-    unknown = np.array([arm.cost.log_price == 0.0 and arm.cost.count == 0 for arm in arms])
+    offsets = np.zeros((3, count))
+    offsets[COST] = [arm.cost.log_price + 0.5 * arm.cost.noise_variance for arm in arms]
+    offsets[COST, [arm.cost.log_price == 0.0 and arm.cost.count == 0 for arm in arms]] = np.nan
     values = np.empty((len(rows), 4, count))
-    predict_models_rows(
-        theta,
-        np.zeros((width, width, count), np.float32),
-        np.zeros(count),
-        np.where(unknown, np.nan, offsets),
-        np.zeros(count),
-        rows,
-        values,
-    )
+    predict_models_rows(theta, np.zeros((width, width, count), np.float32), offsets, rows, values)
     return np.ascontiguousarray(values[:, 2, :])

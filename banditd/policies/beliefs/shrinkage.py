@@ -30,6 +30,7 @@ Smith 1972, "Bayes estimates for the linear model").
 
 import hashlib
 import math
+from bisect import insort
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -40,12 +41,14 @@ import numpy.typing as npt
 from banditd.domain.arrays import Array32, Array64
 from banditd.features.spec import INTERCEPT
 from banditd.kernels.shrinkage import (
-    add_differences,
     add_outcome,
+    add_outcomes,
+    choose_at_prices,
     expect,
     factorise,
     invert_factorised,
     solve_factorised,
+    tell_apart,
 )
 
 Choices = npt.NDArray[np.int64]
@@ -101,6 +104,10 @@ class Sums:
         """Add an outcome to one half, and let both forget; *count* is 0 for what is none, but a guess."""
         add_outcome(self.gram, self.moment, self.totals, half, row, value, weight, count, retention)
 
+    def add_rows(self, halves: Choices, rows: Array32, measured: Array64, weights: Array64, retention: float) -> None:
+        """Do `add` for each of B rows of which a quality is `measured`."""
+        add_outcomes(self.gram, self.moment, self.totals, halves, rows, measured, weights, retention)
+
     def fade(self, share: float) -> None:
         """Keep a share of what was seen."""
         self.gram *= share
@@ -124,42 +131,48 @@ class Sums:
 class Sample:
     """Contexts, each once: those of the smallest digests of all that were offered. Mutable.
 
-    Attributes:
-        keys: Shape (m,), increasing.
-        rows: Shape (m, N), float32.
+    Args:
+        width: Values in a row, N.
     """
 
     def __init__(self, width: int) -> None:
-        self.keys: Array64 = np.zeros(0)
-        self.rows: Array32 = np.zeros((0, width), np.float32)
-        # What has a digest as large as this does not belong to it.
-        self._bound = math.inf
+        self._width = width
+        # In order, and by digest.
+        self._keys: list[int] = []
+        self._rows: dict[int, Array32] = {}
+
+    @property
+    def keys(self) -> Array64:
+        """Digests: shape (m,), increasing."""
+        return np.array(self._keys, np.float64)
+
+    @property
+    def rows(self) -> Array32:
+        """Contexts in the order of their digests: shape (m, N)."""
+        rows: Array32 = np.array([self._rows[key] for key in self._keys], np.float32)
+        return rows.reshape(-1, self._width)
 
     def offer(self, key: int, row: Array32) -> None:
         """Take in a context, if it belongs to the sample."""
-        if key >= self._bound:
+        keys = self._keys
+        if (len(keys) == SAMPLE_COUNT and key >= keys[-1]) or key in self._rows:
             return
-        at = int(np.searchsorted(self.keys, key))
-        if at < len(self.keys) and self.keys[at] == key:
-            return
-        self.keys = np.insert(self.keys, at, key)[:SAMPLE_COUNT]
-        self.rows = np.insert(self.rows, at, row, axis=0)[:SAMPLE_COUNT]
-        self._note_bound()
+        insort(keys, key)
+        # A row of a batch would keep the batch in memory.
+        self._rows[key] = row.copy()
+        if len(keys) > SAMPLE_COUNT:
+            del self._rows[keys.pop()]
 
     def load(self, keys: Array64, rows: Array32) -> None:
         """Put stored keys and rows in the place of these."""
-        self.keys, self.rows = keys, rows
-        self._note_bound()
-
-    def _note_bound(self) -> None:
-        if len(self.keys) == SAMPLE_COUNT:
-            self._bound = float(self.keys[-1])
+        self._keys = [int(key) for key in keys.tolist()]
+        self._rows = dict(zip(self._keys, rows, strict=True))
 
     def contexts(self) -> float:
         """Return about how many different contexts were offered (Bar-Yossef et al. 2002, algorithm 2)."""
-        if len(self.keys) < SAMPLE_COUNT:
-            return float(len(self.keys))
-        return (SAMPLE_COUNT - 1) * 2.0**_DIGEST_BITS / (float(self.keys[-1]) + 1.0)
+        if len(self._keys) < SAMPLE_COUNT:
+            return float(len(self._keys))
+        return (SAMPLE_COUNT - 1) * 2.0**_DIGEST_BITS / (float(self._keys[-1]) + 1.0)
 
 
 def margin_of(sums: list[Sums], learnt: int, sample: Sample) -> float | None:
@@ -331,7 +344,7 @@ class _Judge:
         noise: Shape (K,): noise variances.
         rows: Shape (B, N).
         cost_usd: Shape (B, K).
-        prices: Of money.
+        prices: Shape (P,), of money.
     """
 
     theta: Array64
@@ -339,19 +352,12 @@ class _Judge:
     noise: Array64
     rows: Array32
     cost_usd: Array64
-    prices: list[float]
+    prices: Array64
 
-    def difference(self, ours: list[Choices], theirs: list[Choices]) -> tuple[float, float]:
-        """Return how much utility per context *ours* has more, mean over prices, and the variance of that."""
-        weight = np.zeros_like(self.theta)
-        saved = 0.0
-        for price, our, their in zip(self.prices, ours, theirs, strict=True):
-            add_differences(weight, self.rows, our, their)
-            if price > 0.0:
-                differ = np.flatnonzero(our != their)
-                saved += price * float(
-                    np.sum(self.cost_usd[differ, their[differ]] - self.cost_usd[differ, our[differ]])
-                )
+    def difference(self, ours: Choices, theirs: Choices) -> tuple[float, float]:
+        """Return how much utility per context *ours* has more, mean over prices, and the variance of that; (P, B)."""
+        weight = np.empty_like(self.theta)
+        saved = tell_apart(self.rows, self.cost_usd, self.prices, ours, theirs, weight)
         scale = 1.0 / (len(self.prices) * len(self.rows))
         weight *= scale
         variance = 0.0
@@ -381,9 +387,9 @@ def compare(
     theta = prior + _solutions(
         [s.gram[0] + s.gram[1] for s in sums], moments[0] + moments[1], configured, JUDGE_PENALTY
     )
-    prices = price_ladder(_expect(rows, theta).mean(axis=0), cost_usd.mean(axis=0))
+    prices = np.array(price_ladder(_expect(rows, theta).mean(axis=0), cost_usd.mean(axis=0)))
     judges: list[_Judge] = []
-    choices: list[list[list[Choices]]] = []
+    choices: list[list[Choices]] = []
     for half in range(2):
         roots = np.empty((count, width, width))
         theta = prior + _solutions(
@@ -429,12 +435,10 @@ def _unexplained(sums: Sums, half: int, prior: Array64) -> Array64:
     return moment - _times(sums.gram[half], prior)
 
 
-def _choices(quality: Array64, cost_usd: Array64, prices: list[float]) -> list[Choices]:
-    """Return what is chosen for each context at each price."""
-    found = []
-    for price in prices:
-        utility = quality - price * cost_usd if price > 0.0 else quality
-        found.append(np.argmax(np.where(np.isnan(utility), -np.inf, utility), axis=1))
+def _choices(quality: Array64, cost_usd: Array64, prices: Array64) -> Choices:
+    """Return what is chosen for each context at each price: shape (P, B)."""
+    found: Choices = np.empty((len(prices), len(quality)), np.int64)
+    choose_at_prices(quality, cost_usd, prices, found)
     return found
 
 

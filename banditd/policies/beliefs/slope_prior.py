@@ -8,6 +8,7 @@ import numpy as np
 from banditd.domain.arrays import AnyArray, Array32, Array64
 from banditd.errors import DataLossError, Reason
 from banditd.features.spec import INTERCEPT
+from banditd.policies.beliefs.measures import QUALITY
 from banditd.policies.beliefs.shrinkage import (
     Sample,
     Sums,
@@ -59,6 +60,11 @@ class SlopePrior:
         """Whether enough was seen since the last choice for another."""
         return self._learnt >= self._next_choice
 
+    @property
+    def room(self) -> int:
+        """Pieces of evidence until that is so."""
+        return self._next_choice - self._learnt
+
     def add(self, slot: int, row: Array32, value: float, *, weight: float = 1.0, retention: float = 1.0) -> None:
         """Take note of a quality that was learnt, or of what amounts to one."""
         key = context_key(row)
@@ -67,6 +73,17 @@ class SlopePrior:
             sums = self._sums[slot] = Sums.empty(len(row))
         sums.add(key & 1, row, value, weight, retention)
         self._sample.offer(key, row)
+
+    def add_rows(self, slot: int, rows: Array32, measured: Array64, weights: Array64, retention: float) -> None:
+        """Do `add` for each of B rows (B, N), with what was `measured` (B, 3), of which not all are qualities."""
+        seen = np.isfinite(measured[:, QUALITY])
+        if not seen.any():
+            return
+        keys = [context_key(row) for row in rows]
+        sums = self._sums.setdefault(slot, Sums.empty(rows.shape[1]))
+        sums.add_rows(np.array([key & 1 for key in keys]), rows, measured, weights, retention)
+        for b in np.flatnonzero(seen).tolist():
+            self._sample.offer(keys[b], rows[b])
 
     def suppose(self, slot: int, value: float, strength: float) -> None:
         """Take note of a prior of a model's level: as observations at the average prompt, which is no context."""
@@ -77,9 +94,9 @@ class SlopePrior:
         for half in range(2):
             sums.add(half, row, value, 0.5 * strength, 1.0, 0.0)
 
-    def count_one(self) -> None:
-        """Count a piece of evidence."""
-        self._learnt += 1
+    def count(self, pieces: int) -> None:
+        """Count pieces of evidence."""
+        self._learnt += pieces
 
     def fade(self, slot: int, share: float) -> None:
         """Keep a share of what was seen of a model."""

@@ -172,9 +172,7 @@ def _plane(rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> Figure:
     axes.set_xscale("log")
     axes.set_xlabel("cost in USD per 1,000 prompts (logarithmic)")
     axes.set_ylabel("mean quality")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    _number(axes.xaxis, (1.0, 2.0, 5.0))
     axes.margins(x=0.08, y=0.08)
     _crop(axes, rows, lines)
     _legend(axes)
@@ -270,7 +268,8 @@ def _budget(over_time: Sequence[dict[str, Any]]) -> Figure:
             drawn.add(budget)
             axes.plot(x, [row["budget_in_force_usd"] * _PER for row in points], color="black", linewidth=1.0)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    # Spends lie near one another: closer marks, so that there are always some.
+    _number(axes.yaxis, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
     axes.set_xlabel("measured prompts")
     axes.set_ylabel("USD per 1,000 prompts (logarithmic)")
     axes.margins(x=0.01)
@@ -298,6 +297,13 @@ def _canvas() -> tuple[Figure, Any]:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure, axes
+
+
+def _number(axis: Any, subs: tuple[float, ...]) -> None:
+    """Mark a logarithmic axis at these multiples of powers of ten, in plain numbers."""
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _legend(axes: Any) -> None:
