@@ -86,6 +86,8 @@ def logarithm(
 
     x = m 2^e with m in [1/sqrt(2), sqrt(2)), and log m = 2 artanh((m - 1) / (m + 1)).
     """
+    if not x > 0.0:
+        return math.nan
     m, e = math.frexp(x)
     if m < _SQRT_HALF:
         m += m
@@ -103,8 +105,7 @@ def logarithm(
     p = p * z + 1.0 / 7.0
     p = p * z + 1.0 / 5.0
     p = p * z + 1.0 / 3.0
-    value = np.float64(e) * _LN2_HIGH + (2.0 * s + (2.0 * s * z * p + np.float64(e) * _LN2_LOW))
-    return value if x > 0.0 else math.nan
+    return np.float64(e) * _LN2_HIGH + (2.0 * s + (2.0 * s * z * p + np.float64(e) * _LN2_LOW))
 
 
 @inlined
