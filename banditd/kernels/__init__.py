@@ -15,7 +15,15 @@ from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap,
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import learn_metrics, mirror_model, update_ridge, update_ridge_forgetting
 from banditd.kernels.neighbours import judge_neighbours, keep_nearest, take_values
-from banditd.kernels.pacing import hold_within, mix_floor_within, mix_into, shadow_price, try_within
+from banditd.kernels.pacing import (
+    greedy_cost,
+    hold_within,
+    mix_floor_within,
+    mix_into,
+    shadow_price,
+    stake_of,
+    try_within,
+)
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 from banditd.kernels.shrinkage import (
     add_differences,
@@ -53,6 +61,7 @@ __all__ = [
     "fourier",
     "fourier_rows",
     "greedy",
+    "greedy_cost",
     "hold_within",
     "inverse_gap",
     "invert_factorised",
@@ -77,6 +86,7 @@ __all__ = [
     "shrink",
     "softmax",
     "solve_factorised",
+    "stake_of",
     "take_values",
     "tally",
     "to_half",

@@ -68,6 +68,11 @@ class LinearSnapshot:
     learnt_count: int
 
     @property
+    def evidence_min(self) -> float:
+        """As how many qualities at the average prompt the least known model is known."""
+        return 1.0 / float(self.a_inv[INTERCEPT, INTERCEPT].max()) - 1.0 if len(self.noise) else 0.0
+
+    @property
     def latency_deviation(self) -> Array64:
         """Standard deviation of a log latency's noise: shape (K,)."""
         return np.sqrt(2.0 * self.latency_offset)
