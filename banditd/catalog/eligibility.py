@@ -20,15 +20,29 @@ def exclusion_of(model: ModelSpec, *, limits: Limits, input_tokens: int) -> Excl
         limits: Limits of the request; only its tags are looked at here.
         input_tokens: Length of the prompt; negative means unknown, which fits every window.
     """
-    if not model.enabled:
-        return Exclusion.DISABLED
-    if any(tag not in model.tags for tag in limits.required_tags):
-        return Exclusion.TAG_MISSING
-    if 0 < model.context_window_tokens < input_tokens:
-        return Exclusion.CONTEXT_WINDOW
-    return Exclusion.ELIGIBLE
+    return Exclusion(_code_of(model, limits.required_tags, input_tokens))
 
 
 def exclusions_of(models: tuple[ModelSpec, ...], *, limits: Limits, input_tokens: int) -> Codes:
     """Return `exclusion_of` for each of *models*: shape (K,), uint8."""
-    return np.array([exclusion_of(model, limits=limits, input_tokens=input_tokens) for model in models], np.uint8)
+    required = limits.required_tags
+    # Through bytes: an array of a list asks each member of the enumeration for its type, which takes as long as a
+    # kernel.
+    codes = bytearray(_code_of(model, required, input_tokens) for model in models)
+    return np.frombuffer(codes, np.uint8)
+
+
+def _code_of(model: ModelSpec, required_tags: tuple[str, ...], input_tokens: int) -> int:
+    if not model.enabled:
+        return _DISABLED
+    for tag in required_tags:
+        if tag not in model.tags:
+            return _TAG_MISSING
+    if 0 < model.context_window_tokens < input_tokens:
+        return _CONTEXT_WINDOW
+    return _ELIGIBLE
+
+
+# Looking up a member of an enumeration takes as long as everything else here.
+_ELIGIBLE, _DISABLED = int(Exclusion.ELIGIBLE), int(Exclusion.DISABLED)
+_TAG_MISSING, _CONTEXT_WINDOW = int(Exclusion.TAG_MISSING), int(Exclusion.CONTEXT_WINDOW)

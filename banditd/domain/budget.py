@@ -75,5 +75,10 @@ class Pacing:
         both = ((self.low, 1.0 - self.share_high), (self.high, self.share_high))
         return tuple((price, share) for price, share in both if share > 0.0)
 
+    @property
+    def unpriced(self) -> "Pacing":
+        """The same allowance at no price: for a request that says itself what a dollar is worth."""
+        return FREE if self is FREE else Pacing(allowance_usd=self.allowance_usd)
+
 
 FREE: Final = Pacing()

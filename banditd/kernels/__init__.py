@@ -21,7 +21,15 @@ from banditd.kernels.linear import (
     update_ridge_forgetting,
 )
 from banditd.kernels.neighbours import judge_neighbours, keep_nearest, take_values
-from banditd.kernels.pacing import hold_within, mix_floor_within, mix_into, shadow_price, try_within
+from banditd.kernels.pacing import (
+    greedy_cost,
+    hold_within,
+    mix_floor_within,
+    mix_into,
+    shadow_price,
+    stake_of,
+    try_within,
+)
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 from banditd.kernels.shrinkage import (
     add_outcome,
@@ -62,6 +70,7 @@ __all__ = [
     "fourier",
     "fourier_rows",
     "greedy",
+    "greedy_cost",
     "hold_within",
     "inverse_gap",
     "invert_factorised",
@@ -88,6 +97,7 @@ __all__ = [
     "shrink",
     "softmax",
     "solve_factorised",
+    "stake_of",
     "take_values",
     "tally",
     "tell_apart",

@@ -10,7 +10,7 @@ import numpy as np
 from banditd.kernels._jit import Array32, Array64, Codes, Index, Mask, array, f32, f64, helper, i64, kernel, u8
 from banditd.kernels.decision import settle, weigh
 from banditd.kernels.exploration import bound_shares, greedy, inverse_gap, softmax, ucb
-from banditd.kernels.pacing import hold_within, mix_floor_within, mix_into, try_within
+from banditd.kernels.pacing import hold_within, mix_floor_within, mix_into, stake_of, try_within
 from banditd.kernels.thompson import probability_best
 
 # Explorers. The last has its pmf from elsewhere.
@@ -105,6 +105,7 @@ def _decide(
     floor: float,
     spend_share: float,
     allowance_usd: float,
+    loss_share: float,
     given: Array64,
     uniform: float,
     inout_codes: Codes,
@@ -143,7 +144,8 @@ def _decide(
                 mix_into(base, dear, share_high)
     if is_bounded:
         if explorer == UCB and not _is_anyone_capped(eligible, caps):
-            try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, base)
+            loss = loss_share * stake_of(utility, eligible) if loss_share < math.inf else math.inf
+            try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, loss, base)
             out_pmf[:] = base
         else:
             hold_within(base, values[2], allowance_usd, out_pmf)
@@ -168,6 +170,7 @@ def _decide(
     i64,
     f64,
     array(f64, "K"),
+    f64,
     f64,
     f64,
     f64,
@@ -196,6 +199,7 @@ def decide(
     floor: float,  # share of uniform exploration, in [0, 1]
     spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound
     allowance_usd: float,  # what the explorer may cost more than the greatest utility does; inf for no such bound
+    loss_share: float,  # what trying a model that costs no more may lose, as a share of the range of utilities; or inf
     given: Array64,  # (2, K) a pmf, and one without the bounded models; read where the explorer is `GIVEN`
     uniform: float,  # in [0, 1): the caller owns the randomness
     inout_codes: Codes,  # (K,) reasons; one that is there already stays
@@ -225,6 +229,7 @@ def decide(
         floor,
         spend_share,
         allowance_usd,
+        loss_share,
         given,
         uniform,
         inout_codes,
@@ -248,6 +253,7 @@ def decide(
     i64,
     f64,
     array(f64, "K"),
+    f64,
     f64,
     f64,
     f64,
@@ -276,6 +282,7 @@ def decide_rows(
     floor: float,
     spend_share: float,
     allowance_usd: float,
+    loss_share: float,
     given: Array64,  # (2, K)
     uniform: Array64,  # (B,)
     inout_codes: Codes,  # (B, K)
@@ -303,6 +310,7 @@ def decide_rows(
             floor,
             spend_share,
             allowance_usd,
+            loss_share,
             given,
             uniform[b],
             inout_codes[b],

@@ -12,8 +12,8 @@ _LEAST_SHARE = 1e-12
 _LEAST_FLOOR = 1e-6
 
 
-@helper
-def _greedy_cost(
+@kernel(array(f64, "BK"), array(f64, "BK"), f64, returns=(f64,))
+def greedy_cost(
     quality: Array64,  # (B, K) nan where a model was no candidate
     cost: Array64,  # (B, K) USD; nan where unknown
     usd_weight: float,
@@ -54,13 +54,13 @@ def shadow_price(
     linear program has at most one such mix). The mix is over an interval rather than at the step, for the step moves
     with every outcome that is learnt.
     """
-    out[3] = _greedy_cost(quality, cost, usd_weight)
+    out[3] = greedy_cost(quality, cost, usd_weight)
     if not out[3] > target_usd:
         out[0] = 0.0
         out[1] = 0.0
         out[2] = 0.0
         return
-    if _greedy_cost(quality, cost, usd_weight + price_max) >= target_usd:
+    if greedy_cost(quality, cost, usd_weight + price_max) >= target_usd:
         out[0] = price_max
         out[1] = price_max
         out[2] = 0.0
@@ -69,14 +69,14 @@ def shadow_price(
     high = price_max
     for _ in range(_STEPS):
         middle = math.sqrt(low * high)
-        if _greedy_cost(quality, cost, usd_weight + middle) > target_usd:
+        if greedy_cost(quality, cost, usd_weight + middle) > target_usd:
             low = middle
         else:
             high = middle
     out[0] = low / (1.0 + margin)
     out[1] = high * (1.0 + margin)
-    cost_low = _greedy_cost(quality, cost, usd_weight + out[0])
-    cost_high = _greedy_cost(quality, cost, usd_weight + out[1])
+    cost_low = greedy_cost(quality, cost, usd_weight + out[0])
+    cost_high = greedy_cost(quality, cost, usd_weight + out[1])
     share = (cost_low - target_usd) / (cost_low - cost_high) if cost_low > cost_high else 0.5
     out[2] = min(max(share, 0.0), 1.0)
 
@@ -104,7 +104,39 @@ def _mean_of(
     return total
 
 
-@kernel(array(f64, "K"), array(f64, "K"), array(f64, "K"), array(boolean, "K"), f64, f64, array(f64, "K", inout=True))
+@helper
+def _share_within(
+    allowance: float,
+    extra: float,
+) -> float:
+    return allowance / extra if extra > allowance else 1.0
+
+
+@kernel(array(f64, "K"), array(boolean, "K"), returns=(f64,))
+def stake_of(
+    utility: Array64,  # (K,)
+    eligible: Mask,  # (K,)
+) -> float:
+    """Return what a choice can win or lose: by how much the greatest utility exceeds the least; 0 without models."""
+    best = -math.inf
+    worst = math.inf
+    for k in range(utility.shape[0]):
+        if eligible[k]:
+            best = max(best, utility[k])
+            worst = min(worst, utility[k])
+    return best - worst if best > worst else 0.0
+
+
+@kernel(
+    array(f64, "K"),
+    array(f64, "K"),
+    array(f64, "K"),
+    array(boolean, "K"),
+    f64,
+    f64,
+    f64,
+    array(f64, "K", inout=True),
+)
 def try_within(
     utility: Array64,  # (K,)
     deviation: Array64,  # (K,) of the utility
@@ -112,14 +144,18 @@ def try_within(
     eligible: Mask,  # (K,)
     alpha: float,  # deviations of optimism
     allowance_usd: float,  # what trying may cost more than pmf does, >= 0
+    allowance_utility: float,  # what trying a model that costs no more may lose of the expected utility, >= 0
     pmf: Array64,  # (K,) changed
 ) -> None:
-    """Give the largest share that the allowance pays for to the model with which that gains most by optimism.
+    """Give the largest share that the allowances pay for to the model with which that gains most by optimism.
 
-    With utility + alpha * deviation as value, share_k = min(1, allowance / (cost_k - cost of pmf)), and gain
-    share_k * (value_k - value of pmf). Where the allowance pays for everybody this is upper confidence bounds.
+    With utility + alpha * deviation as value, share_k is min(1, allowance_usd / (cost_k - cost of pmf)) where k costs
+    more than pmf and min(1, allowance_utility / (utility of pmf - utility_k)) where it does not, for then it is paid
+    for in quality; the gain is share_k * (value_k - value of pmf). Where the allowances pay for everybody this is
+    upper confidence bounds.
     """
     base_cost = _mean_of(pmf, cost)
+    base_utility = _mean_of(pmf, utility)
     base_value = _mean_of(pmf, utility + alpha * deviation)
     if not (math.isfinite(base_value) and math.isfinite(alpha)):
         pmf[:] = math.nan
@@ -134,7 +170,10 @@ def try_within(
                 pmf[:] = math.nan
                 return
             extra = cost[k] - base_cost
-            share = allowance_usd / extra if extra > allowance_usd else 1.0
+            if extra > 0.0:
+                share = _share_within(allowance_usd, extra)
+            else:
+                share = _share_within(allowance_utility, base_utility - utility[k])
             if share * (value - base_value) > best_gain:
                 best_gain = share * (value - base_value)
                 best_share = share
@@ -153,9 +192,8 @@ def hold_within(
     pmf: Array64,  # (K,) changed
 ) -> None:
     """Mix pmf with as much of base as it takes to keep within the allowance."""
-    extra = _mean_of(pmf, cost) - _mean_of(base, cost)
-    if extra > allowance_usd:
-        share = allowance_usd / extra
+    share = _share_within(allowance_usd, _mean_of(pmf, cost) - _mean_of(base, cost))
+    if share < 1.0:
         for k in range(pmf.shape[0]):
             pmf[k] = share * pmf[k] + (1.0 - share) * base[k]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -178,7 +179,13 @@ class RouterState:
             row = np.zeros(self.features.row_width, np.float32)
             row[INTERCEPT] = 1.0
             average = belief.predict(row)
-        return self.pacer.view(average, self.router.objective, self.router.exploration_share)
+        share, change = self.router.exploration_share, self.policy.change
+        # Of whom little is known nobody can say what trying him loses.
+        is_known = belief is not None and belief.evidence_min >= max(change.newcomer_outcomes, 1)
+        # What a newcomer may have of the traffic he may have of the money: of a share of the latter he would be known
+        # much later, and what he costs the others make good.
+        paid = max(share, change.newcomer_share) if self.changes.newcomers else share
+        return self.pacer.view(average, self.router.objective, paid, share if is_known else math.inf)
 
     def offered(self, catalog: Catalog) -> tuple[ModelSpec, ...]:
         """Return the models that the router offers."""

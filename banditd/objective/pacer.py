@@ -12,7 +12,7 @@ from banditd.domain.budget import FREE, Budget, BudgetWindow, Pacing, window_of
 from banditd.domain.decision import Decision, Objective
 from banditd.domain.router import EXPLORATION_SHARE
 from banditd.errors import DataLossError, Reason
-from banditd.kernels.pacing import shadow_price
+from banditd.kernels.pacing import greedy_cost, shadow_price
 from banditd.policies.base import Prediction
 
 # Decisions whose expectations the shadow price is computed from: the newest ones.
@@ -22,6 +22,8 @@ _EVERY: Final = 8
 # Decisions over which what was over- or underspent is made good. Where a dear call costs what fifty requests may, a
 # price that answered it sooner would have the next requests served worse than need be.
 _HORIZON: Final = 120.0
+# Requests at what they are meant to cost that the guess counts for that exploration costs nothing.
+_ANSWER_GUESS: Final = 16.0
 # The two prices of a mix lie a factor of 1 + this on either side of the one between them.
 _SPREAD: Final = 0.05
 # Where even an infinite price would not do, one at which quality no longer counts.
@@ -44,6 +46,7 @@ class PacerView:
         request_count: Decisions in the window; all for a mean per request.
         target_usd: What a request is meant to cost now.
         decided_usd: Expected costs of all decisions up to this view.
+        loss_share: What exploration may lose in quality where a price is needed, as a share of what is at stake.
     """
 
     budget: Budget
@@ -54,6 +57,7 @@ class PacerView:
     request_count: int
     target_usd: float
     decided_usd: float
+    loss_share: float = math.inf
 
 
 class Pacer:
@@ -65,7 +69,9 @@ class Pacer:
     account, which is the integral of the error). A price that does not bind saves nothing up.
 
     Explorers choose otherwise than by the greatest utility. What that may add to the expected cost is a share of the
-    target, and where no price is needed, what the greatest utilities leave of it: money that nobody would spend.
+    target, and where no price is needed, what the greatest utilities leave of it: money that nobody would spend. What
+    costs no more is paid for in quality, of which a share of what is at stake may be lost, as soon as every model is
+    known; where no price is needed the budget is no reason to learn less.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -73,6 +79,9 @@ class Pacer:
         self._slots: list[int] = []
         self._quality: Array64 = np.full((_CONTEXTS, 0), np.nan)
         self._cost: Array64 = np.full((_CONTEXTS, 0), np.nan)
+        # What each of those was expected to cost, as it was drawn and by the greatest utilities; 0 without a price.
+        self._drawn_usd: Array64 = np.zeros(_CONTEXTS)
+        self._greedy_usd: Array64 = np.zeros(_CONTEXTS)
         self._count = 0
         self._count_before = 0
         self._is_due = False
@@ -91,12 +100,16 @@ class Pacer:
         self._enter_window(time_ms)
         choice = decision.choice
         quality, cost, latency = choice.expected.astype(np.float64)
-        self._remember(decision, quality, cost, latency)
+        row = self._count % _CONTEXTS
+        self._remember(row, decision, quality, cost, latency)
         expected = _known(cost[choice.index])
         weighed = float(np.nansum(choice.pmf * cost))
         if choice.rival is not None:
             expected += _known(cost[choice.rival.index])
             weighed += float(np.nansum(choice.rival.pmf * cost))
+        self._drawn_usd[row] = self._greedy_usd[row] = 0.0
+        if choice.pacing.high > 0.0 and choice.rival is None:
+            self._drawn_usd[row], self._greedy_usd[row] = weighed, self._greedy_cost(row, decision)
         self._decided_usd += expected
         self._count += 1
         self._window_count += 1
@@ -140,7 +153,11 @@ class Pacer:
         self._is_due = True
 
     def view(
-        self, average: Prediction | None, objective: Objective, exploration_share: float = EXPLORATION_SHARE
+        self,
+        average: Prediction | None,
+        objective: Objective,
+        exploration_share: float = EXPLORATION_SHARE,
+        loss_share: float = math.inf,
     ) -> PacerView:
         """Return what decisions see.
 
@@ -149,6 +166,7 @@ class Pacer:
                 made yet; None where nothing is believed.
             objective: The router's own trade-off.
             exploration_share: What exploration may add to the target, as a share of it.
+            loss_share: What it may lose in quality, as a share of what is at stake; infinite for no bound.
         """
         pacing, idle = self._pacing, self._idle_usd
         if self._count == 0 and average is not None:
@@ -169,6 +187,7 @@ class Pacer:
             request_count=self._window_count,
             target_usd=self._target_usd,
             decided_usd=self._decided_usd,
+            loss_share=loss_share,
         )
 
     def _enter_window(self, time_ms: int) -> None:
@@ -181,7 +200,7 @@ class Pacer:
         self._spent_usd = 0.0
         self._window_count = 0
 
-    def _remember(self, decision: Decision, quality: Array64, cost: Array64, latency: Array64) -> None:
+    def _remember(self, row: int, decision: Decision, quality: Array64, cost: Array64, latency: Array64) -> None:
         slots = decision.slots.tolist()
         if slots != self._slots:
             new = [slot for slot in slots if slot not in self._slots]
@@ -190,7 +209,6 @@ class Pacer:
                 self._slots = self._slots + new
                 self._quality = np.hstack([self._quality, blank])
                 self._cost = np.hstack([self._cost, blank])
-        row = self._count % _CONTEXTS
         worth = np.where(
             decision.choice.exclusions == 0,
             quality - decision.objective.second_weight * _LATENCY_MS_PER_S * latency,
@@ -202,6 +220,14 @@ class Pacer:
             columns = [self._slots.index(slot) for slot in slots]
             self._quality[row], self._cost[row] = np.nan, np.nan
             self._quality[row, columns], self._cost[row, columns] = worth, cost
+
+    def _greedy_cost(self, row: int, decision: Decision) -> float:
+        """Return what the greatest utilities, at the prices of a decision that was remembered, cost on average."""
+        pacing, weight = decision.choice.pacing, decision.objective.usd_weight
+        quality, cost = self._quality[row : row + 1], self._cost[row : row + 1]
+        low = float(greedy_cost(quality, cost, weight + pacing.low))
+        high = float(greedy_cost(quality, cost, weight + pacing.high)) if pacing.share_high > 0.0 else low
+        return low + pacing.share_high * (high - low)
 
     def _solve(self, usd_weight: float, time_ms: int) -> None:
         budget = self.budget
@@ -215,7 +241,20 @@ class Pacer:
             coming = max(rate * (end_ms - time_ms), 1.0)
             self._target_usd = max((budget.usd - self._spent_usd) / coming, 0.0)
         filled = min(self._count, _CONTEXTS)
-        self._pacing, self._idle_usd = _price(self._quality[:filled], self._cost[:filled], usd_weight, self._target_usd)
+        self._pacing, self._idle_usd = _price(
+            self._quality[:filled], self._cost[:filled], usd_weight, self._target_usd / self._answer()
+        )
+
+    def _answer(self) -> float:
+        """Return how many times what the greatest utilities would cost is expected to be spent.
+
+        The price is computed for those; exploration buys what they would not, or makes do with less. Left to the
+        account alone, that would be a lasting debt or saving in it. Compared are the same decisions, so that which
+        prompts came makes no difference.
+        """
+        guess = _ANSWER_GUESS * self._target_usd
+        greedy = float(self._greedy_usd.sum()) + guess
+        return (float(self._drawn_usd.sum()) + guess) / greedy if 0.0 < greedy < math.inf else 1.0
 
     def to_arrays(self) -> dict[str, Array64]:
         """Return the whole state as named arrays."""
@@ -224,6 +263,8 @@ class Pacer:
             "slots": np.array(self._slots, np.float64),
             "quality": self._quality,
             "cost": self._cost,
+            "drawn": self._drawn_usd,
+            "greedy": self._greedy_usd,
             "numbers": np.array(
                 [
                     self._count,
@@ -253,7 +294,9 @@ class Pacer:
         try:
             slots = [int(slot) for slot in arrays["slots"]]
             quality, cost, numbers = arrays["quality"], arrays["cost"], arrays["numbers"].tolist()
+            drawn, greedy = arrays["drawn"], arrays["greedy"]
             fits = quality.shape == cost.shape == (_CONTEXTS, len(slots)) and len(numbers) == _NUMBERS
+            fits = fits and drawn.shape == greedy.shape == (_CONTEXTS,)
         except KeyError as error:
             raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected the pacer's {error}, got none") from error
         if not fits:
@@ -261,6 +304,7 @@ class Pacer:
                 Reason.CORRUPT_RECORD, f"snapshot: expected a pacer of {len(slots)} models, got {quality.shape}"
             )
         self._slots, self._quality, self._cost = slots, quality.copy(), cost.copy()
+        self._drawn_usd, self._greedy_usd = drawn.copy(), greedy.copy()
         self._count, self._decided_usd, self._account_usd = int(numbers[0]), numbers[1], numbers[2]
         self._idle_usd, self._target_usd = numbers[3], numbers[4]
         self._pacing = Pacing(*numbers[5:8]) if numbers[6] > 0.0 else FREE

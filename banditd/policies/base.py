@@ -91,6 +91,11 @@ class BeliefSnapshot(Protocol):
         ...
 
     @property
+    def evidence_min(self) -> float:
+        """As how many qualities at the average prompt the least known model is known; 0 where nobody can tell."""
+        ...
+
+    @property
     def latency_deviation(self) -> Array64:
         """Standard deviation of a log latency around what `predict` expects: shape (K,), >= 0."""
         ...

@@ -108,6 +108,11 @@ class PortfolioSnapshot:
         return self.beliefs[0].learnt_count
 
     @property
+    def evidence_min(self) -> float:
+        """Not told."""
+        return 0.0
+
+    @property
     def latency_deviation(self) -> Array64:
         """Standard deviation of a log latency around what `predict` expects: shape (K,)."""
         return _mixed(self.weights, [belief.latency_deviation for belief in self.beliefs])

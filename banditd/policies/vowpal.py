@@ -272,6 +272,11 @@ class VowpalSnapshot:
         return self._linear.learnt_count
 
     @property
+    def evidence_min(self) -> float:
+        """Not told."""
+        return 0.0
+
+    @property
     def latency_deviation(self) -> Array64:
         """Standard deviation of a log latency around what `predict` expects: shape (K,)."""
         return self._linear.latency_deviation

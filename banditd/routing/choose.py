@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from banditd.catalog.eligibility import exclusions_of
 from banditd.domain.arrays import Array32, Array64, Codes, Index, Mask
 from banditd.domain.budget import FREE, Pacing
 from banditd.domain.context import Context
@@ -25,7 +24,7 @@ from banditd.objective.bounds import bounds_of, limited_latency
 from banditd.policies.base import Prediction, Question
 from banditd.policies.explorers import parameter_now
 from banditd.policies.pairs import rival_pmf
-from banditd.routing.snapshot import RouterSnapshot, leave_out
+from banditd.routing.snapshot import RouterSnapshot
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -174,13 +173,7 @@ def _choose(
 
 def _exclusions(snapshot: RouterSnapshot, context: Context, terms: Terms) -> Codes:
     """Return the reasons that hold whatever is expected, of each candidate."""
-    limits, input_tokens = terms.limits, context.input_tokens
-    if limits.required_tags or input_tokens > snapshot.window_tokens_min:
-        exclusions = exclusions_of(snapshot.models, limits=limits, input_tokens=input_tokens)
-        if snapshot.unhealthy is not None:
-            leave_out(snapshot.unhealthy, exclusions)
-    else:
-        exclusions = snapshot.exclusions.copy()
+    exclusions = snapshot.exclusions_for(terms.limits, context.input_tokens)
     return exclusions if terms.candidates is None else exclusions[terms.candidates]
 
 
@@ -209,6 +202,7 @@ class _Rule(NamedTuple):
     floor: float
     spend_share: float
     allowance_usd: float
+    loss_share: float
 
 
 def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
@@ -240,6 +234,7 @@ def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
         policy.floor,
         snapshot.router.exploration_share if is_frugal else 0.0,
         pacing.allowance_usd,
+        snapshot.pacer.loss_share if snapshot.pacer is not None and pacing.high > 0.0 else math.inf,
     )
 
 

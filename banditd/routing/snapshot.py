@@ -11,7 +11,7 @@ from banditd.catalog.eligibility import exclusions_of
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array64, Codes, Slots, frozen
 from banditd.domain.budget import FREE, Pacing
-from banditd.domain.decision import NO_LIMITS, Exclusion
+from banditd.domain.decision import NO_LIMITS, Exclusion, Limits
 from banditd.domain.health import Health
 from banditd.domain.model import ModelSpec
 from banditd.domain.router import RouterSpec
@@ -67,6 +67,8 @@ class RouterSnapshot:
     index_of: Mapping[str, int] = field(init=False)
     whole: PolicySnapshot | None = field(init=False)
     charges: Charges | None = field(init=False)
+    # By required tags, as `exclusions`: requests ask for few different ones. Reading and adding are one step each.
+    _by_tags: dict[tuple[str, ...], Codes] = field(init=False, compare=False, repr=False)
 
     def renewed(self, belief: BeliefSnapshot | None, version: int, pacer: PacerView | None) -> "RouterSnapshot":
         """Return the same with what was learnt since; settings, models and what is derived of them are kept."""
@@ -80,6 +82,25 @@ class RouterSnapshot:
         """The shadow prices of its budget; a policy whose trade-off is learnt can follow none."""
         return FREE if self.pacer is None or self.policy.has_fixed_objective else self.pacer.pacing
 
+    def exclusions_for(self, limits: Limits, input_tokens: int) -> Codes:
+        """Return who is excluded for the tags and the length of a request, or whatever it says: a copy, shape (K,)."""
+        if input_tokens > self.window_tokens_min:
+            return self._exclusions_of(limits, input_tokens)
+        if not limits.required_tags:
+            return self.exclusions.copy()
+        codes = self._by_tags.get(limits.required_tags)
+        if codes is None:
+            if len(self._by_tags) >= _TAGS_MAX:
+                self._by_tags.clear()
+            codes = self._by_tags[limits.required_tags] = frozen(self._exclusions_of(limits, input_tokens))
+        return codes.copy()
+
+    def _exclusions_of(self, limits: Limits, input_tokens: int) -> Codes:
+        codes = exclusions_of(self.models, limits=limits, input_tokens=input_tokens)
+        if self.unhealthy is not None:
+            leave_out(self.unhealthy, codes)
+        return codes
+
     def __post_init__(self) -> None:
         windows = [model.context_window_tokens for model in self.models if model.context_window_tokens > 0]
         index_of = {model.model_id: k for k, model in enumerate(self.models)}
@@ -88,12 +109,13 @@ class RouterSnapshot:
         if unhealthy is not None:
             leave_out(unhealthy, exclusions)
         slots: Slots = frozen(np.array([model.slot for model in self.models], np.uint16))
-        derived = {
+        derived: dict[str, object] = {
             "slots": slots,
             "charges": charges_of(self.models, slots, self.router.switch_usd),
             "exclusions": frozen(exclusions),
             "unhealthy": unhealthy,
             "share_caps": self._share_caps(),
+            "_by_tags": {},
             "window_tokens_min": min(windows, default=np.inf),
             "index_of": MappingProxyType(index_of),
             "whole": self.belief if isinstance(self.belief, PolicySnapshot) else None,
@@ -119,6 +141,8 @@ class RouterSnapshot:
         return frozen(caps)
 
 
+# Different combinations of tags that are kept: callers may ask for any number.
+_TAGS_MAX: Final = 64
 _LEFT_OUT: Final = {
     Health.DEGRADED: Exclusion.DEGRADED,
     Health.DOWN: Exclusion.DOWN,

@@ -9,7 +9,7 @@ import numpy as np
 
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import Array16, Array32, Index
-from banditd.domain.budget import FREE, Budget, BudgetWindow
+from banditd.domain.budget import Budget, BudgetWindow
 from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import NO_LIMITS, Limits, Objective
@@ -185,7 +185,8 @@ def check_terms(
 ) -> Terms:
     """Return what a request asks for beside its context.
 
-    A request that says itself what a dollar is worth is not paced; what it spends counts all the same.
+    A request that says itself what a dollar is worth is not paced; what it spends counts all the same, and what it may
+    spend on exploration is bounded as for any other.
     """
     own = snapshot.router.objective
     asked = own if objective is None else check_objective(objective, "objective", own)
@@ -195,11 +196,12 @@ def check_terms(
             f"objective: {snapshot.policy.preset} has learnt the router's trade-off and cannot follow another one for "
             "a single request; leave it out, change the router's, or use a preset that weighs at each request",
         )
+    own_weight = objective is not None and objective.HasField("usd_weight")
     return Terms(
         objective=asked,
         limits=NO_LIMITS if limits is None else _limits(limits),
         candidates=_candidates(snapshot, catalog, candidate_model_ids) if candidate_model_ids else None,
-        pacing=FREE if objective is not None and objective.HasField("usd_weight") else snapshot.pacing,
+        pacing=snapshot.pacing.unpriced if own_weight else snapshot.pacing,
         left_usd=left_usd,
     )
 

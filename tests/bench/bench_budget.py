@@ -1,117 +1,148 @@
-"""Budgets on real data: the shipped router paced within each of them, warm and cold, and through a change of price.
+"""Quality per dollar under budgets, beside everything it is to be held against.
 
-Usage: python tests/bench/bench_budget.py [--seeds 20] [--out out/budget.json]
+    python tests/bench/bench_budget.py                     20 seeds, two processes: about half an hour
+    python tests/bench/bench_budget.py --seeds 3 --skip paretobandit
 
-The prompts, scores and costs that the package paretobandit ships (three models, 30 to 15,000 USD per million calls).
-Warm: `val` with all outcomes is the history, `test_holdout` is routed. Cold: `val` is routed with nothing known but
-list prices. Each seed shuffles the prompts and draws anew. `gain` is the quality above the upper hull of the constant
-models at the cost that was spent, in hindsight on the routed prompts. Phases: the dear model costs 0.10 USD per million
-tokens in the middle third of the run.
+Needs the packages paretobandit (its data, and the router beside ours) and banditd-sim[embed] (all-MiniLM-L6-v2). The
+prompts are embedded once, into out/demo/embeddings.
+
+Protocol: three models of 30, 530 and 15,000 USD per million calls. Measured are the 1,824 prompts of `test_holdout`, in
+an order drawn per seed, while learning goes on; budgets are means per prompt.
+
+warm    `val` (1,785 prompts) with the outcomes of all models is the history. It spends nothing: the budget begins with
+        the first measured prompt.
+cold    Nothing is known but list prices. `val` comes first, shuffled, decided within the same budget, and of each
+        prompt the chosen model's outcome is all that is seen. What those first rounds gain is listed as "gain while
+        learning"; what a budget was owed or saved in them goes on into the measured ones.
+phases  Warm; in the middle third of the measured prompts the dear model costs 0.10 USD per million tokens, and the
+        catalogue says so. A budget that the dearest choices would not spend does not bind, and has no ratio there.
+
+Baselines know `val` with all outcomes: each constant model, the fixed mix that `val` would choose at the budget, the
+best model per category of `val` at one price of money, and the oracle of the measured prompts within the budget.
+ParetoBandit 0.1.1 has the same prompts, orders, embeddings, prices and budgets; see peer_paretobandit.py.
+
+gain    quality above the upper hull of the constant models at the cost that was spent, in hindsight on the same prompts
+chosen  the same above the mixes of the hull of `val`
+way     gain over what the oracle gains at that cost
+
+Intervals are 95 %, over seeds.
 """
 
 import argparse
 import json
-from dataclasses import replace
+import platform
+import time
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
+from pareto import BUDGETS, PRICE_FALLS, Banditd, figures, open_pareto, play_known
+from peer_paretobandit import play_paretobandit
 from rich.console import Console
-from rich.table import Table as Printed
+from rich.table import Table
 
-from banditd.domain.budget import Budget
-from banditd.domain.context import Context
-from banditd.domain.decision import Objective
-from banditd.domain.model import ModelSpec, Price
-from banditd.domain.outcome import Lesson
-from banditd.domain.records import ModelChange
-from banditd.domain.router import PolicySpec, RouterSpec
-from banditd.routing.choose import Terms
-from banditd_sim.datasets import open_dataset
-from banditd_sim.environments.engine import Engine
+from banditd_sim.environments.router import RouterPolicy
+from banditd_sim.environments.scenario import PLAIN
+from banditd_sim.metrics.seeds import seed_mean
 
-BUDGETS = (8.3e-5, 2.3e-4, 6.6e-4, 1.9e-3, 5.3e-3, 1.5e-2, None)
-PHASES = (6.6e-4, 1.9e-3, 5.3e-3)
-CHEAP = Price(0.1, 0.1)
-TERMS = Terms(Objective())
-TOKENS = 100
+OURS, PEER = "banditd", "paretobandit"
+KNOWN = ("fixed_mix", "category_table", "oracle")
+# A constant has no budget to keep; it is measured once.
+CONSTANT = "constant:"
+SEEDS_PER_TASK = 5
 
 
-def hull_quality(quality, cost, at):
-    """Return the quality of the best mix of constants that costs *at* on average: shapes (K,)."""
-    best = max((q for q, c in zip(quality, cost, strict=True) if c <= at), default=-np.inf)
-    for low in range(len(cost)):
-        for high in range(len(cost)):
-            if cost[low] <= at < cost[high]:
-                share = (at - cost[low]) / (cost[high] - cost[low])
-                best = max(best, quality[low] + share * (quality[high] - quality[low]))
-    return best
+def task(player, budget, seeds, preset, *, warm, phases):
+    """Play some seeds; return what each comes to."""
+    pareto = open_pareto()
+    scenario = PRICE_FALLS if phases else PLAIN
+    ours = None
+    if player == OURS:
+        ours = Banditd(pareto, budget, warm=warm, policy=RouterPolicy(preset), scenario=scenario)
+    found = []
+    for seed in seeds:
+        world = pareto.world(seed, warm=warm, scenario=scenario)
+        if ours is not None:
+            rounds = ours.play(world)
+        elif player == PEER:
+            rounds = play_paretobandit(pareto, world, budget, warm=warm)
+        else:
+            rounds = play_known(pareto, world, budget, player)
+        found.append(figures(pareto, world, rounds, budget))
+    return found
 
 
-class Prompts:
-    """The data, embedded once."""
+def tasks(players, seeds):
+    """Yield the arguments of every task that the tables need."""
+    parts = [range(first, min(first + SEEDS_PER_TASK, seeds)) for first in range(0, seeds, SEEDS_PER_TASK)]
+    for kind in ("warm", "cold", "phases"):
+        for player in players:
+            learns = player in (OURS, PEER)
+            if kind != "warm" and not learns:
+                continue
+            for budget in (None,) if player.startswith(CONSTANT) else BUDGETS:
+                if kind == "phases" and budget is None:
+                    continue
+                for part in parts:
+                    yield kind, player, budget, part
 
-    def __init__(self):
-        table = open_dataset("paretobandit", embedder="ngram").data
-        self.x = np.ascontiguousarray(table.embeddings, np.float16)
-        self.quality, self.cost = table.quality, table.cost_usd
-        self.models = tuple(
-            ModelSpec(k, m.model_id, Price(m.input_mtok_usd, m.output_mtok_usd)) for k, m in enumerate(table.models)
+
+def interval(values, digits):
+    """Return a mean and its interval as text; nothing where the values are none."""
+    if np.isnan(values).any():
+        return ""
+    if len(values) < 2:
+        return f"{values[0]:+.{digits}f}"
+    mean = seed_mean(values)
+    return f"{mean.mean:+.{digits}f} ± {(mean.high - mean.low) / 2:.{digits}f}"
+
+
+def ratios(values):
+    """Return the mean of ratios and their range as text."""
+    return "" if np.isnan(values).any() else f"{np.mean(values):.3f} ({np.min(values):.3f}..{np.max(values):.3f})"
+
+
+def budget_name(budget):
+    """Return how a budget is printed."""
+    return "none" if budget is None else f"{budget:.1e}"
+
+
+def print_gains(console, title, found):
+    """Print one row per budget and player."""
+    table = Table(title=title)
+    names = ("budget", "player", "quality", "gain", "chosen", "way", "cost / budget", "shares", "gain while learning")
+    for name in names:
+        table.add_column(name, justify="left" if name in ("budget", "player") else "right")
+    for (budget, player), each in found.items():
+        columns = {name: np.array([one[name] for one in each]) for name in each[0]}
+        table.add_row(
+            budget_name(budget),
+            player,
+            f"{columns['quality'].mean():.4f}",
+            interval(columns["gain"], 4),
+            interval(columns["chosen_gain"], 4),
+            f"{columns['way'].mean():.2f}",
+            ratios(columns["ratio"]),
+            " ".join(f"{share:.3f}" for share in columns["shares"].mean(axis=0)),
+            interval(columns["learning_gain"], 4),
         )
-        self.dear = int(np.argmax(np.nanmean(self.cost, axis=0)))
-        split = np.array(table.split)
-        self.val, self.test = np.flatnonzero(split == "val"), np.flatnonzero(split == "test_holdout")
-
-    def lesson(self, row, k, factor=1.0):
-        """Return what a call teaches."""
-        unit = self.models[k].price.blended_mtok_usd
-        return Lesson(float(self.quality[row, k]), float(self.cost[row, k]) * factor, unit * factor, None)
-
-    def engine(self, budget, seed, *, warm, preset):
-        """Return a router with its history."""
-        router = RouterSpec(
-            "default",
-            PolicySpec(preset),
-            embedding_dimension=self.x.shape[1],
-            budget=None if budget is None else Budget(budget),
-        )
-        engine = Engine(router, self.models, seed)
-        if warm:
-            every = range(len(self.models))
-            engine.teach([(Context(self.x[i], TOKENS), [(k, self.lesson(i, k)) for k in every]) for i in self.val])
-        return engine
+    console.print(table)
 
 
-def run(prompts, budget, seed, *, warm, preset, phases=False):
-    """Route one shuffle; return quality, cost, shares and, per third, what was spent on average."""
-    engine = prompts.engine(budget, seed, warm=warm, preset=preset)
-    rows = np.random.default_rng(seed).permutation(prompts.test if warm else prompts.val)
-    thirds = np.array_split(np.arange(len(rows)), 3)
-    dear = prompts.models[prompts.dear]
-    factor = np.ones(len(prompts.models))
-    quality, cost, chosen = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows), int)
-    for turn, row in enumerate(rows):
-        if phases and turn in (thirds[1][0], thirds[2][0]):
-            now = replace(dear, price=CHEAP) if turn == thirds[1][0] else dear
-            engine.append(ModelChange(dear.model_id, dear.slot, now))
-            factor[prompts.dear] = now.price.blended_mtok_usd / dear.price.blended_mtok_usd
-        position, decision = engine.route(prompts.x[row], TERMS, TOKENS)
-        k = decision.slot
-        engine.learn(position, decision, prompts.lesson(row, k, factor[k]))
-        quality[turn], cost[turn], chosen[turn] = prompts.quality[row, k], prompts.cost[row, k] * factor[k], k
-    hull = hull_quality(prompts.quality[rows].mean(axis=0), prompts.cost[rows].mean(axis=0), cost.mean())
-    return {
-        "quality": quality.mean(),
-        "cost_usd": cost.mean(),
-        "gain": quality.mean() - hull,
-        "shares": np.bincount(chosen, minlength=len(prompts.models)) / len(rows),
-        "phase_cost_usd": [cost[third].mean() for third in thirds],
-    }
-
-
-def interval(values):
-    """Return mean and the half width of a 95 % interval over seeds."""
-    values = np.asarray(values)
-    return float(values.mean()), float(1.96 * values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+def print_phases(console, found):
+    """Print what each third cost, where a budget can bind."""
+    table = Table(title="cost / budget by thirds; in the second the dear model costs 0.10 USD per million tokens")
+    for name in ("budget", "player", "first", "second", "third"):
+        table.add_column(name, justify="left" if name in ("budget", "player") else "right")
+    for (budget, player), each in found.items():
+        thirds = np.array([one["thirds"] for one in each]) / budget
+        most = np.array([one["most_usd"] for one in each]).min(axis=0) / budget
+        cells = [
+            interval(third, 3).removeprefix("+") if at_most > 1.0 else "does not bind"
+            for third, at_most in zip(thirds.T, most, strict=True)
+        ]
+        table.add_row(budget_name(budget), player, *cells)
+    console.print(table)
 
 
 def main():
@@ -119,52 +150,50 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--preset", default="linucb")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--skip", default="", help="players to leave out, separated by commas")
+    parser.add_argument("--kinds", default="warm,cold,phases")
     parser.add_argument("--out", type=Path, default=Path("out/budget.json"))
     arguments = parser.parse_args()
-    prompts, console = Prompts(), Console()
-    rows = []
-    for warm in (True, False):
-        printed = Printed(title="warm" if warm else "cold")
-        for name in ("budget", "quality", "gain over hull", "+-", "cost / budget", "least", "greatest", "shares"):
-            printed.add_column(name, justify="right")
-        for budget in BUDGETS:
-            found = [run(prompts, budget, s, warm=warm, preset=arguments.preset) for s in range(arguments.seeds)]
-            gain, half = interval([f["gain"] for f in found])
-            ratios = [f["cost_usd"] / budget for f in found] if budget else [float("nan")]
-            shares = np.mean([f["shares"] for f in found], axis=0)
-            row = {
-                "warm": warm,
-                "budget_usd": budget,
-                "quality": float(np.mean([f["quality"] for f in found])),
-                "gain": gain,
-                "gain_half": half,
-                "budget_ratio": float(np.mean(ratios)),
-            }
-            rows.append(row)
-            printed.add_row(
-                "none" if budget is None else f"{budget:.1e}",
-                f"{row['quality']:.4f}",
-                f"{gain:+.4f}",
-                f"{half:.4f}",
-                f"{np.mean(ratios):.3f}",
-                f"{np.min(ratios):.3f}",
-                f"{np.max(ratios):.3f}",
-                " ".join(f"{share:.3f}" for share in shares),
-            )
-        console.print(printed)
-    printed = Printed(title="cost / budget per third, the dear model at 0.10 USD per million in the second")
-    for name in ("budget", "first", "second", "third"):
-        printed.add_column(name, justify="right")
-    for budget in PHASES:
-        found = [
-            run(prompts, budget, s, warm=True, preset=arguments.preset, phases=True) for s in range(arguments.seeds)
-        ]
-        ratios = np.array([f["phase_cost_usd"] for f in found]) / budget
-        rows.append({"phases": True, "budget_usd": budget, "budget_ratios": ratios.mean(axis=0).tolist()})
-        printed.add_row(f"{budget:.1e}", *(f"{m:.3f} +- {s:.3f}" for m, s in map(interval, ratios.T)))
-    console.print(printed)
+    console = Console(width=180)
+    started = time.perf_counter()
+    models = open_pareto().arena.model_ids
+    skipped = arguments.skip.split(",")
+    players = [p for p in (OURS, PEER, *KNOWN, *(CONSTANT + model for model in models)) if p not in skipped]
+    work = [one for one in tasks(players, arguments.seeds) if one[0] in arguments.kinds.split(",")]
+    results = Parallel(n_jobs=arguments.jobs)(
+        delayed(task)(player, budget, part, arguments.preset, warm=kind != "cold", phases=kind == "phases")
+        for kind, player, budget, part in work
+    )
+    found = {}
+    for (kind, player, budget, _), each in zip(work, results, strict=True):
+        found.setdefault(kind, {}).setdefault((budget, player), []).extend(each)
+    console.print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {arguments.seeds} seeds"
+    )
+    for kind, rows in found.items():
+        ordered = dict(sorted(rows.items(), key=lambda row: (BUDGETS.index(row[0][0]), players.index(row[0][1]))))
+        if kind == "phases":
+            print_phases(console, ordered)
+        else:
+            print_gains(console, f"{kind}, {arguments.preset}", ordered)
+    console.print(f"{time.perf_counter() - started:.0f} s")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(rows, indent=2) + "\n")
+    arguments.out.write_text(json.dumps(_plain(found), indent=2) + "\n")
+
+
+def _plain(found):
+    """Return the figures as lists and numbers, one entry per kind, budget and player."""
+    return [
+        {
+            "kind": kind,
+            "budget_usd": budget,
+            "player": player,
+            **{name: [np.asarray(one[name]).tolist() for one in each] for name in each[0]},
+        }
+        for kind, rows in found.items()
+        for (budget, player), each in rows.items()
+    ]
 
 
 if __name__ == "__main__":

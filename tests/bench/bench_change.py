@@ -1,10 +1,12 @@
 """Change on the pareto data: a model that silently gets worse, and models that are added while traffic flows.
 
     python tests/bench/bench_change.py            20 seeds, about a quarter of an hour on one core
+    python tests/bench/bench_change.py --budget 6.6e-4
     python tests/bench/bench_change.py --seeds 3 --parameter change_detection=0
 
 The shipped learner in this process: it learns on `val` (1,785 prompts, bandit feedback, list prices the only prior) and
-goes on learning on `test_holdout` (1,824), both shuffled by the seed. A dollar is worth 275: the middle budget.
+goes on learning on `test_holdout` (1,824), both shuffled by the seed. A dollar is worth 275, which stands for the
+middle budget; with `--budget`, the router is paced within that many USD per prompt instead.
 
 degraded   After 608 prompts of the test split the middle model's qualities are lowered so that their mean is 0.75; each
            keeps its place: q becomes q * 0.75 / mean. After another 608 they are what they were. Nobody tells the
@@ -26,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from banditd.domain.budget import Budget
 from banditd.domain.decision import Objective
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Lesson
@@ -77,13 +80,18 @@ def load():
 class Banditd:
     """The shipped learner."""
 
-    def __init__(self, data, columns, seed, preset="linucb", **parameters):
+    def __init__(self, data, columns, seed, preset="linucb", budget=None, **parameters):
         self.data = data
-        router = RouterSpec(f"bench-{seed}", PolicySpec(preset, parameters), data.embeddings.shape[1])
+        router = RouterSpec(
+            f"bench-{seed}",
+            PolicySpec(preset, parameters),
+            data.embeddings.shape[1],
+            budget=None if budget is None else Budget(budget),
+        )
         models = tuple(ModelSpec(i, data.names[k], data.prices[k]) for i, k in enumerate(columns))
         self.engine = Engine(router, models, seed)
         self.columns = list(columns)
-        self.terms = Terms(Objective(USD_WEIGHT))
+        self.terms = Terms(Objective(USD_WEIGHT if budget is None else 0.0))
 
     def add(self, column, **fields):
         """Add a model."""
@@ -187,7 +195,8 @@ def newcomer(data, make, seed, *, good):
     for row in order[:PHASE]:
         player.play(row, quality[row], cost[row])
     player.add(new)
-    chosen = np.array([player.play(row, quality[row], cost[row]) == new for row in order[PHASE:]])
+    columns = [player.play(row, quality[row], cost[row]) for row in order[PHASE:]]
+    chosen, spent = np.array(columns) == new, cost[order[PHASE:], columns]
     running = np.convolve(chosen, np.ones(50) / 50, "valid")
     adopted = np.flatnonzero(running > 0.25)
     return {
@@ -195,6 +204,7 @@ def newcomer(data, make, seed, *, good):
         "share of first 60": chosen[:60].mean(),
         "share 120 to 300": chosen[120:300].mean(),
         "share after 300": chosen[300:].mean(),
+        "cost after": np.mean(spent),
     }
 
 
@@ -224,11 +234,13 @@ def main():
     """Run all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--budget", type=float, help="USD per prompt on average, of banditd")
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--only", default="", help="names of players, separated by semicolons")
     parser.add_argument("--scenario", default="degraded,good,bad")
     arguments = parser.parse_args()
     parameters = {name: float(value) for name, value in (p.split("=") for p in arguments.parameter)}
+    parameters["budget"] = arguments.budget
     players = {
         "banditd": lambda d, c, s: Banditd(d, c, s, **parameters),
         "banditd, no detector": lambda d, c, s: Banditd(d, c, s, **(parameters | {"change_detection": 0.0})),

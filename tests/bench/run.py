@@ -5,6 +5,7 @@ the machine may be shared.
 """
 
 import asyncio
+import functools
 import json
 import os
 import platform
@@ -21,16 +22,20 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import grpc.aio
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent))
 import traffic
 
+from banditd.domain.budget import Budget
 from banditd.domain.context import Context
-from banditd.domain.decision import Objective
+from banditd.domain.decision import Limits, Objective
+from banditd.domain.health import Health
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Lesson
+from banditd.domain.records import HealthChange
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.features.encode import encode
 from banditd.routing import choose as choosing
@@ -56,16 +61,62 @@ def best_us(call: Callable[[], object], calls: int = 200, repeats: int = 25) -> 
     return min(found) * 1e6
 
 
+def interleaved_us(calls: dict[str, Callable[[], object]], rounds: int = 12) -> dict[str, float]:
+    """Return the best of `best_us` of each call over rounds, in turns: A B, then B A."""
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(rounds):
+        for name in list(calls) if turn % 2 == 0 else list(calls)[::-1]:
+            found[name].append(best_us(calls[name], repeats=5))
+    return {name: min(times) for name, times in found.items()}
+
+
+def taught(prompts: npt.NDArray[np.float16], terms: choosing.Terms, budget: Budget | None = None) -> Engine:
+    """Return a router that has routed the prompts: K = 10, default policy."""
+    models = tuple(
+        ModelSpec(k, f"model-{k}", Price(0.1 * (k + 1), 0.4 * (k + 1)), tags=("eu",)) for k in range(traffic.MODELS)
+    )
+    router = RouterSpec("bench", PolicySpec("linucb"), embedding_dimension=traffic.EMBEDDING, budget=budget)
+    engine, rng = Engine(router, models, 0), np.random.default_rng(0)
+    for x in prompts:
+        position, decision = engine.route(x, terms)
+        price = models[decision.slot].price
+        assert price is not None
+        unit, ratio, latency = price.blended_mtok_usd, float(rng.lognormal(-8.0, 0.5)), float(rng.lognormal(7.0, 0.5))
+        engine.learn(position, decision, Lesson(float(rng.random()), unit * ratio, unit, latency))
+    return engine
+
+
+def constrained() -> dict[str, float]:
+    """Return what budget, limits and health add to a decision: the same prompts with all three and without.
+
+    The budget binds, so that a decision mixes two prices; cost, a percentile of the latency and a tag are limited; one
+    model is degraded.
+    """
+    prompts, objective = traffic.embeddings(LEARNT_ROUNDS).astype(np.float16), Objective(second_weight=0.01)
+    bound = taught(prompts, choosing.Terms(objective), Budget(2e-4))
+    bound.append(HealthChange(traffic.MODELS - 1, Health.DEGRADED, 1 << 40))
+    limits = Limits(cost_usd_max=1.0, latency_ms_max=1e6, required_tags=("eu",), latency_percentile=95.0)
+    calls: dict[str, Callable[[], object]] = {}
+    for name, engine, terms in (
+        ("plain", taught(prompts, choosing.Terms(objective)), choosing.Terms(objective)),
+        ("bound", bound, choosing.Terms(objective, limits)),
+    ):
+        snapshot, context = engine.router_snapshot, Context(prompts[0], 100)
+        calls[name] = functools.partial(choosing.choose, snapshot, context, terms, 0.3)
+    assert bound.router_snapshot.pacing.share_high > 0.0
+    times = interleaved_us(calls)
+    return {
+        "choose_with_budget_limits_health_us": times["bound"],
+        "choose_with_budget_limits_health_vs_without": times["bound"] / times["plain"],
+    }
+
+
 def core() -> dict[str, float]:
     """Return the costs of deciding and learning without a server: D = 64 from 384 values, K = 10, default policy."""
     prompts = traffic.embeddings(LEARNT_ROUNDS).astype(np.float16)
-    models = tuple(ModelSpec(k, f"model-{k}", Price(0.1 * (k + 1), 0.4 * (k + 1))) for k in range(traffic.MODELS))
-    router = RouterSpec("bench", PolicySpec("linucb"), embedding_dimension=traffic.EMBEDDING)
-    engine, terms = Engine(router, models, 0), choosing.Terms(Objective(usd_weight=10.0, second_weight=0.01))
-    rng = np.random.default_rng(0)
-    for x in prompts:
-        lesson = Lesson(float(rng.random()), float(rng.lognormal(-8.0, 0.5)), 1.0, float(rng.lognormal(7.0, 0.5)))
-        engine.learn(*engine.route(x, terms), lesson)
+    terms = choosing.Terms(Objective(usd_weight=10.0, second_weight=0.01))
+    engine = taught(prompts, terms)
+    models = engine.router_snapshot.models
     snapshot = engine.snapshot.routers["bench"]
     belief = engine.state.routers["bench"].belief
     assert snapshot.features is not None
@@ -181,7 +232,7 @@ async def served() -> dict[str, float]:
 def main() -> None:
     """Measure, print, write."""
     configure_logging("error", "json")
-    figures = core() | asyncio.run(served())
+    figures = core() | constrained() | asyncio.run(served())
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "grpcio", "protobuf", "lmdb"))
     table = Table(title=f"Python {platform.python_version()}, {os.cpu_count()} cores, {versions}")
     table.add_column("figure")

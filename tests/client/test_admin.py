@@ -9,6 +9,7 @@ from banditd_client import (
     DecisionBooks,
     Model,
     ModelBelief,
+    ModelHealth,
     ModelState,
     Objective,
     OutcomeBooks,
@@ -29,6 +30,7 @@ MODEL_FIELDS = {
     "state": ModelState.DISABLED,
     "quality_guess": 0.0,
     "latency_ms_guess": 800.0,
+    "sibling_model": "medium",
 }
 WIRE_MODEL = {
     "model_id": "large",
@@ -38,7 +40,9 @@ WIRE_MODEL = {
     "state": "MODEL_STATE_DISABLED",
     "quality_guess": 0.0,
     "latency_ms_guess": 800.0,
+    "sibling_model_id": "medium",
 }
+MODEL_PATHS = {"context_window_tokens": "context_window_token_count", "sibling_model": "sibling_model_id"}
 ROUTER_FIELDS = {
     "embedding_dimension": 384,
     "embedding_model": "mini",
@@ -85,7 +89,17 @@ STATUS = policy_pb2.PolicyStatus(
             "quality": 0.5,
             "latency_ms": 7.0,
             "quality_deviation": 0.25,
-        }
+            "probability_sum": 8.0,
+            "probability_min": 0.0,
+            "health": "MODEL_HEALTH_BACKING_OFF",
+            "health_until_time": LATER,
+            "newcomer": True,
+            "quality_alarm_count": 9,
+            "cost_alarm_count": 10,
+            "latency_alarm_count": 11,
+            "last_alarm_time": WHEN,
+        },
+        {"model_id": "b", "health": 99},
     ],
     outcomes={field.name: field.number for field in policy_pb2.OutcomeBooks.DESCRIPTOR.fields},
     decisions={field.name: field.number for field in policy_pb2.DecisionBooks.DESCRIPTOR.fields},
@@ -128,7 +142,7 @@ async def test_a_router_without_details_has_none(server, caller):
 @pytest.mark.parametrize("name", MODEL_FIELDS)
 async def test_each_change_of_a_model_names_its_field(server, caller, name):
     """One keyword, one path, one value; the others are neither in the mask nor in the message."""
-    path = {"context_window_tokens": "context_window_token_count"}.get(name, name)
+    path = MODEL_PATHS.get(name, name)
     await caller("update_model", "large", **{name: MODEL_FIELDS[name]})
     (request,) = server.requests("UpdateModel")
     expected = model_pb2.Model(model_id="large", **{path: WIRE_MODEL[path]})
@@ -150,7 +164,7 @@ async def test_each_change_of_a_router_names_its_field(server, caller, name):
 @pytest.mark.parametrize("name", [name for name in MODEL_FIELDS if name != "state"])
 async def test_none_clears_a_field_of_a_model(server, caller, name):
     """In the mask and unset in the message."""
-    path = {"context_window_tokens": "context_window_token_count"}.get(name, name)
+    path = MODEL_PATHS.get(name, name)
     await caller("update_model", "large", **{name: None})
     (request,) = server.requests("UpdateModel")
     assert list(request.update_mask.paths) == [path]
@@ -227,7 +241,23 @@ async def test_a_status_is_a_plain_value(server, caller, restored):
         feature_fingerprint="f",
         embedding_dimension=384,
         feature_fit_position=5,
-        models=(ModelBelief("a", 1, 2, 3, 4, 5, 0.5, None, 7.0, 0.25, unpriced=True),),
+        models=(
+            ModelBelief(
+                *("a", 1, 2, 3, 4, 5, 0.5, None, 7.0, 0.25),
+                unpriced=True,
+                probability_sum=8.0,
+                probability_min=0.0,
+                health=ModelHealth.BACKING_OFF,
+                health_until_time=LATER,
+                newcomer=True,
+                quality_alarm_count=9,
+                cost_alarm_count=10,
+                latency_alarm_count=11,
+                last_alarm_time=WHEN,
+            ),
+            # What an older server does not send and a newer one sends are both unknown.
+            ModelBelief("b", 0, 0, 0, 0, 0, 0.0, None, 0.0, 0.0, health=ModelHealth.UNKNOWN),
+        ),
         outcomes=OutcomeBooks(1, 2, 3, 4, 5, 6, 7, 8, 9),
         decisions=DecisionBooks(1, 2, 3, 4, 5),
     )

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from banditd.domain.budget import Budget
 from banditd.domain.health import Health
 from banditd.domain.outcome import Failure, Metric, Outcome
 from banditd.domain.records import ChangeAlarm, FeatureFit, HealthChange, ModelChange
@@ -257,6 +258,29 @@ def test_a_model_added_to_running_traffic_is_new_until_it_is_known(rig):
     assert published(rig).newcomers == frozenset()
     assert (published(rig).share_caps == 1.0).all()
     same_everywhere(rig)
+
+
+def test_a_newcomer_may_have_its_share_of_the_money_too(rig):
+    """Of the fiftieth that other exploration has, it would be known ten times later."""
+    rig.change(router_change(budget=Budget(1.0)))
+    teach(rig, 15, 0.8)
+    view = published(rig).pacer
+    idle = view.pacing.allowance_usd - 0.02 * view.target_usd
+    rig.change(model_change(2))
+    view = published(rig).pacer
+    assert view.pacing.allowance_usd == pytest.approx(0.2 * view.target_usd + idle)
+    same_everywhere(rig)
+
+
+def test_exploration_may_lose_a_share_of_quality_as_soon_as_everybody_is_known(rig):
+    """Fifteen qualities of each; before, and with a newcomer, nobody can say what trying a model loses."""
+    rig.change(router_change(budget=Budget(1.0)))
+    teach(rig, 20, 0.8)
+    assert published(rig).pacer.loss_share == np.inf
+    teach(rig, 20, 0.5, slot=1)
+    assert published(rig).pacer.loss_share == 0.02
+    rig.change(model_change(2))
+    assert published(rig).pacer.loss_share == np.inf
 
 
 def test_a_router_that_begins_to_offer_a_model_finds_it_new(rig):

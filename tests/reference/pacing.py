@@ -3,7 +3,8 @@
 import numpy as np
 
 
-def _greedy_cost(quality, cost, usd_weight):
+def greedy_cost(quality, cost, usd_weight):
+    """The mean over rows of the cost of NumPy's argmax."""
     with np.errstate(invalid="ignore", over="ignore"):
         utility = quality - usd_weight * cost
     utility = np.where(np.isnan(utility), -np.inf, utility)
@@ -16,22 +17,22 @@ def _greedy_cost(quality, cost, usd_weight):
 
 def shadow_price(quality, cost, usd_weight, target_usd, price_max, margin, out):
     """By bisection of logarithms over NumPy's argmax."""
-    out[3] = _greedy_cost(quality, cost, usd_weight)
+    out[3] = greedy_cost(quality, cost, usd_weight)
     if not out[3] > target_usd:
         out[:3] = 0.0
         return
-    if _greedy_cost(quality, cost, usd_weight + price_max) >= target_usd:
+    if greedy_cost(quality, cost, usd_weight + price_max) >= target_usd:
         out[:3] = [price_max, price_max, 0.0]
         return
     low, high = np.log(price_max * 1e-12), np.log(price_max)
     for _ in range(46):
         middle = (low + high) / 2
-        if _greedy_cost(quality, cost, usd_weight + np.exp(middle)) > target_usd:
+        if greedy_cost(quality, cost, usd_weight + np.exp(middle)) > target_usd:
             low = middle
         else:
             high = middle
     out[0], out[1] = np.exp(low) / (1 + margin), np.exp(high) * (1 + margin)
-    costs = [_greedy_cost(quality, cost, usd_weight + price) for price in out[:2]]
+    costs = [greedy_cost(quality, cost, usd_weight + price) for price in out[:2]]
     out[2] = np.clip((costs[0] - target_usd) / (costs[0] - costs[1]), 0, 1) if costs[0] > costs[1] else 0.5
 
 
@@ -44,12 +45,20 @@ def _mean(pmf, values):
     return np.where(pmf > 0, pmf * values, 0.0).sum()
 
 
-def try_within(utility, deviation, cost, eligible, alpha, allowance_usd, pmf):
+def stake_of(utility, eligible):
+    """The range of what can be chosen."""
+    return float(np.ptp(utility[eligible])) if eligible.any() else 0.0
+
+
+def try_within(utility, deviation, cost, eligible, alpha, allowance_usd, allowance_utility, pmf):
     """Every model's share and gain in arrays, and the first of the largest gains."""
     value = utility + alpha * deviation
     extra = cost - _mean(pmf, cost)
+    loss = _mean(pmf, utility) - utility
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(extra > allowance_usd, allowance_usd / extra, 1.0)
+        in_money = np.where(extra > allowance_usd, allowance_usd / extra, 1.0)
+        in_quality = np.where(loss > allowance_utility, allowance_utility / loss, 1.0)
+    share = np.where(extra > 0, in_money, in_quality)
     gain = np.where(eligible, share * (value - _mean(pmf, value)), -np.inf)
     best = gain.argmax()
     if gain[best] > 0:

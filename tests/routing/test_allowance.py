@@ -33,10 +33,13 @@ VALUES = np.array([[0.6, 0.55, 0.5], [0.01, 0.2, 0.4], [1.0, 11.0, 101.0], [0.0,
 FLOOR, FLOOR_SHARE = 0.05, 0.02
 
 
-def tried(utility: list[float], deviation: list[float], cost: list[float], allowance: float) -> Array64:
+def tried(
+    utility: list[float], deviation: list[float], cost: list[float], allowance: float, loss: float = math.inf
+) -> Array64:
     """What `try_within` makes of the first of three models, with one deviation of optimism."""
     pmf = np.array([1.0, 0.0, 0.0])
-    try_within(np.array(utility), np.array(deviation), np.array(cost), EVERYBODY, 1.0, allowance, pmf)
+    arrays = np.array(utility), np.array(deviation), np.array(cost)
+    try_within(*arrays, EVERYBODY, 1.0, allowance, loss, pmf)
     return pmf
 
 
@@ -56,6 +59,15 @@ def test_what_counts_is_the_gain_of_the_share_that_is_paid_for() -> None:
     assert tried(*world, allowance=0.125) == pytest.approx([0.75, 0.25, 0.0])
 
 
+def test_what_costs_no_more_is_tried_as_often_as_its_loss_allows() -> None:
+    """The third is cheaper, worse by 0.4 and unknown: a loss of 0.1 pays for a quarter; a dearer one pays in money."""
+    world = [0.5, 0.1, 0.1], [0.0, 0.0, 0.6], [1.0, 1.0, 0.5]
+    assert tried(*world, allowance=0.0, loss=0.1) == pytest.approx([0.75, 0.0, 0.25])
+    assert tried(*world, allowance=0.0, loss=0.4).tolist() == [0.0, 0.0, 1.0]
+    dearer = [0.5, 0.1, 0.1], [0.0, 0.0, 0.6], [1.0, 1.0, 3.0]
+    assert tried(*dearer, allowance=2.0, loss=0.0).tolist() == [0.0, 0.0, 1.0]
+
+
 def test_explorers_are_mixed_with_the_greatest_utility() -> None:
     """Half of the requests to the dear one cost 5 more; 2 of that are allowed."""
     base, pmf = np.array([1.0, 0.0]), np.array([0.5, 0.5])
@@ -72,7 +84,7 @@ def decided(
     pmf, expected = np.empty(3), np.empty((3, 3), np.float32)
     prices = 0.004, 0.006, share_high
     money = 0.0, 0.0, math.inf, math.inf, -math.inf, *prices
-    rule = explorer, parameter, np.ones(3), FLOOR, FLOOR_SHARE, allowance
+    rule = explorer, parameter, np.ones(3), FLOOR, FLOOR_SHARE, allowance, math.inf
     codes = np.zeros(3, np.uint8)
     index = decide(VALUES, VALUES[3].copy(), math.inf, *money, *rule, np.zeros((2, 3)), uniform, codes, pmf, expected)
     return index, pmf

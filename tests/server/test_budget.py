@@ -99,6 +99,17 @@ async def test_a_request_that_says_what_a_dollar_is_worth_is_not_paced(server):
     assert (await server.status("paid")).budget.spent_usd > 1e-9
 
 
+async def test_such_a_request_may_explore_for_no_more_than_others(server):
+    """The cheap model is known to be good; were a dollar worth nothing, optimism alone would try the dear ones."""
+    await with_budget(server, amount_usd=1e-9)
+    for turn in range(40):
+        answer = await server.route(router_id="paid", context=context(turn))
+        await server.record(answer.decision_id, quality=0.9)
+    nothing = router_pb2.Objective(usd_weight=0.0)
+    free = [await server.route(router_id="paid", context=context(turn), objective=nothing) for turn in range(40)]
+    assert [a.model_id for a in free].count("small") >= 39
+
+
 async def test_real_costs_take_the_place_of_expected_ones(server):
     """What was reported is what was spent."""
     await with_budget(server, amount_usd=1.0, window=router_pb2.BUDGET_WINDOW_MONTH)

@@ -68,6 +68,11 @@ class CategorySnapshot:
     latency_deviation: Array64
     learnt_count: int
 
+    @property
+    def evidence_min(self) -> float:
+        """Not told."""
+        return 0.0
+
     def predict(self, row: Array32, category: str = "") -> Prediction:
         """Return what is expected in the caller's category, or in the cluster of an encoded context."""
         if not np.isfinite(row).all():

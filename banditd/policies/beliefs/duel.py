@@ -117,6 +117,11 @@ class DuelSnapshot:
     learnt_count: int
 
     @property
+    def evidence_min(self) -> float:
+        """Not told."""
+        return 0.0
+
+    @property
     def latency_deviation(self) -> Array64:
         """Shape (K,), standard deviation of a log latency."""
         return self.money.latency_deviation

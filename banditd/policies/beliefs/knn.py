@@ -219,6 +219,11 @@ class KnnSnapshot:
     learnt_count: int
 
     @property
+    def evidence_min(self) -> float:
+        """Not told."""
+        return 0.0
+
+    @property
     def latency_deviation(self) -> Array64:
         """Standard deviation of a log latency at any prompt, which is at least that at one with near neighbours."""
         return np.sqrt(self.variances[:, LATENCY])

@@ -64,6 +64,11 @@ class LinearSnapshot(msgspec.Struct, frozen=True, gc=False):
     learnt_count: int
 
     @property
+    def evidence_min(self) -> float:
+        """As how many qualities at the average prompt the least known model is known."""
+        return 1.0 / float(self.a_inv[INTERCEPT, INTERCEPT].max()) - 1.0 if len(self.noise) else 0.0
+
+    @property
     def latency_deviation(self) -> Array64:
         """Standard deviation of a log latency's noise: shape (K,)."""
         deviation: Array64 = np.sqrt(2.0 * self.offsets[LATENCY])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from banditd_client.enums import BudgetWindow, ModelState
+from banditd_client.enums import BudgetWindow, ModelHealth, ModelState
 from banditd_client.types import Objective
 
 
@@ -36,6 +36,8 @@ class Model:
     latency_ms_guess: float | None = None
     create_time: datetime | None = None
     update_time: datetime | None = None
+    sibling_model: str = ""
+    """A model that it is like: at creation, what was learnt of that one is its first guess. Empty means none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,21 @@ class ModelBelief:
     """Decisions whose window closed without a quality."""
     observation_probability: float | None = None
     """Share of its qualities that arrives, over all contexts."""
+    probability_sum: float = 0.0
+    """Of the probabilities with which it could have been drawn: what the log holds of it for a later evaluation."""
+    probability_min: float | None = None
+    """The least of them. None if it was never eligible."""
+    health: ModelHealth = ModelHealth.UNKNOWN
+    health_until_time: datetime | None = None
+    """When its back-off ends. None in a state without one."""
+    newcomer: bool = False
+    """Whether it is new here, so that its share of traffic is bounded."""
+    quality_alarm_count: int = 0
+    """Alarms that its quality is no longer what it was."""
+    cost_alarm_count: int = 0
+    """Of its cost, relative to its price."""
+    latency_alarm_count: int = 0
+    last_alarm_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

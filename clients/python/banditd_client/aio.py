@@ -256,6 +256,7 @@ class AsyncClient:
         state: ModelState = ModelState.ENABLED,
         quality_guess: float | None = None,
         latency_ms_guess: float | None = None,
+        sibling_model: str = "",
         timeout: float | None = None,
     ) -> Model:
         """As `Client.create_model`."""
@@ -267,6 +268,7 @@ class AsyncClient:
             state=state,
             quality_guess=quality_guess,
             latency_ms_guess=latency_ms_guess,
+            sibling_model=sibling_model,
         )
         return await self._perform(calls.create_model(model), timeout)
 
@@ -288,6 +290,7 @@ class AsyncClient:
         state: ModelState | Unchanged = UNCHANGED,
         quality_guess: float | Unchanged | None = UNCHANGED,
         latency_ms_guess: float | Unchanged | None = UNCHANGED,
+        sibling_model: str | Unchanged | None = UNCHANGED,
         timeout: float | None = None,
     ) -> Model:
         """As `Client.update_model`."""
@@ -298,6 +301,7 @@ class AsyncClient:
             "state": state,
             "quality_guess": quality_guess,
             "latency_ms_guess": latency_ms_guess,
+            "sibling_model": sibling_model,
         }
         return await self._perform(calls.update_model(model_id, changes), timeout)
 

@@ -36,6 +36,7 @@ T = TypeVar("T")
 # What a keyword of update_model and update_router is called on the wire, where that differs.
 _WIRE_NAMES = {
     "context_window_tokens": "context_window_token_count",
+    "sibling_model": "sibling_model_id",
     "fallback_model": "fallback_model_id",
 }
 

@@ -362,6 +362,7 @@ class Client:
         state: ModelState = ModelState.ENABLED,
         quality_guess: float | None = None,
         latency_ms_guess: float | None = None,
+        sibling_model: str = "",
         timeout: float | None = None,
     ) -> Model:
         """Add a model; see `Model` for what the values mean. The same content again is answered as the first time."""
@@ -373,6 +374,7 @@ class Client:
             state=state,
             quality_guess=quality_guess,
             latency_ms_guess=latency_ms_guess,
+            sibling_model=sibling_model,
         )
         return self._perform(calls.create_model(model), timeout)
 
@@ -394,6 +396,7 @@ class Client:
         state: ModelState | Unchanged = UNCHANGED,
         quality_guess: float | Unchanged | None = UNCHANGED,
         latency_ms_guess: float | Unchanged | None = UNCHANGED,
+        sibling_model: str | Unchanged | None = UNCHANGED,
         timeout: float | None = None,
     ) -> Model:
         """Change the given fields of a model and leave the others. None clears a field."""
@@ -404,6 +407,7 @@ class Client:
             "state": state,
             "quality_guess": quality_guess,
             "latency_ms_guess": latency_ms_guess,
+            "sibling_model": sibling_model,
         }
         return self._perform(calls.update_model(model_id, changes), timeout)
 

@@ -21,13 +21,14 @@ from banditd_client.admin_types import (
     Standing,
 )
 from banditd_client.convert import label, members, names, objective_to_wire, present, time_from_wire
-from banditd_client.enums import BudgetWindow, ModelState, Verdict
+from banditd_client.enums import BudgetWindow, ModelHealth, ModelState, Verdict
 from banditd_client.policy_types import Evaluation, ListedPolicy
 from banditd_client.types import Objective
 from banditd_proto.v1 import leaderboard_pb2, model_pb2, policy_pb2, promotion_pb2, router_pb2
 
 BUDGET_WINDOWS = {0: BudgetWindow.REQUEST, **members(BudgetWindow, router_pb2.BudgetWindow, "BUDGET_WINDOW_")}
 VERDICTS = members(Verdict, promotion_pb2.Verdict, "VERDICT_")
+MODEL_HEALTHS = members(ModelHealth, model_pb2.ModelHealth, "MODEL_HEALTH_")
 MODEL_STATES = members(ModelState, model_pb2.ModelState, "MODEL_STATE_")
 
 
@@ -42,6 +43,7 @@ def model_to_wire(model: Model) -> model_pb2.Model:
         state=label(model.state, ModelState, "MODEL_STATE_"),
         quality_guess=model.quality_guess,
         latency_ms_guess=model.latency_ms_guess,
+        sibling_model_id=model.sibling_model,
     )
 
 
@@ -61,6 +63,7 @@ def model_from_wire(message: model_pb2.Model) -> Model:
         latency_ms_guess=present(message, "latency_ms_guess"),
         create_time=time_from_wire(message, "create_time"),
         update_time=time_from_wire(message, "update_time"),
+        sibling_model=message.sibling_model_id,
     )
 
 
@@ -248,6 +251,15 @@ def _belief_from_wire(message: policy_pb2.ModelBelief) -> ModelBelief:
         observed_count=message.observed_count,
         missing_count=message.missing_count,
         observation_probability=message.observation_probability or None,
+        probability_sum=message.probability_sum,
+        probability_min=present(message, "probability_min"),
+        health=MODEL_HEALTHS.get(message.health, ModelHealth.UNKNOWN),
+        health_until_time=time_from_wire(message, "health_until_time"),
+        newcomer=message.newcomer,
+        quality_alarm_count=message.quality_alarm_count,
+        cost_alarm_count=message.cost_alarm_count,
+        latency_alarm_count=message.latency_alarm_count,
+        last_alarm_time=time_from_wire(message, "last_alarm_time"),
     )
 
 

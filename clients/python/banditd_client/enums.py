@@ -144,6 +144,22 @@ class ModelState(StrEnum):
     """A newer server sent a value that this client does not know. Cannot be sent."""
 
 
+class ModelHealth(StrEnum):
+    """How a model's recent calls went, over all routers."""
+
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    """Too many calls failed; not chosen until its back-off ends, unless nobody healthy is eligible."""
+    DOWN = "DOWN"
+    """Most calls failed; likewise."""
+    PROBING = "PROBING"
+    """Its back-off ended: gets a bounded share of traffic until a call succeeds or fails."""
+    BACKING_OFF = "BACKING_OFF"
+    """Its provider limits the rate of calls; not chosen until its back-off ends, unless nobody healthy is eligible."""
+    UNKNOWN = "UNKNOWN"
+    """An older server says nothing of it, or a newer one sent a value that this client does not know."""
+
+
 class Unchanged(Enum):
     """The type of UNCHANGED."""
 
