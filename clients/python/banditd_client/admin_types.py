@@ -200,6 +200,8 @@ class ModelBelief:
     """Decisions whose window closed without a quality."""
     observation_probability: float | None = None
     """Share of its qualities that arrives, over all contexts."""
+    context_observation_probability: float | None = None
+    """How likely its quality is to arrive for the prompt that was asked about. None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,8 @@ class PolicyStatus:
     decisions: DecisionBooks
     budget: BudgetStatus | None = None
     """None without a budget."""
+    portfolio: Mapping[str, float] = field(default_factory=dict)
+    """What each policy of a portfolio counts, by its preset; empty for other policies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,7 @@ def policy_status_from_wire(message: policy_pb2.PolicyStatus) -> PolicyStatus:
             waiting_count=decisions.waiting_count,
         ),
         budget=_budget_status_from_wire(message),
+        portfolio={member.preset: member.mix_weight for member in message.portfolio_members},
     )
 
 
@@ -248,6 +249,7 @@ def _belief_from_wire(message: policy_pb2.ModelBelief) -> ModelBelief:
         observed_count=message.observed_count,
         missing_count=message.missing_count,
         observation_probability=message.observation_probability or None,
+        context_observation_probability=present(message, "context_observation_probability"),
     )
 
 
