@@ -38,6 +38,8 @@ Mask = NDArray[np.bool_]
 Codes = NDArray[np.uint8]
 Slots = NDArray[np.uint16]
 Bits16 = NDArray[np.uint16]
+Codes8 = NDArray[np.int8]
+Codes16 = NDArray[np.int16]
 Index = NDArray[np.int64]
 
 
@@ -73,6 +75,7 @@ f64 = Parameter("float64")
 i64 = Parameter("int64")
 boolean = Parameter("bool")
 u8 = Parameter("uint8")
+i8 = Parameter("int8")
 u16 = Parameter("uint16")
 
 

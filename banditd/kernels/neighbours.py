@@ -4,171 +4,262 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Array64, Bits16, Index, array, f32, f64, helper, i64, kernel, u16
+from banditd.kernels._jit import (
+    Array32,
+    Array64,
+    Bits16,
+    Codes8,
+    Codes16,
+    Index,
+    array,
+    f32,
+    f64,
+    helper,
+    i8,
+    i64,
+    kernel,
+    u16,
+)
 from banditd.kernels.decision import exp_bounded
 
-# Between -1 and 1, to find out which sums can be among the largest.
-_BINS = 512
 # float16's exponent bias is 112 less than float32's: bits moved to float32's places are the value times 2^-112.
 _REBIAS = np.float32(2.0**112)
 # Of a sign-extended float16 that is moved left by 13: its sign, exponent and mantissa. The three bits between are
 # copies of the sign.
 _PLACES = np.int32(-0x70002000)
+# A value of a row is coded as the whole number next to so many times it: a direction's fit 8 bits.
+ROW_CODES = 126.0
+# The same for the row that is compared. A sum of products of codes fits 16 bits: with rounding, two directions of up to
+# 64 values are at most 1.001 * 126 + 4 and 1.001 * 240 + 4 long, which makes 31,800.
+_X_CODES = 240.0
+_UNITS = ROW_CODES * _X_CODES
+# Below every sum of codes, and where no bar can be set.
+_BELOW_ALL = -32768
+_CODE_BINS = 512
+# Of so many rows only the largest sum is looked at first.
+_GROUP = 8
+# The widest row: features.fit.PROJECTED_MAX.
+_WIDTH_MAX = 64
+_LOW = 0xFFFFFFFF
 
 
 @helper
-def _least_of_the_largest(
+def _key(
+    bits: np.int64,  # of a similarity in float32
+    index: np.int64,
+) -> np.int64:
+    """Return a number that is larger for the nearer of two rows; of equals the earlier one is nearer."""
+    # The bits of two negative numbers order them the wrong way round.
+    return ((bits ^ ((bits >> 31) & 0x7FFFFFFF)) << 32) | (_LOW - index)
+
+
+@helper
+def _merge(
     sums: Array32,  # (count,)
-    size: int,
-) -> float:
-    """Return a number that at least *size* of the sums reach, and few more: it spares the heap most of its work."""
-    if sums.shape[0] <= size:
-        return -math.inf
-    counts = np.zeros(_BINS, np.int64)
-    half = np.float32(_BINS // 2)
-    for j in range(sums.shape[0]):
-        bin_of = int((sums[j] + np.float32(1.0)) * half)
-        counts[min(max(bin_of, 0), _BINS - 1)] += 1
-    at = _BINS
-    above = 0
-    while above < size:
-        at -= 1
-        above += counts[at]
-    # Less a little: the edge of a bin is rounded.
-    return at / np.float64(half) - 1.0 - 1e-5 if at > 0 else -math.inf
-
-
-@helper
-def _is_less(
-    similarity: float,
-    index: int,
-    other_similarity: float,
-    other_index: int,
-) -> bool:
-    """Return whether a row is less near than another; of equals the later one is."""
-    return similarity < other_similarity or (similarity == other_similarity and index > other_index)
-
-
-@helper
-def _insert(
-    similarity: Array32,  # (J,) changed
-    index: Index,  # (J,) changed
-    new_similarity: float,
-    new_index: int,
+    index: Index,  # (count,) numbers of those rows within the chunk
+    first: int,
+    inout_similarity: Array32,  # (J,)
+    inout_index: Index,  # (J,)
 ) -> None:
-    """Put a new row in its place in the order; the first one, which is less near, goes."""
-    at = 0
-    while at + 1 < index.shape[0] and _is_less(similarity[at + 1], index[at + 1], new_similarity, new_index):
-        similarity[at] = similarity[at + 1]
-        index[at] = index[at + 1]
-        at += 1
-    similarity[at] = new_similarity
-    index[at] = new_index
-
-
-@helper
-def _sift(
-    similarity: Array32,  # (J,) changed
-    index: Index,  # (J,) changed
-    size: int,  # of the heap
-    new_similarity: float,
-    new_index: int,
-) -> None:
-    """Put a new row in the place of the root of a heap whose root is the least near."""
-    at = 0
-    child = 1
-    while child < size:
-        if child + 1 < size and _is_less(similarity[child + 1], index[child + 1], similarity[child], index[child]):
-            child += 1
-        if not _is_less(similarity[child], index[child], new_similarity, new_index):
-            break
-        similarity[at] = similarity[child]
-        index[at] = index[child]
-        at = child
-        child = 2 * at + 1
-    similarity[at] = new_similarity
-    index[at] = new_index
-
-
-@helper
-def _sort(
-    similarity: Array32,  # (J,) changed
-    index: Index,  # (J,) changed
-) -> None:
-    """Put a heap in order, the least similar first, which is a heap again."""
-    size = index.shape[0]
-    sorted_similarity = np.empty(size, np.float32)
-    sorted_index = np.empty(size, np.int64)
+    """Put rows in their places in the order, and as many that are less near out of it."""
+    size = inout_index.shape[0]
+    keys = np.empty(size + sums.shape[0] + 1, np.int64)
+    bits, new_bits = inout_similarity.view(np.int32), sums.view(np.int32)
+    there = 0
     for j in range(size):
-        sorted_similarity[j] = similarity[0]
-        sorted_index[j] = index[0]
-        left = size - 1 - j
-        _sift(similarity, index, left, similarity[left], index[left])
-    similarity[:] = sorted_similarity
-    index[:] = sorted_index
+        keys[there] = _key(np.int64(bits[j]), inout_index[j])
+        there += inout_index[j] >= 0
+    least = keys[0] if there == size else 0
+    total = there
+    for c in range(sums.shape[0]):
+        keys[total] = _key(np.int64(new_bits[c]), first + index[c])
+        total += there < size or keys[total] > least
+    if total == there:
+        return
+    nearest = np.sort(keys[:total])[max(total - size, 0) :]
+    at = size - nearest.shape[0]  # before it nothing stands still
+    for j in range(nearest.shape[0]):
+        high = nearest[j] >> 32
+        bits[at + j] = np.int32(high ^ ((high >> 31) & 0x7FFFFFFF))
+        inout_index[at + j] = _LOW - (nearest[j] & _LOW)
 
 
-@kernel(array(u16, "BDQ"), array(f32, "D"), i64, i64, array(f32, "J", inout=True), array(i64, "J", inout=True))
-def keep_nearest(
-    bits: Bits16,  # (B, D, Q) float16 rows in blocks, one per column of a block: none is nan, infinite or subnormal
-    x: Array32,  # (D,) the row that is compared, |x| < 1e4
-    count: int,  # rows in use, 0..B * Q
-    first: int,  # number of the first of them among all rows
-    inout_similarity: Array32,  # (J,) largest products so far, rising: a heap; -2 where there are fewer
-    inout_index: Index,  # (J,) their numbers; -1 where there are fewer
+@helper
+def _sum_codes(
+    codes: Codes8,  # (B, D, Q)
+    x_codes: Codes16,  # (D,)
+    count: int,
+    out_sums: Codes16,  # (B * Q,) of columns that are not in use: below all
+    out_most: Codes16,  # (B * Q / 8,) the largest of the sums of columns g, g + Q / 8, g + 2 Q / 8, ... of a block
 ) -> None:
-    """Keep the J rows with the largest products with x. Among equals those with the smaller numbers stay.
+    """Sum the products of codes.
 
     The rows stand in columns, so that the sums run beside each other and become vector code without being reordered; in
     blocks, so that memory is read from one end to the other.
     """
-    rows = bits.view(np.int16)
-    n = x.shape[0]
+    n = x_codes.shape[0]
     n_by_four = n - n % 4
-    sums = np.empty(count, np.float32)
-    width = rows.shape[2]
-    for block in range((count + width - 1) // width):
-        start = block * width
-        stop = min(start + width, count)
-        part = sums[start:stop]
-        for j in range(part.shape[0]):
-            part[j] = np.float32(0.0)
+    width = codes.shape[2]
+    groups = width // _GROUP
+    for block in range(out_sums.shape[0] // width):
+        part = out_sums[block * width : (block + 1) * width]
+        for j in range(width):
+            part[j] = np.int16(0)
         for i in range(0, n_by_four, 4):
-            x_0 = x[i] * _REBIAS
-            x_1 = x[i + 1] * _REBIAS
-            x_2 = x[i + 2] * _REBIAS
-            x_3 = x[i + 3] * _REBIAS
-            row_0 = rows[block, i, : stop - start]
-            row_1 = rows[block, i + 1, : stop - start]
-            row_2 = rows[block, i + 2, : stop - start]
-            row_3 = rows[block, i + 3, : stop - start]
-            for j in range(part.shape[0]):
-                # Every step is cast back to 32 bits, which Numba would leave, and with them half of a vector.
-                y_0 = np.int32(np.int32(np.int32(row_0[j]) << np.int32(13)) & _PLACES).view(np.float32)
-                y_1 = np.int32(np.int32(np.int32(row_1[j]) << np.int32(13)) & _PLACES).view(np.float32)
-                y_2 = np.int32(np.int32(np.int32(row_2[j]) << np.int32(13)) & _PLACES).view(np.float32)
-                y_3 = np.int32(np.int32(np.int32(row_3[j]) << np.int32(13)) & _PLACES).view(np.float32)
-                part[j] = (((part[j] + x_0 * y_0) + x_1 * y_1) + x_2 * y_2) + x_3 * y_3
+            x_0 = x_codes[i]
+            x_1 = x_codes[i + 1]
+            x_2 = x_codes[i + 2]
+            x_3 = x_codes[i + 3]
+            row_0 = codes[block, i]
+            row_1 = codes[block, i + 1]
+            row_2 = codes[block, i + 2]
+            row_3 = codes[block, i + 3]
+            for j in range(width):
+                # Every step is cast back to 16 bits, which Numba would leave, and with them three quarters of a vector.
+                y_0 = np.int16(np.int16(row_0[j]) * x_0)
+                y_1 = np.int16(np.int16(row_1[j]) * x_1)
+                y_2 = np.int16(np.int16(row_2[j]) * x_2)
+                y_3 = np.int16(np.int16(row_3[j]) * x_3)
+                part[j] = np.int16(np.int16(np.int16(part[j] + y_0) + y_1) + np.int16(y_2 + y_3))
         for i in range(n_by_four, n):
-            x_0 = x[i] * _REBIAS
-            row_0 = rows[block, i, : stop - start]
-            for j in range(part.shape[0]):
-                part[j] += x_0 * np.int32(np.int32(np.int32(row_0[j]) << np.int32(13)) & _PLACES).view(np.float32)
-    least = _least_of_the_largest(sums, inout_index.shape[0])
-    least = max(least, np.float64(inout_similarity[0]))
-    candidates = 0
-    for j in range(count):
-        candidates += sums[j] >= least
-    # A few are put in their places one by one; for many a heap is built and brought in order again.
-    few = candidates <= inout_index.shape[0] // 8
-    for j in range(count):
-        if sums[j] >= least and _is_less(inout_similarity[0], inout_index[0], sums[j], first + j):
-            if few:
-                _insert(inout_similarity, inout_index, sums[j], first + j)
-            else:
-                _sift(inout_similarity, inout_index, inout_index.shape[0], sums[j], first + j)
-    if candidates > 0 and not few:
-        _sort(inout_similarity, inout_index)
+            x_0 = x_codes[i]
+            row_0 = codes[block, i]
+            for j in range(width):
+                part[j] = np.int16(part[j] + np.int16(np.int16(row_0[j]) * x_0))
+        for j in range(max(count - block * width, 0), width):
+            part[j] = np.int16(_BELOW_ALL)
+        top = out_most[block * groups : (block + 1) * groups]
+        top[:] = part[:groups]
+        for start in range(groups, width, groups):
+            here = part[start : start + groups]
+            for g in range(groups):
+                top[g] = max(top[g], here[g])
+
+
+@helper
+def _bar_of_groups(
+    most: Codes16,  # (groups,) the largest sum of each group
+    size: int,
+) -> int:
+    """Return what at least *size* rows reach, and few more: as many groups have a row that does."""
+    if most.shape[0] < size:
+        return _BELOW_ALL + 1
+    counts = np.zeros(_CODE_BINS, np.int64)
+    for g in range(most.shape[0]):
+        counts[(np.int64(most[g]) + 32768) >> 7] += 1
+    at = _CODE_BINS
+    above = 0
+    while above < size:
+        at -= 1
+        above += counts[at]
+    return max((at << 7) - 32768, _BELOW_ALL + 1)
+
+
+@helper
+def _between(
+    sums: Codes16,  # (B * Q,)
+    most: Codes16,  # (B * Q / 8,)
+    width: int,  # Q
+    low: int,
+    high: int,
+) -> Index:
+    """Return the numbers of the rows whose sums are in low..high."""
+    groups = width // _GROUP
+    found = np.empty(sums.shape[0] + 1, np.int64)
+    total = 0
+    for g in range(most.shape[0]):
+        if np.int64(most[g]) >= low:
+            start = (g // groups) * width + g % groups
+            for s in range(_GROUP):
+                # Written anyway: a branch would be guessed wrongly too often.
+                j = start + s * groups
+                found[total] = j
+                total += int(low <= np.int64(sums[j]) <= high)
+    return found[:total]
+
+
+@helper
+def _multiply(
+    bits: Bits16,  # (B, Q, D)
+    index: Index,  # (count,)
+    x: Array32,  # (D,)
+    out_sums: Array32,  # (count,)
+) -> None:
+    """Write the products of float16 rows with x, added up in an order of which vector code comes."""
+    n = x.shape[0]
+    rows = bits.reshape(bits.shape[0] * bits.shape[1], n).view(np.int16)
+    p = np.zeros(_WIDTH_MAX, np.float32)
+    scaled = np.empty(n, np.float32)
+    for i in range(n):
+        scaled[i] = x[i] * _REBIAS
+    for c in range(index.shape[0]):
+        row = rows[index[c]]
+        for i in range(n):
+            # Every step is cast back to 32 bits, which Numba would leave, and with them half of a vector.
+            value = np.int32(np.int32(np.int32(row[i]) << np.int32(13)) & _PLACES).view(np.float32)
+            p[i] = scaled[i] * value
+        for i in range(8):
+            even = (p[i] + p[i + 32]) + (p[i + 16] + p[i + 48])
+            p[i] = even + ((p[i + 8] + p[i + 40]) + (p[i + 24] + p[i + 56]))
+        out_sums[c] = ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))
+        for i in range(n, 8):  # behind a short row zeros are counted on
+            p[i] = np.float32(0.0)
+
+
+@kernel(
+    array(u16, "BQD"),
+    array(i8, "BDQ"),
+    array(f32, "D"),
+    i64,
+    i64,
+    array(f32, "J", inout=True),
+    array(i64, "J", inout=True),
+)
+def keep_nearest(
+    bits: Bits16,  # (B, Q, D) float16 rows in blocks: directions; none is nan, infinite or subnormal; Q = 8, 16, ...
+    row_codes: Codes8,  # (B, D, Q) their values times ROW_CODES, rounded, one row per column of a block
+    x: Array32,  # (D,) the direction that is compared, |x| <= 1.001, D <= 64
+    count: int,  # rows in use, 0..B * Q
+    first: int,  # number of the first of them among all rows
+    inout_similarity: Array32,  # (J,) largest products so far, rising; -2 where there are fewer
+    inout_index: Index,  # (J,) their numbers; -1 where there are fewer
+) -> None:
+    """Keep the J rows with the largest products with x. Among equals those with the smaller numbers stay.
+
+    Which rows can be among them is found out by their codes, half of the memory and a quarter of the work; their
+    products are then computed from the rows themselves, so that the result is that of computing all.
+
+    With p and q the codes of x and of a row, f and e what rounding left of them, and s, t the scales: the product of
+    the codes misses s t times the product by at most |p| |e| + |f| |t row|, where |e| <= sqrt(D) / 2. So first the rows
+    that are J by their codes are multiplied, and then those whose codes do not prove that they are behind these.
+    """
+    n = x.shape[0]
+    size = inout_index.shape[0]
+    width = row_codes.shape[2]
+    x_codes = np.empty(n, np.int16)
+    p_sq = 0.0
+    f_sq = 0.0
+    for i in range(n):
+        scaled = np.float64(x[i]) * _X_CODES
+        code = math.floor(scaled + 0.5)
+        x_codes[i] = np.int16(code)
+        p_sq += code * code
+        f_sq += (scaled - code) * (scaled - code)
+    # The last term is far more than the float32 sums are off: 64 roundings of 2^-24 in 30,240 units.
+    bound = math.sqrt(p_sq) * 0.5 * math.sqrt(n) + math.sqrt(f_sq) * 1.001 * ROW_CODES + 1.0
+    blocks = (count + width - 1) // width
+    sums = np.empty(blocks * width, np.int16)
+    most = np.empty(blocks * (width // _GROUP), np.int16)
+    _sum_codes(row_codes, x_codes, count, sums, most)
+    high = 32767
+    low = max(_bar_of_groups(most, size), math.floor(np.float64(inout_similarity[0]) * _UNITS - bound))
+    while low <= high:
+        found = _between(sums, most, width, low, high)
+        products = np.empty(found.shape[0], np.float32)
+        _multiply(bits, found, x, products)
+        _merge(products, found, first, inout_similarity, inout_index)
+        high = low - 1
+        low = max(_BELOW_ALL + 1, math.floor(np.float64(inout_similarity[0]) * _UNITS - bound))
 
 
 @kernel(array(f32, "TQ"), array(i64, "J"), i64, i64, array(f32, "TJ", inout=True))

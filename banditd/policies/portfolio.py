@@ -199,6 +199,11 @@ class PortfolioBelief:
         self._last: tuple[tuple[ModelSpec, ...], PortfolioSnapshot] | None = None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The members' presets."""
+        return tuple(member.name for member in self._members)
+
+    @property
     def weights(self) -> Array64:
         """What each member counts: shape (M,), sums to 1."""
         count = len(self._members)

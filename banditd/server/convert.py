@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from banditd.catalog.models import Catalog
 from banditd.domain.budget import Budget
+from banditd.domain.context import Context
 from banditd.domain.decision import NO_SLOT, Decision, Resolution
 from banditd.domain.health import GOOD_HEALTH, ModelHealth
 from banditd.domain.model import ModelSpec
@@ -20,6 +21,8 @@ from banditd.domain.snapshot import StoredSnapshot
 from banditd.learner.leaderboard import Interval, Leaderboard
 from banditd.learner.router_state import RouterState
 from banditd.objective.pacer import PacerView
+from banditd.policies.base import Belief
+from banditd.policies.portfolio import PortfolioBelief
 from banditd.routing.choose import rank, rank_rows
 from banditd_proto.v1 import (
     decision_pb2,
@@ -137,6 +140,9 @@ def route_batch_response(
     exclusions = np.stack([d.choice.exclusions for d in decisions])
     sources = [wire(d.choice.source) for d in decisions]
     order = rank_rows([d.choice for d in decisions], expected, exclusions, first.objective, first.limits)
+    rivals = [d.choice.rival for d in decisions]
+    asked = any(rival is not None for rival in rivals)
+    nobody = np.zeros(len(first.slots))
     return routing_service_pb2.RouteBatchResponse(
         model_ids=[catalog.names[slot] for slot in first.slots],
         decision_ids=b"".join([d.decision_id for d in decisions]),
@@ -151,6 +157,10 @@ def route_batch_response(
         sources=sources if max(sources) > 1 else None,
         create_time=timestamp(time_ms),
         ranked_model_indices=order.astype(np.uint8).tobytes(),
+        rival_indices=[-1 if rival is None else rival.index for rival in rivals] if asked else None,
+        rival_probabilities=(
+            np.concatenate([nobody if rival is None else rival.pmf for rival in rivals]) if asked else None
+        ),
     )
 
 
@@ -298,9 +308,21 @@ def _budget_status(view: PacerView | None) -> policy_pb2.BudgetStatus | None:
 
 
 def policy_status(
-    state: RouterState, catalog: Catalog, books: dict[str, int], health: Mapping[int, ModelHealth]
+    state: RouterState,
+    catalog: Catalog,
+    books: dict[str, int],
+    health: Mapping[int, ModelHealth],
+    context: Context | None = None,
 ) -> policy_pb2.PolicyStatus:
-    """Return what a router has learnt. The writer's thread only: it reads the state itself."""
+    """Return what a router has learnt. The writer's thread only: it reads the state itself.
+
+    Args:
+        state: The router's.
+        catalog: All models.
+        books: Of outcomes.
+        health: Of models, by slot.
+        context: A prompt that is asked about; None for none.
+    """
     resolved = (state.observed, state.expired, state.censored)
     return policy_pb2.PolicyStatus(
         router_id=state.router.router_id,
@@ -310,7 +332,10 @@ def policy_status(
         feature_fingerprint="" if state.features is None else state.features.fingerprint,
         embedding_dimension=state.router.embedding_dimension,
         feature_fit_position=state.fit_position,
-        models=[_model_belief(state, model, health.get(model.slot, GOOD_HEALTH)) for model in state.offered(catalog)],
+        models=[
+            _model_belief(state, model, health.get(model.slot, GOOD_HEALTH), context)
+            for model in state.offered(catalog)
+        ],
         outcomes=policy_pb2.OutcomeBooks(**{f"{name}_count": count for name, count in books.items()}),
         decisions=policy_pb2.DecisionBooks(
             decision_count=state.decision_count,
@@ -321,10 +346,22 @@ def policy_status(
         ),
         budget=_budget_status(state.pacer_view(None)),
         comparison_count=state.comparison_count,
+        portfolio_members=_portfolio_members(state.belief),
     )
 
 
-def _model_belief(state: RouterState, model: ModelSpec, health: ModelHealth) -> policy_pb2.ModelBelief:
+def _portfolio_members(belief: Belief | None) -> list[policy_pb2.PortfolioMember]:
+    if not isinstance(belief, PortfolioBelief):
+        return []
+    return [
+        policy_pb2.PortfolioMember(preset=name, mix_weight=weight)
+        for name, weight in zip(belief.names, belief.weights.tolist(), strict=True)
+    ]
+
+
+def _model_belief(
+    state: RouterState, model: ModelSpec, health: ModelHealth, context: Context | None
+) -> policy_pb2.ModelBelief:
     changes = state.changes
     alarms = changes.alarm_counts.get(model.slot, (0, 0, 0))
     message = policy_pb2.ModelBelief(
@@ -342,6 +379,8 @@ def _model_belief(state: RouterState, model: ModelSpec, health: ModelHealth) -> 
     )
     message.observed_count, message.missing_count = state.arrival.counts(model.slot)
     message.observation_probability = state.arrival.rate(model.slot)
+    if context is not None:
+        message.context_observation_probability = state.arrival.probability(model.slot, context)
     support = state.support.get(model.slot)
     if support is not None:
         message.probability_sum, message.probability_min = support

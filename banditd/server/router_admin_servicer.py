@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from banditd.domain.context import Context
 from banditd.domain.decision import Objective
 from banditd.domain.promotion import SHADOWS_MAX
 from banditd.domain.records import Record
@@ -95,8 +96,9 @@ class RouterAdminServicer:
     async def get_policy_status(self, request: pb.GetPolicyStatusRequest) -> pb.GetPolicyStatusResponse:
         """Show what a router has learnt."""
         router_id = request.router_id or DEFAULT_ROUTER
-        self._find(router_id)
-        return pb.GetPolicyStatusResponse(status=await self._status(router_id))
+        router = self._find(router_id)
+        context = checks.check_context(request.context, router) if request.HasField("context") else None
+        return pb.GetPolicyStatusResponse(status=await self._status(router_id, context))
 
     async def get_leaderboard(self, request: pb.GetLeaderboardRequest) -> pb.GetLeaderboardResponse:
         """Show the models by ratings and scores."""
@@ -188,13 +190,14 @@ class RouterAdminServicer:
         await self._bridge.change(promotions.rollback_policy(router_id, reason, self._bridge.clock.now_ms()))
         return pb.RollbackPolicyResponse(router=convert.router_message(self._find(router_id)))
 
-    async def _status(self, router_id: str) -> policy_pb2.PolicyStatus:
+    async def _status(self, router_id: str, context: Context | None = None) -> policy_pb2.PolicyStatus:
         """Return the status, made on the writer's thread, where the state does not change meanwhile."""
         found: list[policy_pb2.PolicyStatus] = []
 
         def look(state: LearnerState) -> tuple[Record, ...]:
             router = settings.find_router(state, router_id)
-            found.append(convert.policy_status(router, state.catalog, self._bridge.books.all(), state.health))
+            books = self._bridge.books.all()
+            found.append(convert.policy_status(router, state.catalog, books, state.health, context))
             return ()
 
         await self._bridge.change(ChangeSettings(look))

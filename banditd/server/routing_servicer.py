@@ -163,6 +163,8 @@ class RoutingServicer:
         logged = self._find(waiting, digest)
         if logged is None:
             terms = self._terms(snapshot, request)
+            if request.compare:
+                terms = msgspec.structs.replace(terms, compares=True)
             issued = self._bridge.issue_ids(len(contexts))
             uniforms = [uniform for _, uniform in issued]
             previous = [snapshot.sessions.last(context.session) for context in contexts]
@@ -173,7 +175,7 @@ class RoutingServicer:
                     left = msgspec.structs.replace(terms, left_usd=left_usd)
                     choice = choose(snapshot, context, left, uniform, slot)
                     choices.append(choice)
-                    left_usd -= float(choice.expected[1, choice.index])
+                    left_usd -= _expected_usd(choice)
             else:
                 choices = choose_rows(snapshot, contexts, terms, uniforms, previous)
             decisions = tuple(
@@ -341,10 +343,7 @@ class RoutingServicer:
         if view is not None and view.budget.is_hard:
             router_id = snapshot.router.router_id
             decided = max(self._decided_usd.get(router_id, 0.0), view.decided_usd)
-            decided += float(choice.expected[1, choice.index])
-            if choice.rival is not None:
-                decided += float(choice.expected[1, choice.rival.index])
-            self._decided_usd[router_id] = decided
+            self._decided_usd[router_id] = decided + _expected_usd(choice)
 
     def _find(self, waiting: "_Waiting", digest: bytes) -> "_Logged | None":
         """Return what a request was answered with before, and let *waiting* wait for it; None if it is new.
@@ -542,6 +541,12 @@ def _taken(
         expected=choice.expected,
         source=DecisionSource.CALLER,
     )
+
+
+def _expected_usd(choice: Choice) -> float:
+    """Return what a choice is expected to cost, its rival included."""
+    cost = float(choice.expected[1, choice.index])
+    return cost if choice.rival is None else cost + float(choice.expected[1, choice.rival.index])
 
 
 def _identify(

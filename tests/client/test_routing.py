@@ -257,6 +257,18 @@ async def test_a_batch_is_columns_and_rows(server, caller):
     )
 
 
+async def test_pairs_of_a_batch_come_with_their_propensity(server, caller):
+    """A row without a rival has neither."""
+    server.play(
+        "RouteBatch", batch_response(rival_indices=[0, -1], rival_probabilities=[0.75, 0.0, 0.25, 0.0, 0.0, 0.0])
+    )
+    batch = await caller("route_batch", [[1.0], [2.0]], compare=True)
+    assert server.requests("RouteBatch")[0].compare
+    assert (batch[0].rival, batch[0].pair_propensity) == ("a", 0.5 * 0.75)
+    assert {c.model: c.rival_probability for c in batch[0].candidates} == {"a": 0.75, "b": 0.0, "c": 0.25}
+    assert (batch[1].rival, batch[1].pair_propensity) == ("", None)
+
+
 async def test_the_excluded_models_of_a_row_stand_last(server, caller):
     """With their reasons, after who is eligible, if only with probability 0 and less expected of it."""
     ranked = bytes([1, 0, 2, 2, 1, 0])

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from banditd.domain.decision import Decision
 from banditd.domain.outcome import OutcomeStatus as LoggedStatus
-from banditd.domain.records import OutcomeRecord
+from banditd.domain.records import ComparisonRecord, OutcomeRecord
 from banditd.learner.recovery import recover, replay
 from banditd.learner.state import LearnerState
 from banditd.store.env import Env
 from banditd.store.log import Log
 from banditd.store.snapshots import Snapshots
-from banditd_client import Client, Outcome, OutcomeStatus, RetryPolicy
+from banditd_client import Client, Comparison, Outcome, OutcomeStatus, RetryPolicy, Winner
 from banditd_client.errors import BanditdError
 
 MAP_BYTES = 1 << 30
@@ -133,15 +133,35 @@ class Server:
         return status
 
 
+@dataclass(frozen=True)
+class Vote:
+    """A comparison with what it is about.
+
+    Attributes:
+        comparison: Who did better.
+        decision_id: The decision; empty for a prompt of its own.
+    """
+
+    comparison: Comparison
+    decision_id: str
+
+
+def key_of(fact: Outcome | Vote) -> tuple[str, str]:
+    """Return what names a fact: an outcome within its decision, a comparison anywhere."""
+    if isinstance(fact, Vote):
+        return "comparison", fact.comparison.comparison_id
+    return fact.decision_id, fact.outcome_id
+
+
 @dataclass
 class Ledger:
-    """What the client was told, and what it does not know.
+    """What the client was told, and what it does not know. A fact is an outcome or a comparison.
 
     Attributes:
         decisions: Acknowledged decisions: request id to decision id and model.
-        applied: Outcomes that were acknowledged, as applied or a duplicate: (decision id, outcome id) to the outcome.
+        applied: Facts that were acknowledged, as applied or a duplicate, by `key_of`.
         told: Those that were acknowledged as applied.
-        unsure: Outcomes that were sent and not answered.
+        unsure: Facts that were sent and not answered.
         held: Outcomes that are kept for the next life.
         statuses: Acknowledged answers, counted.
         wrong: Promises that were broken.
@@ -156,13 +176,13 @@ class Ledger:
     wrong: list = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def settle(self, outcome: Outcome, status: OutcomeStatus | None) -> None:
-        """Take down what became of an outcome; None: no answer."""
-        key = (outcome.decision_id, outcome.outcome_id)
+    def settle(self, fact: Outcome | Vote, status: OutcomeStatus | None) -> None:
+        """Take down what became of a fact; None: no answer."""
+        key = key_of(fact)
         with self.lock:
             if status is None:
                 if key not in self.applied:
-                    self.unsure[key] = outcome
+                    self.unsure[key] = fact
                 return
             self.statuses[status] += 1
             if status is OutcomeStatus.APPLIED:
@@ -170,11 +190,11 @@ class Ledger:
                 if key in self.told:
                     self.wrong.append(f"applied twice: {key}")
                 self.told.add(key)
-                self.applied[key] = outcome
+                self.applied[key] = fact
                 self.unsure.pop(key, None)
             elif status is OutcomeStatus.DUPLICATE:
                 # It was applied by a try that was not answered: known from now on.
-                self.applied.setdefault(key, outcome)
+                self.applied.setdefault(key, fact)
                 self.unsure.pop(key, None)
             elif status is OutcomeStatus.ORPHANED:
                 self.unsure.pop(key, None)
@@ -244,8 +264,8 @@ class Load:
         for outcome in reversed(held):
             self._report(outcome)
         again = rng.sample(unsure, min(len(unsure), 20)) + rng.sample(known, min(len(known), 10))
-        for outcome in again:
-            self._report(outcome)
+        for fact in again:
+            self._report(fact)
         for request_id, (decision_id, model) in rng.sample(decisions, min(len(decisions), 5)):
             self._route(request_id, decision_id, model)
 
@@ -269,6 +289,10 @@ class Load:
                 continue
             for _ in range(rng.choice([1, 1, 1, 2, 3])):
                 self._report(outcome)
+        if rng.random() < 0.7:
+            vote = self._vote(rng, rng.choice([route.decision_id, ""]), route.model, f"{name}v")
+            for _ in range(rng.choice([1, 1, 2])):
+                self._report(vote)
 
     def _batch(self, rng: random.Random, name: str) -> None:
         rows = rng.randrange(2, 12)
@@ -308,14 +332,40 @@ class Load:
         rng.shuffle(pieces)
         return pieces
 
-    def _report(self, outcome: Outcome) -> None:
+    @staticmethod
+    def _vote(rng: random.Random, decision_id: str, model: str, name: str) -> Vote:
+        """Return a comparison of a model with another one."""
+        other = rng.choice([each for each in MODELS if each != model])
+        better = Winner.A if MODELS.index(model) > MODELS.index(other) else Winner.B
+        said = Comparison(
+            model,
+            other,
+            rng.choice([better, better, Winner.TIE, Winner.BOTH_BAD]),
+            judge=rng.choice(["", "ann", "ben"]),
+            first=rng.choice(["", model, other]),
+            comparison_id=name,
+        )
+        return Vote(said, decision_id)
+
+    def _report(self, fact: Outcome | Vote) -> None:
         try:
-            (result,) = self._client.record_outcomes([outcome])
+            status = self._record(fact)
         except BanditdError:
-            self._ledger.settle(outcome, None)
+            self._ledger.settle(fact, None)
             raise
-        assert result.error is None, result.error
-        self._ledger.settle(outcome, result.status)
+        self._ledger.settle(fact, status)
+
+    def _record(self, fact: Outcome | Vote) -> OutcomeStatus:
+        if isinstance(fact, Outcome):
+            (result,) = self._client.record_outcomes([fact])
+            assert result.error is None, result.error
+            assert result.status is not None
+            return result.status
+        if fact.decision_id:
+            return self._client.record_comparison(fact.comparison, decision_id=fact.decision_id)
+        content = random.Random(fact.comparison.comparison_id)
+        embedding = [content.gauss(0, 1) for _ in range(DIMENSION)]
+        return self._client.record_comparison(fact.comparison, embedding=embedding, router=ROUTER)
 
 
 def configure(folder: Path, *, ack: str = "commit", policy: str = "linucb", dimension: int = DIMENSION) -> None:
@@ -347,10 +397,14 @@ def audit(data: Path, ledger: Ledger, *, early: bool) -> str:
                 statuses[record.ruling.status] += 1
                 if record.ruling.status is not LoggedStatus.ORPHANED:
                     logged[record.outcome.decision_id.hex(), record.outcome.outcome_id] += 1
+            elif isinstance(record, ComparisonRecord):
+                statuses[record.status] += 1
+                if record.status is not LoggedStatus.ORPHANED:
+                    logged["comparison", record.comparison.comparison_id] += 1
         lost = [key for key in ledger.applied if logged[key] == 0]
-        assert lost == [], f"{len(lost)} acknowledged outcomes lost"
+        assert lost == [], f"{len(lost)} acknowledged outcomes and comparisons lost"
         twice = [key for key, count in logged.items() if count > 1]
-        assert twice == [], f"{len(twice)} outcomes applied twice"
+        assert twice == [], f"{len(twice)} outcomes and comparisons applied twice"
         for decision_id, model in ledger.decisions.values():
             assert early or decision_id in decisions, f"acknowledged decision lost: {decision_id} for {model}"
         assert early or all(count == 1 for count in requests.values()), "a request was decided twice"

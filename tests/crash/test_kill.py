@@ -64,6 +64,7 @@ def test_nothing_acknowledged_is_lost_or_applied_twice(tmp_path, warm, early):
     ledger, _ = run(tmp_path, warm, 15, early=early, cold_every=7)
     assert ledger.statuses[OutcomeStatus.APPLIED] > 200
     assert ledger.statuses[OutcomeStatus.DUPLICATE] > 20
+    assert sum(kind == "comparison" for kind, _ in ledger.told) > 10
     assert early or ledger.statuses[OutcomeStatus.ORPHANED] == 0
 
 

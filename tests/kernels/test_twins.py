@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from banditd.kernels import COMPILED, KERNELS
+from banditd.kernels.neighbours import ROW_CODES
 
 SEEDS = range(12 if COMPILED else 4)
 SIZES = {
@@ -21,7 +22,7 @@ SIZES = {
     "B": (1, 3, 9),
     "M": (1, 3),
     "E": (1, 7, 96),
-    "D": (1, 6, 16),
+    "D": (1, 6, 16, 64),
     "R": (1, 8),
     "T": (3,),
     "V": (4,),
@@ -29,7 +30,7 @@ SIZES = {
     "S": (19,),
     "C": (1, 4, 17),
     "G": (1, 7),
-    "Q": (1, 40, 1100),
+    "Q": (8, 40, 1104),
     "J": (1, 5, 48),
     "Y": (5,),
     "H": (2,),
@@ -72,10 +73,10 @@ def _utilities(rng, k):
 
 def _half_rows(rng, blocks, width, count):
     """Rows as the belief of neighbours keeps them: directions in float16, nothing subnormal; some stand twice."""
-    rows = rng.normal(size=(blocks, width, count)) * (rng.random((blocks, width, count)) < 0.8)
-    half = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)).astype(np.float16)
+    rows = rng.normal(size=(blocks, count, width)) * (rng.random((blocks, count, width)) < 0.8)
+    half = (rows / np.maximum(np.linalg.norm(rows, axis=2, keepdims=True), 1e-9)).astype(np.float16)
     half[np.abs(half) < 2.0**-14] = 0.0
-    half[:, :, count // 2] = half[:, :, 0]
+    half[:, count // 2] = half[:, 0]
     return half.view(np.uint16)
 
 
@@ -178,9 +179,10 @@ SPECIAL = {
     "sharpness": lambda rng, _: float(rng.choice([0.5, 1.0, 2.0, 4.0, 8.0])),
     "bits": lambda rng, s: _half_rows(rng, s["B"], s["D"], s["Q"]),
     "count": lambda rng, s: int(rng.integers(s.get("B", 1) * s["Q"] + 1)) if "Q" in s else float(rng.integers(2)),
-    "inout_similarity": lambda rng, s: np.sort(0.3 * rng.normal(size=s["J"])),
+    "inout_similarity": lambda rng, s: np.sort(
+        np.where(rng.random(s["J"]) < rng.choice([0.0, 0.3, 1.0]), -2.0, 0.3 * rng.normal(size=s["J"]))
+    ),
     "first": lambda rng, _: int(rng.integers(0, 1000)),
-    "inout_index": lambda rng, s: -1 - rng.permutation(s["J"]),
     "index": lambda rng, s: rng.integers(-1, 2000, s["J"]),
     "similarity": lambda rng, s: -np.sort(-rng.uniform(-0.5, 1.01, s["J"])),
     "numbers": lambda rng, _: rng.integers(1, 50, (3, 5)).astype(float),
@@ -205,6 +207,13 @@ def _arguments(kernel, seed):
             eligible = np.array(SPECIAL["eligible"](rng, sizes))
             value = _pmf(rng, eligible)
             drawn["mask_of_pmf"] = eligible
+        if name == "row_codes":
+            rows = drawn["bits"].view(np.float16).astype(np.float32)
+            value = np.rint(rows * np.float32(ROW_CODES)).astype(np.int8).transpose(0, 2, 1)
+        if name == "inout_index":
+            value = np.where(drawn["inout_similarity"] == -2.0, -1, 20_000 + rng.permutation(sizes["J"]))
+        if name == "x" and "row_codes" in drawn:
+            value = _half_rows(rng, 1, sizes["D"], 2).view(np.float16)[0, 1].astype(np.float32)
         if name == "eligible" and "mask_of_pmf" in drawn:
             value = drawn["mask_of_pmf"]
         if name == "values" and "explorer" in names:

@@ -61,6 +61,23 @@ def test_the_nearest_are_found_exactly():
         np.testing.assert_array_equal(seen[0], (order / 1300).astype(np.float32))
 
 
+@pytest.mark.parametrize("spread", [1e-4, 1e-3, 1e-2, 0.1, 1.0])
+def test_what_codes_cannot_tell_apart_is_found_exactly(spread):
+    """Rows of full width closer together than their codes: the search falls back on the rows themselves."""
+    rng = np.random.default_rng(3)
+    many = np.ones((2600, 66), np.float32)
+    many[:, 2:] = rng.standard_normal(64) + spread * rng.standard_normal((2600, 64))
+    shelf = knn.Shelf(64, np.zeros(3))
+    half = np.stack([direction(row) for row in many])
+    for i, row in enumerate(half):
+        shelf.append(row.view(np.uint16), np.full(3, i, np.float32), i)
+    x = half[7].astype(np.float32)
+    similarity, seen = knn.nearest(shelf.parts(), x, 20)
+    exact = half.astype(float) @ x
+    np.testing.assert_allclose(similarity, np.sort(exact)[-20:], atol=2e-6)
+    np.testing.assert_allclose(exact[seen[0].astype(int)], similarity, atol=2e-6)
+
+
 def test_the_spread_grows_with_distance():
     """At a prompt that was seen it is small, far from all it is that of the prior."""
     belief, here = belief_of(), rows(1)[0]
@@ -106,7 +123,7 @@ def test_what_is_seen_later_of_a_decision_joins_its_row():
     summary = belief.summary(MODEL)
     assert (summary.quality_count, summary.cost_count) == (1, 1)
     assert belief.freeze((MODEL,)).predict(row).quality[0] > before.predict(row).quality[0]
-    assert np.isnan(before.parts[0][0][1][0, 0])  # the snapshot from before stays as it was
+    assert np.isnan(before.parts[0][0][2][0, 0])  # the snapshot from before stays as it was
     assert position_of(decision_at(7)) == 7
 
 

@@ -51,7 +51,7 @@ UNITS = re.compile(
 )
 LIMITS = re.compile(r"(.*_)?(cost_usd|latency_ms|quality|probability|count|share)_(max|min|sum)$")
 UNITLESS = re.compile(
-    r"((.*_)?(quality|qualities|probability|propensity|utility)(_guess|_margin|_difference(_low|_high)?)?|probabilities|propensities|embedding|confidence"
+    r"((.*_)?(quality|qualities|probability|propensity|utility)(_guess|_margin|_difference(_low|_high)?)?|(rival_)?probabilities|propensities|embedding|confidence"
     r"|rating|strength|.*percentile|value|low|high|.*bias)$"
 )
 # Messages that stand in requests: their fields say whether they are required.

@@ -3,9 +3,10 @@
 import numpy as np
 
 
-def keep_nearest(bits, x, count, first, inout_similarity, inout_index):
+def keep_nearest(bits, row_codes, x, count, first, inout_similarity, inout_index):
     """Sort what is there and what comes; the sort is stable, so that the earlier of equals stays."""
-    rows = bits.transpose(1, 0, 2).reshape(bits.shape[1], -1)[:, :count].view(np.float16).astype(float)
+    del row_codes  # they may only say where to look
+    rows = bits.reshape(-1, bits.shape[2])[:count].view(np.float16).astype(float).T
     similarity = np.concatenate([inout_similarity, (x.astype(float) @ rows).astype(np.float32)])
     index = np.concatenate([inout_index, first + np.arange(count)])
     order = np.argsort(-similarity, kind="stable")[: len(inout_similarity)][::-1]

@@ -1,13 +1,16 @@
 """How many qualities arrive: shown per model, kept over restarts, and weighed with on request."""
 
+import numpy as np
 import pytest
 
 from banditd.cli.inspect import describe
+from banditd.domain.context import Context
 from banditd.learner.recovery import replay
 from banditd.learner.state import LearnerState
+from banditd_proto.v1 import router_admin_service_pb2 as admin_pb
 from banditd_proto.v1 import router_pb2
 from tests.server.conftest import furnish
-from tests.server.harness import FakeClock, config_for, context, running
+from tests.server.harness import FakeClock, config_for, context, embedding, running
 
 WINDOW_MS = 3_600_000
 
@@ -42,6 +45,21 @@ async def test_arrivals_are_shown_and_are_part_of_the_state(tmp_path, weighting)
         for model in status.models:
             cases = model.observed_count + model.missing_count
             assert model.observation_probability == pytest.approx((model.observed_count + 1) / (cases + 2))
+        assert not any(model.HasField("context_observation_probability") for model in status.models)
+        chances = []
+        for category in "ab":
+            asked = admin_pb.GetPolicyStatusRequest(router_id="r", context=context(1, category=category))
+            (told,) = {
+                round(m.context_observation_probability, 9)
+                for m in (await server.call("GetPolicyStatus", asked)).status.models
+                if m.model_id == "small"
+            }
+            chances.append(told)
+            small = server.bridge.snapshot.catalog.get("small")
+            prompt = Context(embedding(1).astype(np.float16), category=category)
+            known = replay(LearnerState(), server.bridge.log).routers["r"].arrival
+            assert told == pytest.approx(known.probability(small.slot, prompt))
+        assert chances[0] > chances[1] + 0.2
         assert replay(LearnerState(), server.bridge.log).routers["r"].digest() == status.state_digest
     async with running(config, clock) as server:
         assert (await server.status("r")).state_digest == status.state_digest

@@ -1,6 +1,7 @@
 """RecordComparison: each comparison once, about a decision or a prompt of its own."""
 
 import grpc
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -243,6 +244,26 @@ async def test_a_pair_is_drawn_with_its_joint_propensity(server):
     assert not (await server.route()).rival_model_id
     refusal = await refused(server.route(compare=True, candidate_model_ids=["small"]))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NO_ELIGIBLE_PAIR")
+
+
+async def test_a_batch_of_pairs_is_that_of_single_calls(server):
+    """A rival for each row, with the propensities that its decision has; none where nobody asked."""
+    rows = np.random.default_rng(1).normal(size=(5, 16)).astype("<f4")
+    request = pb.RouteBatchRequest(embeddings_float32=rows.tobytes(), row_count=5, request_id="b", compare=True)
+    batch = await server.call("RouteBatch", request)
+    given = np.array(batch.rival_probabilities).reshape(5, 3)
+    np.testing.assert_allclose(given.sum(axis=1), 1.0)
+    for row in range(5):
+        first, rival = batch.model_indices[row], batch.rival_indices[row]
+        assert first != rival
+        assert given[row, first] == 0.0
+        decision = await server.decision(batch.decision_ids[16 * row : 16 * row + 16].hex())
+        assert decision.rival_model_id == batch.model_ids[rival]
+        assert decision.pair_propensity == batch.propensities[row] * given[row, rival]
+    assert await server.call("RouteBatch", request) == batch
+    plain = await server.call("RouteBatch", pb.RouteBatchRequest(embeddings_float32=rows.tobytes(), row_count=5))
+    assert not plain.rival_indices
+    assert not plain.rival_probabilities
 
 
 async def test_a_pair_is_answered_again_and_survives_a_restart(tmp_path):

@@ -209,3 +209,18 @@ async def test_bad_propensities_are_refused(tmp_path, model, propensities, reaso
         )
         refusal = await refused(server.routing.ReportDecision(request))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+
+
+async def test_the_members_of_a_portfolio_are_shown_with_what_they_count(server):
+    """By their presets; they sum to 1; other policies have none."""
+    texts = {"members": "constant linucb knn"}
+    await server.add_router("p", policy=router_pb2.Policy(preset="portfolio", texts=texts))
+    for i in range(6):
+        answer = await server.route(i, router_id="p")
+        await server.record(answer.decision_id, quality=i / 6)
+    members = (await server.status("p")).portfolio_members
+    assert [member.preset for member in members] == ["constant", "linucb", "knn"]
+    assert sum(member.mix_weight for member in members) == pytest.approx(1.0)
+    assert members[0].mix_weight > members[1].mix_weight
+    await server.route()
+    assert not (await server.status("default")).portfolio_members

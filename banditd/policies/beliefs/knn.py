@@ -23,7 +23,7 @@ from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 from banditd.errors import DataLossError, Reason
 from banditd.features.spec import LENGTH, FeatureSpec
-from banditd.kernels.neighbours import judge_neighbours, keep_nearest, take_values
+from banditd.kernels.neighbours import ROW_CODES, judge_neighbours, keep_nearest, take_values
 from banditd.policies.base import ModelSummary, Prediction, Residuals
 from banditd.policies.beliefs.measures import (
     COST,
@@ -42,8 +42,8 @@ from banditd.policies.registry import PolicyParameters
 ROWS_MAX: Final = 100_000
 # The first chunk of a model is small, so that a model with few prompts takes little memory.
 _FIRST_CHUNK: Final = 512
-_CHUNK: Final = 4096
-# Rows of a chunk are kept in blocks of as many columns: their products are summed at once, in the first cache.
+_CHUNK: Final = 8192
+# Codes of a chunk are kept in blocks of as many columns: their products are summed at once, in the first cache.
 _BLOCK: Final = 512
 # What the evidence chooses from: exponents of the similarity, and shares of the variance.
 _SHARPNESS: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -58,26 +58,40 @@ _LEAST_NORMAL: Final = np.float16(2.0**-14)
 _COUNT, _MEAN, _SQUARES = range(3)
 
 
+# Of a chunk: bits, codes, values, rows in use.
+_Part = tuple[AnyArray, AnyArray, Array32, int]
+
+
 @dataclass(slots=True)
 class Chunk:
     """A run of rows. What a snapshot reads of it is never written again.
 
     Attributes:
-        bits: Shape (Q / 512, D, 512), float16 as uint16, one row per column of a block.
+        bits: Shape (Q / 512, 512, D), float16 as uint16: the rows.
+        codes: Shape (Q / 512, D, 512), int8: the same, rounded, one row per column of a block.
         values: Shape (3, Q), float32: quality, log cost ratio, log latency; NaN where not seen.
         positions: Shape (Q,), int64: of the decisions; -1 for none.
         shared: Columns that snapshots read.
     """
 
     bits: AnyArray
+    codes: AnyArray
     values: Array32
     positions: AnyArray
     shared: int = 0
 
+    def put(self, column: int, bits: AnyArray) -> None:
+        """Write a row."""
+        block, place = divmod(column, _BLOCK)
+        self.bits[block, place] = bits
+        self.codes[block, :, place] = np.rint(bits.view(np.float16).astype(np.float32) * np.float32(ROW_CODES))
+
 
 def _chunk(width: int, size: int) -> Chunk:
     values = np.full((3, size), math.nan, np.float32)
-    return Chunk(np.zeros((size // _BLOCK, width, _BLOCK), np.uint16), values, np.full(size, -1, np.int64))
+    blocks = size // _BLOCK
+    bits, codes = np.zeros((blocks, _BLOCK, width), np.uint16), np.zeros((blocks, width, _BLOCK), np.int8)
+    return Chunk(bits, codes, values, np.full(size, -1, np.int64))
 
 
 class Shelf:
@@ -100,7 +114,7 @@ class Shelf:
         self.totals: Array64 = np.zeros((3, 3))
         self.learnt: Array64 = np.zeros(3)
         self.prior: Array64 = prior
-        self._parts: tuple[tuple[AnyArray, Array32, int], ...] | None = None
+        self._parts: tuple[_Part, ...] | None = None
 
     def append(self, bits: AnyArray, values: Array32, position: int) -> None:
         """Add a row at the end; snapshots do not see it."""
@@ -110,7 +124,7 @@ class Shelf:
         chunk = self.chunks[index]
         if column < chunk.shared:  # a snapshot reads a row that was here and went
             chunk = self._own(index)
-        chunk.bits[column // _BLOCK, :, column % _BLOCK] = bits
+        chunk.put(column, bits)
         chunk.values[:, column], chunk.positions[column] = values, position
         self.count += 1
         self._parts = None
@@ -121,7 +135,7 @@ class Shelf:
         chunk = self.chunks[index]
         seen = ~np.isnan(values)
         if column < chunk.shared:
-            self.chunks[index] = chunk = Chunk(chunk.bits, chunk.values.copy(), chunk.positions, chunk.shared)
+            self.chunks[index] = chunk = replace(chunk, values=chunk.values.copy())
         chunk.values[seen, column] = values[seen]
         self._parts = None
 
@@ -134,8 +148,7 @@ class Shelf:
         if (last_index, last_column) != (index, column):
             last = self.chunks[last_index]
             chunk = self._own(index) if column < self.chunks[index].shared else self.chunks[index]
-            moved = last.bits[last_column // _BLOCK, :, last_column % _BLOCK]
-            chunk.bits[column // _BLOCK, :, column % _BLOCK] = moved
+            chunk.put(column, last.bits[last_column // _BLOCK, last_column % _BLOCK])
             chunk.values[:, column] = last.values[:, last_column]
             chunk.positions[column] = last.positions[last_column]
         self._parts = None
@@ -146,22 +159,22 @@ class Shelf:
         index, column = _place(row)
         return int(self.chunks[index].positions[column])
 
-    def parts(self) -> tuple[tuple[AnyArray, Array32, int], ...]:
-        """Return bits, values and the number of rows of each chunk in use."""
+    def parts(self) -> tuple[_Part, ...]:
+        """Return bits, codes, values and the number of rows of each chunk in use."""
         if self._parts is None:
             left, parts = self.count, []
             for chunk in self.chunks:
                 used = min(left, len(chunk.positions))
                 left -= used
                 if used:
-                    parts.append((chunk.bits, chunk.values, used))
+                    parts.append((chunk.bits, chunk.codes, chunk.values, used))
             self._parts = tuple(parts)
         return self._parts
 
-    def freeze(self) -> tuple[tuple[AnyArray, Array32, int], ...]:
+    def freeze(self) -> tuple[_Part, ...]:
         """Return the parts for a snapshot: what they hold now stays as it is."""
         parts = self.parts()
-        for chunk, (_, _, used) in zip(self.chunks, parts, strict=False):  # the last chunk may have become empty
+        for chunk, (_, _, _, used) in zip(self.chunks, parts, strict=False):  # the last chunk may have become empty
             chunk.shared = max(chunk.shared, used)
         return parts
 
@@ -169,8 +182,7 @@ class Shelf:
         """Return bits (count, D), values (3, count) and positions (count,) of all rows."""
         if not self.count:
             return np.zeros((0, self.width), np.uint16), np.zeros((3, 0), np.float32), np.zeros(0, np.int64)
-        blocks = np.concatenate([chunk.bits for chunk in self.chunks])
-        bits = blocks.transpose(0, 2, 1).reshape(-1, self.width)[: self.count]
+        bits = np.concatenate([chunk.bits for chunk in self.chunks]).reshape(-1, self.width)[: self.count]
         values = np.concatenate([chunk.values for chunk in self.chunks], axis=1)[:, : self.count]
         positions = np.concatenate([chunk.positions for chunk in self.chunks])[: self.count]
         return np.ascontiguousarray(bits), np.ascontiguousarray(values), positions
@@ -178,7 +190,7 @@ class Shelf:
     def _own(self, index: int) -> Chunk:
         """Return a chunk after copying it, so that snapshots keep theirs."""
         chunk = self.chunks[index]
-        self.chunks[index] = Chunk(chunk.bits.copy(), chunk.values.copy(), chunk.positions.copy())
+        self.chunks[index] = Chunk(chunk.bits.copy(), chunk.codes.copy(), chunk.values.copy(), chunk.positions.copy())
         return self.chunks[index]
 
 
@@ -195,7 +207,7 @@ class KnnSnapshot:
     """A frozen neighbours belief over K models.
 
     Attributes:
-        parts: Per model the chunks: bits, values, rows in use.
+        parts: Per model the chunks: bits, codes, values, rows in use.
         neighbours: Rows that are looked at per model.
         means: Shape (K, 3): expected quality, log cost ratio and log latency anywhere.
         variances: Shape (K, 3): of values around them.
@@ -207,7 +219,7 @@ class KnnSnapshot:
         learnt_count: Qualities learnt so far, over all models.
     """
 
-    parts: tuple[tuple[tuple[AnyArray, Array32, int], ...], ...]
+    parts: tuple[tuple[_Part, ...], ...]
     neighbours: int
     means: Array64
     variances: Array64
@@ -269,20 +281,20 @@ def direction(row: Array32) -> AnyArray:
     return half
 
 
-def nearest(parts: tuple[tuple[AnyArray, Array32, int], ...], x: Array32, count: int) -> tuple[Array32, Array32]:
+def nearest(parts: tuple[_Part, ...], x: Array32, count: int) -> tuple[Array32, Array32]:
     """Return similarities (J,), rising, and values (3, J) of the nearest rows."""
     similarity = np.full(count, _NOTHING, np.float32)
     index = np.full(count, -1, np.int64)
     firsts = []
     first = 0
-    for _, _, used in parts:
+    for *_, used in parts:
         firsts.append(first)
         first += used
     # The largest first: it raises the bar for the others.
-    for i in sorted(range(len(parts)), key=lambda i: -parts[i][2]):
-        keep_nearest(parts[i][0], x, parts[i][2], firsts[i], similarity, index)
+    for i in sorted(range(len(parts)), key=lambda i: -parts[i][3]):
+        keep_nearest(*parts[i][:2], x, parts[i][3], firsts[i], similarity, index)
     seen = np.full((3, count), math.nan, np.float32)
-    for (_, values, used), first in zip(parts, firsts, strict=True):
+    for (_, _, values, used), first in zip(parts, firsts, strict=True):
         take_values(values, index, used, first, seen)
     return similarity, seen
 

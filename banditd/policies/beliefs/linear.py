@@ -66,7 +66,7 @@ class LinearSnapshot(msgspec.Struct, frozen=True, gc=False):
     @property
     def evidence_min(self) -> float:
         """As how many qualities at the average prompt the least known model is known."""
-        return 1.0 / float(self.a_inv[INTERCEPT, INTERCEPT].max()) - 1.0 if len(self.noise) else 0.0
+        return 1.0 / float(self.a_inv[INTERCEPT, INTERCEPT].max()) - 1.0 if len(self.offsets[0]) else 0.0
 
     @property
     def latency_deviation(self) -> Array64:

@@ -217,6 +217,8 @@ class ModelBelief:
     """Of its cost, relative to its price."""
     latency_alarm_count: int = 0
     last_alarm_time: datetime | None = None
+    context_observation_probability: float | None = None
+    """How likely its quality is to arrive for the prompt that was asked about. None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,8 @@ class PolicyStatus:
     decisions: DecisionBooks
     budget: BudgetStatus | None = None
     """None without a budget."""
+    portfolio: Mapping[str, float] = field(default_factory=dict)
+    """What each policy of a portfolio counts, by its preset; empty for other policies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ class AsyncClient:
         candidates: Iterable[str] = (),
         limits: Limits | None = None,
         objective: Objective | None = None,
+        compare: bool = False,
         timeout: float | None = None,
     ) -> RouteBatch:
         """As `Client.route_batch`."""
@@ -141,6 +142,7 @@ class AsyncClient:
             candidates=candidates,
             limits=limits,
             objective=objective,
+            compare=compare,
         )
         return await self._perform(call, timeout)
 
@@ -400,9 +402,17 @@ class AsyncClient:
         """As `Client.delete_router`."""
         return await self._perform(calls.delete_router(router_id), timeout)
 
-    async def policy_status(self, router: str = "", *, timeout: float | None = None) -> PolicyStatus:
+    async def policy_status(
+        self,
+        router: str = "",
+        *,
+        embedding: Embedding | None = None,
+        input_tokens: int | None = None,
+        category: str = "",
+        timeout: float | None = None,
+    ) -> PolicyStatus:
         """As `Client.policy_status`."""
-        return await self._perform(calls.policy_status(router), timeout)
+        return await self._perform(calls.policy_status(router, embedding, input_tokens, category), timeout)
 
     async def leaderboard(
         self, router: str = "", *, category: str = "", confidence: float | None = None, timeout: float | None = None

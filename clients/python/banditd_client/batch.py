@@ -39,6 +39,11 @@ class RouteBatch:
     sources: tuple[DecisionSource, ...]
     policy_version: int
     create_time: datetime | None = None
+    rival_indices: memoryview | None = None
+    """int32, (rows,): which of `model_ids` to compare the chosen one with; -1 for none. None unless pairs were asked
+    for."""
+    rival_probabilities: memoryview | None = None
+    """float64, (rows, models): of each to be that one. None unless pairs were asked for."""
 
     @property
     def models(self) -> list[str]:
@@ -61,6 +66,10 @@ class RouteBatch:
         chosen = self.model_indices[row]
         propensity = None if source is DecisionSource.CLIENT_FALLBACK else self.propensities[row]
         ranked = [self.ranked_model_indices[row, place] for place in range(len(self.model_ids))]
+        rival = -1 if self.rival_indices is None else self.rival_indices[row]
+        pair_propensity = None
+        if rival >= 0 and self.rival_probabilities is not None:
+            pair_propensity = self.propensities[row] * self.rival_probabilities[row, rival]
         return Route(
             decision_id=self.decision_ids[row],
             model=self.model_ids[chosen],
@@ -71,6 +80,8 @@ class RouteBatch:
             # The rule by which the server fills RouteResponse.learnable; the batch does not carry it.
             learnable=source in {DecisionSource.POLICY, DecisionSource.UNHEALTHY},
             create_time=self.create_time,
+            rival="" if rival < 0 else self.model_ids[rival],
+            pair_propensity=pair_propensity,
         )
 
     def _candidate(self, row: int, k: int) -> Candidate:
@@ -82,6 +93,11 @@ class RouteBatch:
             expected_cost_usd=_known(self.expected_costs_usd[row, k]),
             expected_latency_ms=_known(self.expected_latencies_ms[row, k]),
             exclusion_reason=reasons[row * len(self.model_ids) + k] if reasons else None,
+            rival_probability=(
+                None
+                if self.rival_probabilities is None or self.rival_indices is None or self.rival_indices[row] < 0
+                else self.rival_probabilities[row, k]
+            ),
         )
 
 

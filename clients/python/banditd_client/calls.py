@@ -143,6 +143,7 @@ def route_batch(
     candidates: Iterable[str],
     limits: Limits | None,
     objective: Objective | None,
+    compare: bool,
 ) -> Call[RouteBatch]:
     """Return the call of RouteBatch."""
     packed, row_count = float32_rows(embeddings)
@@ -159,6 +160,7 @@ def route_batch(
         candidate_model_ids=usable,
         limits=convert.limits_to_wire(limits),
         objective=convert.objective_to_wire(objective),
+        compare=compare,
     )
 
     def stand_in(model: str) -> RouteBatch | None:
@@ -311,9 +313,16 @@ def delete_router(router: str) -> Call[None]:
     return Call(METHODS["DeleteRouter"], request, _read_nothing, gone_is_done=True)
 
 
-def policy_status(router: str) -> Call[PolicyStatus]:
+def policy_status(
+    router: str, embedding: Embedding | None, input_tokens: int | None, category: str
+) -> Call[PolicyStatus]:
     """Return the call of GetPolicyStatus."""
-    request = router_admin_service_pb2.GetPolicyStatusRequest(router_id=router)
+    context = None
+    if embedding is not None:
+        context = context_pb2.Context(
+            embedding_float32=float32_bytes(embedding), input_token_count=input_tokens, category=category
+        )
+    request = router_admin_service_pb2.GetPolicyStatusRequest(router_id=router, context=context)
     return Call(METHODS["GetPolicyStatus"], request, _read_status)
 
 

@@ -160,6 +160,7 @@ class Client:
         candidates: Iterable[str] = (),
         limits: Limits | None = None,
         objective: Objective | None = None,
+        compare: bool = False,
         timeout: float | None = None,
     ) -> RouteBatch:
         """Choose a model for each of up to 1024 prompts at once. All or nothing: one bad row fails the call.
@@ -175,6 +176,7 @@ class Client:
             candidates: As in `route`, for every row.
             limits: As in `route`, for every row.
             objective: As in `route`, for every row.
+            compare: As in `route`, for every row.
             timeout: Seconds, retries included.
         """
         call = calls.route_batch(
@@ -188,6 +190,7 @@ class Client:
             candidates=candidates,
             limits=limits,
             objective=objective,
+            compare=compare,
         )
         return self._perform(call, timeout)
 
@@ -506,9 +509,25 @@ class Client:
         """Remove a router. NotFound if there is none, except after a retry, when an earlier try may have removed it."""
         return self._perform(calls.delete_router(router_id), timeout)
 
-    def policy_status(self, router: str = "", *, timeout: float | None = None) -> PolicyStatus:
-        """Return a router's policy, what it believes of each model, and its books; empty means `default`."""
-        return self._perform(calls.policy_status(router), timeout)
+    def policy_status(
+        self,
+        router: str = "",
+        *,
+        embedding: Embedding | None = None,
+        input_tokens: int | None = None,
+        category: str = "",
+        timeout: float | None = None,
+    ) -> PolicyStatus:
+        """Return a router's policy, what it believes of each model, and its books.
+
+        Args:
+            router: Empty means `default`.
+            embedding: A prompt: how likely each model's quality is to arrive for it is told as well.
+            input_tokens: Its length. None means unknown.
+            category: The caller's category of it.
+            timeout: Seconds, retries included.
+        """
+        return self._perform(calls.policy_status(router, embedding, input_tokens, category), timeout)
 
     def leaderboard(
         self, router: str = "", *, category: str = "", confidence: float | None = None, timeout: float | None = None

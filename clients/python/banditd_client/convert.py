@@ -241,6 +241,9 @@ def batch_from_wire(message: routing_service_pb2.RouteBatchResponse) -> RouteBat
         _expect("exclusion_reasons", len(reasons), rows * models)
     if message.sources:
         _expect("sources", len(message.sources), rows)
+    rivals = list(message.rival_indices)
+    if any(not -1 <= index < models for index in rivals):
+        raise Internal("rival_indices: expected an index of model_ids", code="INTERNAL", reason="MALFORMED_RESPONSE")
     return RouteBatch(
         model_ids=model_ids,
         decision_ids=tuple(ids[start : start + digits] for start in range(0, len(ids), digits)),
@@ -256,6 +259,10 @@ def batch_from_wire(message: routing_service_pb2.RouteBatchResponse) -> RouteBat
         or (DecisionSource.POLICY,) * rows,
         policy_version=message.policy_version,
         create_time=time_from_wire(message, "create_time"),
+        rival_indices=column("rival_indices", "i", rivals, rows) if rivals else None,
+        rival_probabilities=(
+            column("rival_probabilities", "d", message.rival_probabilities, rows, models) if rivals else None
+        ),
     )
 
 

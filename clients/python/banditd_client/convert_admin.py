@@ -232,6 +232,7 @@ def policy_status_from_wire(message: policy_pb2.PolicyStatus) -> PolicyStatus:
             waiting_count=decisions.waiting_count,
         ),
         budget=_budget_status_from_wire(message),
+        portfolio={member.preset: member.mix_weight for member in message.portfolio_members},
     )
 
 
@@ -260,6 +261,7 @@ def _belief_from_wire(message: policy_pb2.ModelBelief) -> ModelBelief:
         cost_alarm_count=message.cost_alarm_count,
         latency_alarm_count=message.latency_alarm_count,
         last_alarm_time=time_from_wire(message, "last_alarm_time"),
+        context_observation_probability=present(message, "context_observation_probability"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ModelBelief(_message.Message):
-    __slots__ = ("model_id", "decision_count", "quality_count", "cost_count", "latency_count", "failure_count", "unpriced", "quality", "cost_usd", "latency_ms", "quality_deviation", "probability_sum", "probability_min", "health", "health_until_time", "newcomer", "quality_alarm_count", "cost_alarm_count", "latency_alarm_count", "last_alarm_time", "observed_count", "missing_count", "observation_probability")
+    __slots__ = ("model_id", "decision_count", "quality_count", "cost_count", "latency_count", "failure_count", "unpriced", "quality", "cost_usd", "latency_ms", "quality_deviation", "probability_sum", "probability_min", "health", "health_until_time", "newcomer", "quality_alarm_count", "cost_alarm_count", "latency_alarm_count", "last_alarm_time", "observed_count", "missing_count", "observation_probability", "context_observation_probability")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_COUNT_FIELD_NUMBER: _ClassVar[int]
     QUALITY_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class ModelBelief(_message.Message):
     OBSERVED_COUNT_FIELD_NUMBER: _ClassVar[int]
     MISSING_COUNT_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_OBSERVATION_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     decision_count: int
     quality_count: int
@@ -59,7 +60,8 @@ class ModelBelief(_message.Message):
     observed_count: int
     missing_count: int
     observation_probability: float
-    def __init__(self, model_id: _Optional[str] = ..., decision_count: _Optional[int] = ..., quality_count: _Optional[int] = ..., cost_count: _Optional[int] = ..., latency_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., unpriced: bool = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ..., quality_deviation: _Optional[float] = ..., probability_sum: _Optional[float] = ..., probability_min: _Optional[float] = ..., health: _Optional[_Union[_model_pb2.ModelHealth, str]] = ..., health_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., newcomer: bool = ..., quality_alarm_count: _Optional[int] = ..., cost_alarm_count: _Optional[int] = ..., latency_alarm_count: _Optional[int] = ..., last_alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed_count: _Optional[int] = ..., missing_count: _Optional[int] = ..., observation_probability: _Optional[float] = ...) -> None: ...
+    context_observation_probability: float
+    def __init__(self, model_id: _Optional[str] = ..., decision_count: _Optional[int] = ..., quality_count: _Optional[int] = ..., cost_count: _Optional[int] = ..., latency_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., unpriced: bool = ..., quality: _Optional[float] = ..., cost_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ..., quality_deviation: _Optional[float] = ..., probability_sum: _Optional[float] = ..., probability_min: _Optional[float] = ..., health: _Optional[_Union[_model_pb2.ModelHealth, str]] = ..., health_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., newcomer: bool = ..., quality_alarm_count: _Optional[int] = ..., cost_alarm_count: _Optional[int] = ..., latency_alarm_count: _Optional[int] = ..., last_alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed_count: _Optional[int] = ..., missing_count: _Optional[int] = ..., observation_probability: _Optional[float] = ..., context_observation_probability: _Optional[float] = ...) -> None: ...
 
 class OutcomeBooks(_message.Message):
     __slots__ = ("received_count", "applied_count", "duplicate_count", "late_count", "rejected_count", "waiting_count", "overridden_count", "not_learned_count", "orphaned_count")
@@ -112,7 +114,7 @@ class BudgetStatus(_message.Message):
     def __init__(self, shadow_usd_weight: _Optional[float] = ..., target_usd: _Optional[float] = ..., spent_usd: _Optional[float] = ..., request_count: _Optional[int] = ..., window_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PolicyStatus(_message.Message):
-    __slots__ = ("router_id", "policy", "policy_version", "state_digest", "feature_fingerprint", "embedding_dimension", "feature_fit_position", "models", "outcomes", "decisions", "budget", "comparison_count")
+    __slots__ = ("router_id", "policy", "policy_version", "state_digest", "feature_fingerprint", "embedding_dimension", "feature_fit_position", "models", "outcomes", "decisions", "budget", "comparison_count", "portfolio_members")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +127,7 @@ class PolicyStatus(_message.Message):
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PORTFOLIO_MEMBERS_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     policy: _router_pb2.Policy
     policy_version: int
@@ -137,7 +140,16 @@ class PolicyStatus(_message.Message):
     decisions: DecisionBooks
     budget: BudgetStatus
     comparison_count: int
-    def __init__(self, router_id: _Optional[str] = ..., policy: _Optional[_Union[_router_pb2.Policy, _Mapping]] = ..., policy_version: _Optional[int] = ..., state_digest: _Optional[str] = ..., feature_fingerprint: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., feature_fit_position: _Optional[int] = ..., models: _Optional[_Iterable[_Union[ModelBelief, _Mapping]]] = ..., outcomes: _Optional[_Union[OutcomeBooks, _Mapping]] = ..., decisions: _Optional[_Union[DecisionBooks, _Mapping]] = ..., budget: _Optional[_Union[BudgetStatus, _Mapping]] = ..., comparison_count: _Optional[int] = ...) -> None: ...
+    portfolio_members: _containers.RepeatedCompositeFieldContainer[PortfolioMember]
+    def __init__(self, router_id: _Optional[str] = ..., policy: _Optional[_Union[_router_pb2.Policy, _Mapping]] = ..., policy_version: _Optional[int] = ..., state_digest: _Optional[str] = ..., feature_fingerprint: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., feature_fit_position: _Optional[int] = ..., models: _Optional[_Iterable[_Union[ModelBelief, _Mapping]]] = ..., outcomes: _Optional[_Union[OutcomeBooks, _Mapping]] = ..., decisions: _Optional[_Union[DecisionBooks, _Mapping]] = ..., budget: _Optional[_Union[BudgetStatus, _Mapping]] = ..., comparison_count: _Optional[int] = ..., portfolio_members: _Optional[_Iterable[_Union[PortfolioMember, _Mapping]]] = ...) -> None: ...
+
+class PortfolioMember(_message.Message):
+    __slots__ = ("preset", "mix_weight")
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    MIX_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    preset: str
+    mix_weight: float
+    def __init__(self, preset: _Optional[str] = ..., mix_weight: _Optional[float] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("router_id", "policy_version", "create_time", "size_bytes", "policy")

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from banditd_proto.v1 import context_pb2 as banditd_dot_v1_dot_context__pb2
 from banditd_proto.v1 import history_pb2 as banditd_dot_v1_dot_history__pb2
 from banditd_proto.v1 import leaderboard_pb2 as banditd_dot_v1_dot_leaderboard__pb2
 from banditd_proto.v1 import policy_pb2 as banditd_dot_v1_dot_policy__pb2
@@ -30,65 +31,65 @@ from banditd_proto.v1 import router_pb2 as banditd_dot_v1_dot_router__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%banditd/v1/router_admin_service.proto\x12\nbanditd.v1\x1a\x18\x62\x61nditd/v1/history.proto\x1a\x1c\x62\x61nditd/v1/leaderboard.proto\x1a\x17\x62\x61nditd/v1/policy.proto\x1a\x1a\x62\x61nditd/v1/promotion.proto\x1a\x17\x62\x61nditd/v1/router.proto\x1a google/protobuf/field_mask.proto\"9\n\x13\x43reateRouterRequest\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\":\n\x14\x43reateRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\"%\n\x10GetRouterRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"7\n\x11GetRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\";\n\x12ListRoutersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListRoutersResponse\x12#\n\x07routers\x18\x01 \x03(\x0b\x32\x12.banditd.v1.Router\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x13UpdateRouterRequest\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x14UpdateRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\"(\n\x13\x44\x65leteRouterRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteRouterResponse\"+\n\x16GetPolicyStatusRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"C\n\x17GetPolicyStatusResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.banditd.v1.PolicyStatus\"d\n\x15GetLeaderboardRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x17\n\nconfidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"F\n\x16GetLeaderboardResponse\x12,\n\x0bleaderboard\x18\x01 \x01(\x0b\x32\x17.banditd.v1.Leaderboard\"P\n\x14ListSnapshotsRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x15ListSnapshotsResponse\x12\'\n\tsnapshots\x18\x01 \x03(\x0b\x32\x14.banditd.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x16RestoreSnapshotRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\"C\n\x17RestoreSnapshotResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.banditd.v1.PolicyStatus\"\xa0\x01\n\x14ImportHistoryRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x11\n\timport_id\x18\x02 \x01(\t\x12\x14\n\x0crow_position\x18\x03 \x01(\x03\x12\x17\n\nrow_weight\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12$\n\x04rows\x18\x05 \x03(\x0b\x32\x16.banditd.v1.HistoryRowB\r\n\x0b_row_weight\"F\n\x15ImportHistoryResponse\x12\x14\n\x0clearnt_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x05\"O\n\x13ListPoliciesRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x14ListPoliciesResponse\x12*\n\x08policies\x18\x01 \x03(\x0b\x32\x18.banditd.v1.ListedPolicy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x14PromotePolicyRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x15PromotePolicyResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\":\n\x15RollbackPolicyRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"<\n\x16RollbackPolicyResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router2\xe6\x08\n\x12RouterAdminService\x12Q\n\x0c\x43reateRouter\x12\x1f.banditd.v1.CreateRouterRequest\x1a .banditd.v1.CreateRouterResponse\x12H\n\tGetRouter\x12\x1c.banditd.v1.GetRouterRequest\x1a\x1d.banditd.v1.GetRouterResponse\x12N\n\x0bListRouters\x12\x1e.banditd.v1.ListRoutersRequest\x1a\x1f.banditd.v1.ListRoutersResponse\x12Q\n\x0cUpdateRouter\x12\x1f.banditd.v1.UpdateRouterRequest\x1a .banditd.v1.UpdateRouterResponse\x12Q\n\x0c\x44\x65leteRouter\x12\x1f.banditd.v1.DeleteRouterRequest\x1a .banditd.v1.DeleteRouterResponse\x12Z\n\x0fGetPolicyStatus\x12\".banditd.v1.GetPolicyStatusRequest\x1a#.banditd.v1.GetPolicyStatusResponse\x12W\n\x0eGetLeaderboard\x12!.banditd.v1.GetLeaderboardRequest\x1a\".banditd.v1.GetLeaderboardResponse\x12T\n\rListSnapshots\x12 .banditd.v1.ListSnapshotsRequest\x1a!.banditd.v1.ListSnapshotsResponse\x12Z\n\x0fRestoreSnapshot\x12\".banditd.v1.RestoreSnapshotRequest\x1a#.banditd.v1.RestoreSnapshotResponse\x12T\n\rImportHistory\x12 .banditd.v1.ImportHistoryRequest\x1a!.banditd.v1.ImportHistoryResponse\x12Q\n\x0cListPolicies\x12\x1f.banditd.v1.ListPoliciesRequest\x1a .banditd.v1.ListPoliciesResponse\x12T\n\rPromotePolicy\x12 .banditd.v1.PromotePolicyRequest\x1a!.banditd.v1.PromotePolicyResponse\x12W\n\x0eRollbackPolicy\x12!.banditd.v1.RollbackPolicyRequest\x1a\".banditd.v1.RollbackPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%banditd/v1/router_admin_service.proto\x12\nbanditd.v1\x1a\x18\x62\x61nditd/v1/context.proto\x1a\x18\x62\x61nditd/v1/history.proto\x1a\x1c\x62\x61nditd/v1/leaderboard.proto\x1a\x17\x62\x61nditd/v1/policy.proto\x1a\x1a\x62\x61nditd/v1/promotion.proto\x1a\x17\x62\x61nditd/v1/router.proto\x1a google/protobuf/field_mask.proto\"9\n\x13\x43reateRouterRequest\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\":\n\x14\x43reateRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\"%\n\x10GetRouterRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"7\n\x11GetRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\";\n\x12ListRoutersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListRoutersResponse\x12#\n\x07routers\x18\x01 \x03(\x0b\x32\x12.banditd.v1.Router\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x13UpdateRouterRequest\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x14UpdateRouterResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\"(\n\x13\x44\x65leteRouterRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteRouterResponse\"Q\n\x16GetPolicyStatusRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12$\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x13.banditd.v1.Context\"C\n\x17GetPolicyStatusResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.banditd.v1.PolicyStatus\"d\n\x15GetLeaderboardRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x17\n\nconfidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"F\n\x16GetLeaderboardResponse\x12,\n\x0bleaderboard\x18\x01 \x01(\x0b\x32\x17.banditd.v1.Leaderboard\"P\n\x14ListSnapshotsRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x15ListSnapshotsResponse\x12\'\n\tsnapshots\x18\x01 \x03(\x0b\x32\x14.banditd.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x16RestoreSnapshotRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\"C\n\x17RestoreSnapshotResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.banditd.v1.PolicyStatus\"\xa0\x01\n\x14ImportHistoryRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x11\n\timport_id\x18\x02 \x01(\t\x12\x14\n\x0crow_position\x18\x03 \x01(\x03\x12\x17\n\nrow_weight\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12$\n\x04rows\x18\x05 \x03(\x0b\x32\x16.banditd.v1.HistoryRowB\r\n\x0b_row_weight\"F\n\x15ImportHistoryResponse\x12\x14\n\x0clearnt_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x05\"O\n\x13ListPoliciesRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x14ListPoliciesResponse\x12*\n\x08policies\x18\x01 \x03(\x0b\x32\x18.banditd.v1.ListedPolicy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x14PromotePolicyRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x15PromotePolicyResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router\":\n\x15RollbackPolicyRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"<\n\x16RollbackPolicyResponse\x12\"\n\x06router\x18\x01 \x01(\x0b\x32\x12.banditd.v1.Router2\xe6\x08\n\x12RouterAdminService\x12Q\n\x0c\x43reateRouter\x12\x1f.banditd.v1.CreateRouterRequest\x1a .banditd.v1.CreateRouterResponse\x12H\n\tGetRouter\x12\x1c.banditd.v1.GetRouterRequest\x1a\x1d.banditd.v1.GetRouterResponse\x12N\n\x0bListRouters\x12\x1e.banditd.v1.ListRoutersRequest\x1a\x1f.banditd.v1.ListRoutersResponse\x12Q\n\x0cUpdateRouter\x12\x1f.banditd.v1.UpdateRouterRequest\x1a .banditd.v1.UpdateRouterResponse\x12Q\n\x0c\x44\x65leteRouter\x12\x1f.banditd.v1.DeleteRouterRequest\x1a .banditd.v1.DeleteRouterResponse\x12Z\n\x0fGetPolicyStatus\x12\".banditd.v1.GetPolicyStatusRequest\x1a#.banditd.v1.GetPolicyStatusResponse\x12W\n\x0eGetLeaderboard\x12!.banditd.v1.GetLeaderboardRequest\x1a\".banditd.v1.GetLeaderboardResponse\x12T\n\rListSnapshots\x12 .banditd.v1.ListSnapshotsRequest\x1a!.banditd.v1.ListSnapshotsResponse\x12Z\n\x0fRestoreSnapshot\x12\".banditd.v1.RestoreSnapshotRequest\x1a#.banditd.v1.RestoreSnapshotResponse\x12T\n\rImportHistory\x12 .banditd.v1.ImportHistoryRequest\x1a!.banditd.v1.ImportHistoryResponse\x12Q\n\x0cListPolicies\x12\x1f.banditd.v1.ListPoliciesRequest\x1a .banditd.v1.ListPoliciesResponse\x12T\n\rPromotePolicy\x12 .banditd.v1.PromotePolicyRequest\x1a!.banditd.v1.PromotePolicyResponse\x12W\n\x0eRollbackPolicy\x12!.banditd.v1.RollbackPolicyRequest\x1a\".banditd.v1.RollbackPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'banditd.v1.router_admin_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEROUTERREQUEST']._serialized_start=221
-  _globals['_CREATEROUTERREQUEST']._serialized_end=278
-  _globals['_CREATEROUTERRESPONSE']._serialized_start=280
-  _globals['_CREATEROUTERRESPONSE']._serialized_end=338
-  _globals['_GETROUTERREQUEST']._serialized_start=340
-  _globals['_GETROUTERREQUEST']._serialized_end=377
-  _globals['_GETROUTERRESPONSE']._serialized_start=379
-  _globals['_GETROUTERRESPONSE']._serialized_end=434
-  _globals['_LISTROUTERSREQUEST']._serialized_start=436
-  _globals['_LISTROUTERSREQUEST']._serialized_end=495
-  _globals['_LISTROUTERSRESPONSE']._serialized_start=497
-  _globals['_LISTROUTERSRESPONSE']._serialized_end=580
-  _globals['_UPDATEROUTERREQUEST']._serialized_start=582
-  _globals['_UPDATEROUTERREQUEST']._serialized_end=688
-  _globals['_UPDATEROUTERRESPONSE']._serialized_start=690
-  _globals['_UPDATEROUTERRESPONSE']._serialized_end=748
-  _globals['_DELETEROUTERREQUEST']._serialized_start=750
-  _globals['_DELETEROUTERREQUEST']._serialized_end=790
-  _globals['_DELETEROUTERRESPONSE']._serialized_start=792
-  _globals['_DELETEROUTERRESPONSE']._serialized_end=814
-  _globals['_GETPOLICYSTATUSREQUEST']._serialized_start=816
-  _globals['_GETPOLICYSTATUSREQUEST']._serialized_end=859
-  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_start=861
-  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_end=928
-  _globals['_GETLEADERBOARDREQUEST']._serialized_start=930
-  _globals['_GETLEADERBOARDREQUEST']._serialized_end=1030
-  _globals['_GETLEADERBOARDRESPONSE']._serialized_start=1032
-  _globals['_GETLEADERBOARDRESPONSE']._serialized_end=1102
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=1104
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=1184
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=1186
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=1275
-  _globals['_RESTORESNAPSHOTREQUEST']._serialized_start=1277
-  _globals['_RESTORESNAPSHOTREQUEST']._serialized_end=1344
-  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_start=1346
-  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_end=1413
-  _globals['_IMPORTHISTORYREQUEST']._serialized_start=1416
-  _globals['_IMPORTHISTORYREQUEST']._serialized_end=1576
-  _globals['_IMPORTHISTORYRESPONSE']._serialized_start=1578
-  _globals['_IMPORTHISTORYRESPONSE']._serialized_end=1648
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=1650
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=1729
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1731
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1822
-  _globals['_PROMOTEPOLICYREQUEST']._serialized_start=1824
-  _globals['_PROMOTEPOLICYREQUEST']._serialized_end=1895
-  _globals['_PROMOTEPOLICYRESPONSE']._serialized_start=1897
-  _globals['_PROMOTEPOLICYRESPONSE']._serialized_end=1956
-  _globals['_ROLLBACKPOLICYREQUEST']._serialized_start=1958
-  _globals['_ROLLBACKPOLICYREQUEST']._serialized_end=2016
-  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_start=2018
-  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_end=2078
-  _globals['_ROUTERADMINSERVICE']._serialized_start=2081
-  _globals['_ROUTERADMINSERVICE']._serialized_end=3207
+  _globals['_CREATEROUTERREQUEST']._serialized_start=247
+  _globals['_CREATEROUTERREQUEST']._serialized_end=304
+  _globals['_CREATEROUTERRESPONSE']._serialized_start=306
+  _globals['_CREATEROUTERRESPONSE']._serialized_end=364
+  _globals['_GETROUTERREQUEST']._serialized_start=366
+  _globals['_GETROUTERREQUEST']._serialized_end=403
+  _globals['_GETROUTERRESPONSE']._serialized_start=405
+  _globals['_GETROUTERRESPONSE']._serialized_end=460
+  _globals['_LISTROUTERSREQUEST']._serialized_start=462
+  _globals['_LISTROUTERSREQUEST']._serialized_end=521
+  _globals['_LISTROUTERSRESPONSE']._serialized_start=523
+  _globals['_LISTROUTERSRESPONSE']._serialized_end=606
+  _globals['_UPDATEROUTERREQUEST']._serialized_start=608
+  _globals['_UPDATEROUTERREQUEST']._serialized_end=714
+  _globals['_UPDATEROUTERRESPONSE']._serialized_start=716
+  _globals['_UPDATEROUTERRESPONSE']._serialized_end=774
+  _globals['_DELETEROUTERREQUEST']._serialized_start=776
+  _globals['_DELETEROUTERREQUEST']._serialized_end=816
+  _globals['_DELETEROUTERRESPONSE']._serialized_start=818
+  _globals['_DELETEROUTERRESPONSE']._serialized_end=840
+  _globals['_GETPOLICYSTATUSREQUEST']._serialized_start=842
+  _globals['_GETPOLICYSTATUSREQUEST']._serialized_end=923
+  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_start=925
+  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_end=992
+  _globals['_GETLEADERBOARDREQUEST']._serialized_start=994
+  _globals['_GETLEADERBOARDREQUEST']._serialized_end=1094
+  _globals['_GETLEADERBOARDRESPONSE']._serialized_start=1096
+  _globals['_GETLEADERBOARDRESPONSE']._serialized_end=1166
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=1168
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=1248
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=1250
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=1339
+  _globals['_RESTORESNAPSHOTREQUEST']._serialized_start=1341
+  _globals['_RESTORESNAPSHOTREQUEST']._serialized_end=1408
+  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_start=1410
+  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_end=1477
+  _globals['_IMPORTHISTORYREQUEST']._serialized_start=1480
+  _globals['_IMPORTHISTORYREQUEST']._serialized_end=1640
+  _globals['_IMPORTHISTORYRESPONSE']._serialized_start=1642
+  _globals['_IMPORTHISTORYRESPONSE']._serialized_end=1712
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=1714
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=1793
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1795
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1886
+  _globals['_PROMOTEPOLICYREQUEST']._serialized_start=1888
+  _globals['_PROMOTEPOLICYREQUEST']._serialized_end=1959
+  _globals['_PROMOTEPOLICYRESPONSE']._serialized_start=1961
+  _globals['_PROMOTEPOLICYRESPONSE']._serialized_end=2020
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_start=2022
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_end=2080
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_start=2082
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_end=2142
+  _globals['_ROUTERADMINSERVICE']._serialized_start=2145
+  _globals['_ROUTERADMINSERVICE']._serialized_end=3271
 # @@protoc_insertion_point(module_scope)

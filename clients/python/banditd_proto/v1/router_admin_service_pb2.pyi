@@ -1,3 +1,4 @@
+from banditd_proto.v1 import context_pb2 as _context_pb2
 from banditd_proto.v1 import history_pb2 as _history_pb2
 from banditd_proto.v1 import leaderboard_pb2 as _leaderboard_pb2
 from banditd_proto.v1 import policy_pb2 as _policy_pb2
@@ -77,10 +78,12 @@ class DeleteRouterResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetPolicyStatusRequest(_message.Message):
-    __slots__ = ("router_id",)
+    __slots__ = ("router_id", "context")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     router_id: str
-    def __init__(self, router_id: _Optional[str] = ...) -> None: ...
+    context: _context_pb2.Context
+    def __init__(self, router_id: _Optional[str] = ..., context: _Optional[_Union[_context_pb2.Context, _Mapping]] = ...) -> None: ...
 
 class GetPolicyStatusResponse(_message.Message):
     __slots__ = ("status",)

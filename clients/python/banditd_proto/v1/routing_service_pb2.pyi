@@ -71,7 +71,7 @@ class RouteResponse(_message.Message):
     def __init__(self, decision_id: _Optional[str] = ..., model_id: _Optional[str] = ..., propensity: _Optional[float] = ..., candidates: _Optional[_Iterable[_Union[_decision_pb2.Candidate, _Mapping]]] = ..., policy_version: _Optional[int] = ..., source: _Optional[_Union[_decision_pb2.DecisionSource, str]] = ..., learnable: bool = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rival_model_id: _Optional[str] = ..., pair_propensity: _Optional[float] = ...) -> None: ...
 
 class RouteBatchRequest(_message.Message):
-    __slots__ = ("router_id", "request_id", "embeddings_float32", "row_count", "embedding_model", "input_token_counts", "categories", "session_ids", "candidate_model_ids", "limits", "objective")
+    __slots__ = ("router_id", "request_id", "embeddings_float32", "row_count", "embedding_model", "input_token_counts", "categories", "session_ids", "candidate_model_ids", "limits", "objective", "compare")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FLOAT32_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +83,7 @@ class RouteBatchRequest(_message.Message):
     CANDIDATE_MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    COMPARE_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     request_id: str
     embeddings_float32: bytes
@@ -94,10 +95,11 @@ class RouteBatchRequest(_message.Message):
     candidate_model_ids: _containers.RepeatedScalarFieldContainer[str]
     limits: Limits
     objective: _router_pb2.Objective
-    def __init__(self, router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., embeddings_float32: _Optional[bytes] = ..., row_count: _Optional[int] = ..., embedding_model: _Optional[str] = ..., input_token_counts: _Optional[_Iterable[int]] = ..., categories: _Optional[_Iterable[str]] = ..., session_ids: _Optional[_Iterable[str]] = ..., candidate_model_ids: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., objective: _Optional[_Union[_router_pb2.Objective, _Mapping]] = ...) -> None: ...
+    compare: bool
+    def __init__(self, router_id: _Optional[str] = ..., request_id: _Optional[str] = ..., embeddings_float32: _Optional[bytes] = ..., row_count: _Optional[int] = ..., embedding_model: _Optional[str] = ..., input_token_counts: _Optional[_Iterable[int]] = ..., categories: _Optional[_Iterable[str]] = ..., session_ids: _Optional[_Iterable[str]] = ..., candidate_model_ids: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., objective: _Optional[_Union[_router_pb2.Objective, _Mapping]] = ..., compare: bool = ...) -> None: ...
 
 class RouteBatchResponse(_message.Message):
-    __slots__ = ("model_ids", "decision_ids", "model_indices", "propensities", "probabilities", "expected_qualities", "expected_costs_usd", "expected_latencies_ms", "exclusion_reasons", "policy_version", "sources", "create_time", "ranked_model_indices")
+    __slots__ = ("model_ids", "decision_ids", "model_indices", "propensities", "probabilities", "expected_qualities", "expected_costs_usd", "expected_latencies_ms", "exclusion_reasons", "policy_version", "sources", "create_time", "ranked_model_indices", "rival_indices", "rival_probabilities")
     MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
     DECISION_IDS_FIELD_NUMBER: _ClassVar[int]
     MODEL_INDICES_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +113,8 @@ class RouteBatchResponse(_message.Message):
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     RANKED_MODEL_INDICES_FIELD_NUMBER: _ClassVar[int]
+    RIVAL_INDICES_FIELD_NUMBER: _ClassVar[int]
+    RIVAL_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     model_ids: _containers.RepeatedScalarFieldContainer[str]
     decision_ids: bytes
     model_indices: _containers.RepeatedScalarFieldContainer[int]
@@ -124,7 +128,9 @@ class RouteBatchResponse(_message.Message):
     sources: _containers.RepeatedScalarFieldContainer[_decision_pb2.DecisionSource]
     create_time: _timestamp_pb2.Timestamp
     ranked_model_indices: bytes
-    def __init__(self, model_ids: _Optional[_Iterable[str]] = ..., decision_ids: _Optional[bytes] = ..., model_indices: _Optional[_Iterable[int]] = ..., propensities: _Optional[_Iterable[float]] = ..., probabilities: _Optional[_Iterable[float]] = ..., expected_qualities: _Optional[_Iterable[float]] = ..., expected_costs_usd: _Optional[_Iterable[float]] = ..., expected_latencies_ms: _Optional[_Iterable[float]] = ..., exclusion_reasons: _Optional[_Iterable[_Union[_decision_pb2.ExclusionReason, str]]] = ..., policy_version: _Optional[int] = ..., sources: _Optional[_Iterable[_Union[_decision_pb2.DecisionSource, str]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ranked_model_indices: _Optional[bytes] = ...) -> None: ...
+    rival_indices: _containers.RepeatedScalarFieldContainer[int]
+    rival_probabilities: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, model_ids: _Optional[_Iterable[str]] = ..., decision_ids: _Optional[bytes] = ..., model_indices: _Optional[_Iterable[int]] = ..., propensities: _Optional[_Iterable[float]] = ..., probabilities: _Optional[_Iterable[float]] = ..., expected_qualities: _Optional[_Iterable[float]] = ..., expected_costs_usd: _Optional[_Iterable[float]] = ..., expected_latencies_ms: _Optional[_Iterable[float]] = ..., exclusion_reasons: _Optional[_Iterable[_Union[_decision_pb2.ExclusionReason, str]]] = ..., policy_version: _Optional[int] = ..., sources: _Optional[_Iterable[_Union[_decision_pb2.DecisionSource, str]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ranked_model_indices: _Optional[bytes] = ..., rival_indices: _Optional[_Iterable[int]] = ..., rival_probabilities: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class RecordOutcomeRequest(_message.Message):
     __slots__ = ("outcome",)
