@@ -358,3 +358,20 @@ def test_where_evidence_fades_the_configured_penalty_stays() -> None:
     for i, row in enumerate(rows_of(2 * FIRST_COUNT, 49)):
         belief.learn(specs[i % 3], row, Lesson(quality=float(rng.random())))
     assert belief.slope_penalty == 1.0
+
+
+def test_a_restored_belief_counts_costs_at_the_prices_in_force() -> None:
+    """Prices are the catalogue's: what a snapshot knew of them ends with its restore."""
+    theta, specs = world(3, 0.1, 1)
+    rows = rows_of(30, 2)
+    saved = taught(theta, specs, rows, 3).to_arrays()
+    dearer = [ModelSpec(spec.slot, spec.model_id, Price(20.0, 20.0)) for spec in specs]
+    restored, fresh = (LinearBelief(resolve(PolicySpec("linucb")), WIDTH, 0.5) for _ in range(2))
+    restored.load_arrays(saved)
+    for spec in dearer:
+        restored.change_model(None, spec)
+        fresh.learn(spec, rows[0], Lesson(quality=0.5))
+    for spec in dearer:
+        name = f"{spec.slot}/COST/numbers"
+        np.testing.assert_array_equal(restored.to_arrays()[name][-1], fresh.to_arrays()[name][-1])
+        assert restored.to_arrays()[name][-1] != saved[name][-1]

@@ -246,11 +246,13 @@ class LinearBelief:
                 self._slope_prior.drop(old.slot)
             return
         arm = self._arms.get(new.slot)
-        if arm is None or old is None:
+        if arm is None:
             return  # it starts from its prior when something of it is learnt
         self._changed.add(new.slot)
-        arm.cost.shift_values(shift_of_costs(old, new))
         arm.cost.log_price = log_price(new)
+        if old is None:
+            return
+        arm.cost.shift_values(shift_of_costs(old, new))
         penalty = float(self._penalties[QUALITY, INTERCEPT])
         before, after = prior_means(old, self._quality_guess), prior_means(new, self._quality_guess)
         for metric in (QUALITY, LATENCY):
@@ -414,8 +416,9 @@ def _expected_costs(arms: list[Arm], rows: Array32) -> Array64:
     for k, arm in enumerate(arms):
         theta[:, COST, k] = arm.cost.theta
     offsets = np.zeros((3, count))
-    offsets[COST] = [arm.cost.log_price + 0.5 * arm.cost.noise_variance for arm in arms]
-    offsets[COST, [arm.cost.log_price == 0.0 and arm.cost.count == 0 for arm in arms]] = np.nan
+    # Without a price the cost is known in dollars, as far as it was reported.
+    prices = [0.0 if math.isnan(arm.cost.log_price) and arm.cost.count else arm.cost.log_price for arm in arms]
+    offsets[COST] = [price + 0.5 * arm.cost.noise_variance for price, arm in zip(prices, arms, strict=True)]
     values = np.empty((len(rows), 4, count))
     predict_models_rows(theta, np.zeros((width, width, count), np.float32), offsets, rows, values)
     return np.ascontiguousarray(values[:, 2, :])

@@ -65,8 +65,10 @@ def unit_price(model: ModelSpec) -> float:
 
 
 def log_price(model: ModelSpec) -> float:
-    """Return the log of `unit_price`; -inf for a free model."""
-    return -math.inf if is_free(model) else math.log(unit_price(model))
+    """Return the log of the blended price; -inf for a free model, NaN where there is no price."""
+    if model.price is None:
+        return math.nan
+    return -math.inf if is_free(model) else math.log(model.price.blended_mtok_usd)
 
 
 def shift_of_costs(old: ModelSpec, new: ModelSpec) -> float:

@@ -63,7 +63,7 @@ class Regression:
 
     @property
     def log_price(self) -> float:
-        """Log of the blended price in force, for a regression of costs."""
+        """Log of the blended price in force, for a regression of costs; -inf if that is free, NaN if there is none."""
         return float(self.numbers[_LOG_PRICE])
 
     @log_price.setter
