@@ -40,14 +40,28 @@ def _weighted_sum(
     x: Array32,  # (N,)
     out: Array64,  # (W,) written
 ) -> None:
-    """Write x' rows in float64, each sum from the first row to the last."""
+    """Write x' rows in float64, each sum from the first row to the last; four rows at a time, as rows are short."""
+    n = x.shape[0]
+    n_by_four = n - n % 4
     for j in range(out.shape[0]):
         out[j] = 0.0
-    for i in range(x.shape[0]):
-        row = rows[i]
-        x_i = np.float64(x[i])
+    for i in range(0, n_by_four, 4):
+        x_0 = np.float64(x[i])
+        x_1 = np.float64(x[i + 1])
+        x_2 = np.float64(x[i + 2])
+        x_3 = np.float64(x[i + 3])
+        row_0 = rows[i]
+        row_1 = rows[i + 1]
+        row_2 = rows[i + 2]
+        row_3 = rows[i + 3]
         for j in range(out.shape[0]):
-            out[j] += x_i * np.float64(row[j])
+            two = (out[j] + x_0 * np.float64(row_0[j])) + x_1 * np.float64(row_1[j])
+            out[j] = (two + x_2 * np.float64(row_2[j])) + x_3 * np.float64(row_3[j])
+    for i in range(n_by_four, n):
+        row_0 = rows[i]
+        x_0 = np.float64(x[i])
+        for j in range(out.shape[0]):
+            out[j] += x_0 * np.float64(row_0[j])
 
 
 @helper

@@ -20,7 +20,7 @@ from banditd.features.encode import encode, encode_rows
 from banditd.kernels.choice import GIVEN, GREEDY, NOBODY, decide, decide_rows
 from banditd.kernels.decision import rank_models, rank_models_rows, weigh
 from banditd.kernels.exploration import draw
-from banditd.objective.bounds import bounds_of, limited_latency
+from banditd.objective.bounds import bounds_of, latency_quantiles
 from banditd.policies.base import Prediction, Question
 from banditd.policies.explorers import parameter_now
 from banditd.policies.pairs import rival_pmf
@@ -145,20 +145,20 @@ def _choose(
         members = None if members is None else members.take(terms.candidates, axis=2)
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
-    limited = limited_latency(values, terms.limits, _latency_deviation(snapshot, terms))
+    limited = _limited_latency(snapshot, terms, values)
     pacing = _pacing(snapshot, terms)
     rule, given, source = _rule(snapshot, terms, pacing), _NONE_GIVEN, _POLICY
-    resorts = iter(_LAST_RESORTS if snapshot.unhealthy is not None else ())
+    resorts = _LAST_RESORTS if snapshot.unhealthy is not None else ()
     while True:
         if snapshot.whole is not None:
             given = _own_pmf(snapshot, context, terms, values, members, limited, rule, exclusions)
         index = decide(values, limited, *rule, given, uniform, exclusions, pmf, expected)
         if index != NOBODY:
             break
-        reasons = next(resorts, None)
-        if reasons is None:
+        if not resorts:
             raise no_eligible_model(snapshot, terms, exclusions)
-        exclusions[np.isin(exclusions, reasons)] = _ELIGIBLE
+        exclusions[np.isin(exclusions, resorts[0])] = _ELIGIBLE
+        resorts = resorts[1:]
         source = DecisionSource.UNHEALTHY
     if index < 0:
         return _fall_back(snapshot, terms, exclusions, expected)
@@ -220,7 +220,8 @@ def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
         explorer, parameter = policy.explorer, parameter_now(policy.explorer, policy.exploration, learnt_count)
     is_frugal = is_budgeted or objective.usd_weight > 0.0 or minimises_cost
     caps = snapshot.share_caps
-    return _Rule(
+    # A tuple's own constructor: that of a named tuple is a function in Python.
+    rule = (
         terms.left_usd,
         objective.usd_weight,
         objective.second_weight,
@@ -236,6 +237,7 @@ def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
         pacing.allowance_usd,
         snapshot.pacer.loss_share if snapshot.pacer is not None and pacing.high > 0.0 else math.inf,
     )
+    return tuple.__new__(_Rule, rule)
 
 
 def _weighed(
@@ -325,17 +327,25 @@ def _rival(
 _BELOW_ONE = 1.0 - 2.0**-53
 
 
-def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64 | None:
-    if terms.limits.latency_percentile is None:
-        return None
+def _limited_latency(snapshot: RouterSnapshot, terms: Terms, values: Array64) -> Array64:
+    """Return the latencies that are limited, shape (K,): the expected ones, or a percentile where that is asked for."""
+    percentile = terms.limits.latency_percentile
+    if percentile is None:
+        expected: Array64 = values[_LATENCY]
+        return expected
     assert snapshot.belief is not None
     deviation = snapshot.belief.latency_deviation
-    return deviation if terms.candidates is None else deviation[terms.candidates]
+    if terms.candidates is not None:
+        deviation = deviation[terms.candidates]
+    return latency_quantiles(values, deviation, percentile)
 
 
 # Whom health leaves out is taken back in before a caller is refused, for what health tells is of the past: first those
 # of whom some calls succeed, then the others.
-_LAST_RESORTS = ((Exclusion.DEGRADED,), (Exclusion.DOWN, Exclusion.BACKING_OFF))
+_LAST_RESORTS: Final[tuple[tuple[Exclusion, ...], ...]] = (
+    (Exclusion.DEGRADED,),
+    (Exclusion.DOWN, Exclusion.BACKING_OFF),
+)
 # Looking up a member of an enumeration takes as long as a kernel's call.
 _POLICY = DecisionSource.POLICY
 _ELIGIBLE = int(Exclusion.ELIGIBLE)
