@@ -182,6 +182,7 @@ def decode_record(key: bytes, value: bytes) -> LogEntry:
 
 def _encode_decision(d: Decision) -> tuple[int, bytes]:
     choice, context = d.choice, d.context
+    exclusions = choice.exclusions.tobytes()
     message = pb.Decision(
         router_id=d.router_id,
         decision_id=d.decision_id,
@@ -194,7 +195,7 @@ def _encode_decision(d: Decision) -> tuple[int, bytes]:
         previous_slot=None if d.previous_slot == NO_SLOT else d.previous_slot,
         slots=d.slots.tobytes(),
         pmf=choice.pmf.tobytes(),
-        exclusions=choice.exclusions.tobytes() if choice.exclusions.any() else b"",
+        exclusions=exclusions if exclusions.strip(b"\0") else b"",
         expected=choice.expected.tobytes(),
         slot=d.slot,
         propensity=choice.propensity,
