@@ -7,7 +7,23 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Array64, Codes, Index, Mask, array, boolean, f32, f64, helper, i64, kernel, u8
+from banditd.kernels._jit import (
+    Array32,
+    Array64,
+    Codes,
+    Index,
+    Mask,
+    Slots,
+    array,
+    boolean,
+    f32,
+    f64,
+    helper,
+    i64,
+    kernel,
+    u8,
+    u16,
+)
 from banditd.kernels.elementary import exp_negative
 from banditd.kernels.exploration import draw, mix_floor
 
@@ -355,3 +371,21 @@ def rank_models_rows(
     """Order the models of each row as `rank_models` does."""
     for row in range(codes.shape[0]):
         _order(expected[row], codes[row], usd_weights[row], second_weight, drawn[row], out_order[row])
+
+
+@kernel(array(u16, "K"), array(f64, "K"), array(f64, "LH", inout=True), returns=(boolean,))
+def count_support(
+    slots: Slots,  # (K,) numbers of the models, each once
+    pmf: Array64,  # (K,)
+    inout_support: Array64,  # (L, 2) by number: sum and least of the probabilities above 0
+) -> bool:
+    """Take note of the probabilities of a decision; returns False, and does nothing, where a number is not below L."""
+    for k in range(slots.shape[0]):
+        if slots[k] >= inout_support.shape[0]:
+            return False
+    for k in range(slots.shape[0]):
+        if pmf[k] > 0.0:
+            of_model = inout_support[slots[k]]
+            of_model[0] += pmf[k]
+            of_model[1] = min(of_model[1], pmf[k])
+    return True

@@ -229,11 +229,7 @@ class LearnerState:
         chosen = decision.slot
         state.decision_count += 1
         state.decision_counts[chosen] = state.decision_counts.get(chosen, 0) + 1
-        support = state.support
-        for slot, probability in zip(decision.slots.tolist(), decision.choice.pmf.tolist(), strict=True):
-            if probability > 0.0:
-                total, least = support.get(slot, (0.0, 1.0))
-                support[slot] = (total + probability, min(least, probability))
+        state.support.count(decision.slots, decision.choice.pmf)
         is_ours = decision.choice.source is not _CALLER
         if state.pacer is not None and is_ours:
             state.pacer.observe(decision, time_ms)

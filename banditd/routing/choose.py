@@ -111,7 +111,10 @@ def choose_rows(
             for b, (context, uniform, slot) in enumerate(zip(contexts, uniforms, previous_slots, strict=True))
         ]
     # Nothing but what is expected differs from row to row, and how long each prompt is.
-    codes = np.stack([_exclusions(snapshot, context, terms) for context in contexts])
+    if max(context.input_tokens for context in contexts) > snapshot.window_tokens_min:
+        codes = np.stack([_exclusions(snapshot, context, terms) for context in contexts])
+    else:
+        codes = np.tile(_exclusions(snapshot, contexts[0], terms), (len(contexts), 1))
     picked = values if terms.candidates is None else values.take(terms.candidates, axis=2)
     pacing = _pacing(snapshot, terms)
     shape, rule = codes.shape, _rule(snapshot, terms, pacing)

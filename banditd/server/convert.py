@@ -287,7 +287,7 @@ def _model_belief(
     message.observation_probability = state.arrival.rate(model.slot)
     if context is not None:
         message.context_observation_probability = state.arrival.probability(model.slot, context)
-    support = state.support.get(model.slot)
+    support = state.support.of(model.slot)
     if support is not None:
         message.probability_sum, message.probability_min = support
     if state.belief is not None:
