@@ -116,8 +116,7 @@ def choose_rows(
     else:
         codes = np.tile(_exclusions(snapshot, contexts[0], terms), (len(contexts), 1))
     picked = values if terms.candidates is None else values.take(terms.candidates, axis=2)
-    pacing = _pacing(snapshot, terms)
-    shape, rule = codes.shape, _rule(snapshot, terms, pacing)
+    shape, (rule, pacing) = codes.shape, _rule(snapshot, terms)
     pmf, expected = np.empty(shape), np.empty((shape[0], 3, shape[1]), np.float32)
     index = np.empty(shape[0], np.int64)
     drawn = np.array(uniforms, np.float64)
@@ -149,8 +148,7 @@ def _choose(
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
     limited = _limited_latency(snapshot, terms, values)
-    pacing = _pacing(snapshot, terms)
-    rule, given, source = _rule(snapshot, terms, pacing), _NONE_GIVEN, _POLICY
+    (rule, pacing), given, source = _rule(snapshot, terms), _NONE_GIVEN, _POLICY
     resorts = _LAST_RESORTS if snapshot.unhealthy is not None else ()
     while True:
         if snapshot.whole is not None:
@@ -180,13 +178,6 @@ def _exclusions(snapshot: RouterSnapshot, context: Context, terms: Terms) -> Cod
     return exclusions if terms.candidates is None else exclusions[terms.candidates]
 
 
-def _pacing(snapshot: RouterSnapshot, terms: Terms) -> Pacing:
-    # Where the cheapest is asked for, there is nothing cheaper to pace to.
-    if terms.limits.minimises_cost:
-        return FREE
-    return snapshot.pacing if terms.pacing is None else terms.pacing
-
-
 class _Rule(NamedTuple):
     """What `decide` takes between the latencies and the given pmf, in that order."""
 
@@ -208,14 +199,15 @@ class _Rule(NamedTuple):
     loss_share: float
 
 
-def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
-    """Return the numbers by which a router decides under a request's terms, whatever the context."""
+def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
+    """Return the numbers by which a router decides under a request's terms, whatever the context; and the prices."""
     policy, objective = snapshot.policy, terms.objective
     is_budgeted = snapshot.pacer is not None
     minimises_cost = terms.limits.minimises_cost
+    pacing = snapshot.pacing if terms.pacing is None else terms.pacing
     if minimises_cost:
-        # Nothing to explore but by the floor, for the deviations are qualities'.
-        explorer, parameter = GREEDY, 0.0
+        # There is nothing cheaper to pace to, and nothing to explore but by the floor: the deviations are qualities'.
+        pacing, explorer, parameter = FREE, GREEDY, 0.0
     elif snapshot.whole is not None:
         explorer, parameter = GIVEN, 0.0
     else:
@@ -240,7 +232,7 @@ def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
         pacing.allowance_usd,
         snapshot.pacer.loss_share if snapshot.pacer is not None and pacing.high > 0.0 else math.inf,
     )
-    return tuple.__new__(_Rule, rule)
+    return tuple.__new__(_Rule, rule), pacing
 
 
 def _weighed(
