@@ -169,10 +169,14 @@ def _plane(rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> Figure:
             label=policy,
             zorder=5,
         )
-    axes.set_xscale("log")
-    axes.set_xlabel("cost in USD per 1,000 prompts (logarithmic)")
+    if max(row.cost_usd for row in rows) > 0.0:
+        axes.set_xscale("log")
+        axes.set_xlabel("cost in USD per 1,000 prompts (logarithmic)")
+        _number(axes.xaxis, (1.0, 2.0, 5.0))
+    else:
+        axes.set_xlabel("costs are unknown")
+        axes.set_xticks([])
     axes.set_ylabel("mean quality")
-    _number(axes.xaxis, (1.0, 2.0, 5.0))
     axes.margins(x=0.08, y=0.08)
     _crop(axes, rows, lines)
     _legend(axes)
