@@ -61,8 +61,8 @@ _WORDS: Final = (
     ),
 )
 _COMPARED: Final = (
-    "This data holds comparisons only: a policy names two models per prompt and hears which of them won. Quality is the "
-    "share of its duels on the prompt that the first of the two won, ties being half. Costs: {costs}."
+    "This data holds comparisons only: a policy names two models per prompt and hears which of them won. Quality is "
+    "the share of its duels on the prompt that the first of the two won, ties being half. Costs: {costs}."
 )
 # Shares of the best constant's quality whose savings are in the page; all are in summary.json.
 _SAVINGS_SHOWN: Final = ("0.95", "1")
