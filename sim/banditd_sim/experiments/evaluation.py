@@ -10,6 +10,7 @@ from banditd_sim.experiments.targets import target_pmf
 from banditd_sim.experiments.versions import versions
 from banditd_sim.ope import (
     DEFAULT_ESTIMATORS,
+    DEFAULT_INTERVALS,
     Diagnostics,
     Estimate,
     LoggedRounds,
@@ -36,7 +37,7 @@ def evaluate_targets(
     targets: Sequence[str],
     *,
     estimators: Sequence[str] = DEFAULT_ESTIMATORS,
-    intervals: Sequence[str] = ("normal",),
+    intervals: Sequence[str] = DEFAULT_INTERVALS,
     seed: int = 0,
     settings: Settings | None = None,
 ) -> OpeSummary:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from banditd_sim.experiments.keep import write_whole
+from banditd_sim.ope import DEFAULT_INTERVALS
 from banditd_sim.report.ope_schema import OpeRow, OpeSummary, OpeTarget
 from banditd_sim.report.page import glossary, heading, page, paragraph, picture, preformatted, table
 from banditd_sim.report.plots import save
@@ -115,7 +116,7 @@ def forest(summary: OpeSummary) -> Figure:
         )
         if row.target != last and y:
             axes.axhline(y - 0.5, color="#dddddd", linewidth=0.8)
-        kind = "" if row.interval == "normal" else f", {row.interval.replace('_', ' ')}"
+        kind = "" if row.interval in {"normal", *DEFAULT_INTERVALS} else f", {row.interval.replace('_', ' ')}"
         labels.append(f"{row.target}: {row.estimator}{kind}" if row.target != last else f"{row.estimator}{kind}")
         last = row.target
     axes.set_yticks(np.arange(len(rows)), labels, fontsize=8.5)

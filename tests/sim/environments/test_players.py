@@ -9,6 +9,7 @@ from banditd_sim.environments.players import LogRouter
 from banditd_sim.environments.router import RouterPolicy
 from banditd_sim.ope import LoggedRounds
 
+
 def uniform_log(n=6000, seed=0, **changes):
     """Return a uniform log of two models, each the better one for half of the contexts."""
     rng = np.random.default_rng(seed)

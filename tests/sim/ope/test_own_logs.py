@@ -116,7 +116,7 @@ def covered(bench, log, rows, seed):
     found = {}
     for target, pmf in bench.targets.items():
         try:
-            (one,) = evaluate(log, pmf[rows], ["dr"], ["normal"], seed, settings)
+            (one,) = evaluate(log, pmf[rows], ["dr"], seed=seed, settings=settings)
         except SupportError:
             found[target] = None
             continue
@@ -183,7 +183,7 @@ def test_with_wrong_propensities_the_intervals_miss():
         lie = LoggedRounds(log.action, log.reward, np.full(800, 0.5), log.model_ids, log.context)
         settings = Settings(reward_model=np.full(log.pmf.shape, 0.5), limits=None)
         for target, pmf in bench.targets.items():
-            (one,) = evaluate(lie, pmf[rows], ["dr"], ["normal"], seed, settings)
+            (one,) = evaluate(lie, pmf[rows], ["dr"], seed=seed, settings=settings)
             hits.append(one.low <= bench.truth[target] <= one.high)
     assert np.mean(hits) < 0.7
 
