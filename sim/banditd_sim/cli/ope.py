@@ -24,8 +24,8 @@ from banditd_sim.report.ope_schema import OpeSummary
     "targets",
     multiple=True,
     required=True,
-    help="PRESET[:key=value,...], constant:MODEL, uniform, category:FILE, snapshot:DIRECTORY[@POSITION] or "
-    "MODULE:FUNCTION; may be repeated.",
+    help="PRESET[:key=value,...], constant:MODEL, uniform, category:FILE, snapshot:DIRECTORY[@POSITION], "
+    "MODULE:FUNCTION, or replay:PRESET[:key=value,...] by rejection; may be repeated.",
 )
 @click.option("--estimator", "estimators", multiple=True, type=click.Choice(ESTIMATORS), help="May be repeated.")
 @click.option("--interval", "intervals", multiple=True, type=click.Choice(INTERVALS), help="May be repeated.")

@@ -20,7 +20,7 @@ from banditd_sim.report.tables import write_csv
 _BLUE, _GREY = "#0072b2", "#555555"
 _LOGGED: Final = "logged"
 # The estimator whose figure a headline names, in order of preference: doubly robust, then without a model.
-_PREFERRED: Final = ("dr", "sndr", "dr_os", "switch_dr", "snips", "ips", "mean")
+_PREFERRED: Final = ("dr", "sndr", "dr_os", "switch_dr", "snips", "ips", "replay", "mean")
 _WORDS: Final = (
     (
         "off-policy evaluation",
@@ -29,6 +29,7 @@ _WORDS: Final = (
     ("dr, doubly robust", "A model of the rewards, corrected where the log has the truth. Right if either part is."),
     ("ips, snips", "Logged rewards, weighted by how much more often the other policy would have made that choice."),
     ("dm", "The model of the rewards alone. Its error does not show in its spread, so it gets no interval."),
+    ("replay", "The policy learns and is measured where it chose what the log has; other rounds are passed over."),
     ("effective rounds", "How many rounds of the target itself the weighted log is worth. Few mean little is known."),
     ("refused", "The log holds too little about what the policy would do; any number would be invented."),
 )
