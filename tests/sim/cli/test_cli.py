@@ -112,10 +112,8 @@ def test_comparisons_are_replayed(call, tmp_path):
     assert rows["duel"].quality > rows["uniform"].quality
     assert "constant:c" in rows
     cells = pq.read_table(next((out / "cells").glob("*/plain/duel/none/*.parquet")))
-    pairs = {
-        tuple(sorted(pair)) for pair in zip(*(cells[name].to_pylist() for name in ("model", "rival")), strict=True)
-    }
-    assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}
+    named = zip(cells["model"].to_pylist(), cells["rival"].to_pylist(), strict=True)
+    assert {tuple(sorted(pair)) for pair in named} == {("a", "b"), ("a", "c"), ("b", "c")}
     assert (out / "plots" / "votes.plain.plane.png").stat().st_size > 0
     assert "comparisons only" in (out / "report.html").read_text()
 
