@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from banditd_sim.environments.errors import SimError
-from banditd_sim.environments.live_log import remake_directory
 from banditd_sim.experiments.evaluation import evaluate_targets
 from banditd_sim.experiments.targets import recorded_snapshot, snapshot_target, target_pmf
 from banditd_sim.ope import LogError, LoggedRounds
+from tests.sim.environments.live_log import remake_directory
 
 D, K = 6, 3
 

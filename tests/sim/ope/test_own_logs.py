@@ -17,7 +17,6 @@ from banditd.domain.decision import Objective
 from banditd.routing.choose import Terms, choose_rows
 from banditd_sim.datasets import load_banditd, open_dataset, write_banditd
 from banditd_sim.environments.arena import arena_of
-from banditd_sim.environments.own_log import own_log
 from banditd_sim.environments.replay import LearningRouter, replay
 from banditd_sim.environments.router import RouterPolicy
 from banditd_sim.environments.scenario import Scenario
@@ -25,6 +24,7 @@ from banditd_sim.environments.timeline import timeline
 from banditd_sim.environments.world import World
 from banditd_sim.ope import LoggedRounds, Settings, SupportError, evaluate
 from banditd_sim.ope.reward_model import cross_fitted_ridge
+from tests.sim.ope.own_log import own_log
 
 SHARED = Path(os.environ.get("BANDITD_SHARED_DIR", str(Path(__file__).resolve().parents[4] / "shared"))) / "data"
 SETS = ("routerbench", "zeroeval", "routellm")
