@@ -21,7 +21,7 @@ from banditd_sim.environments.replay import LearningRouter
 from banditd_sim.environments.rounds import Rounds
 from banditd_sim.environments.world import World
 from banditd_sim.ope.arrays import Int64
-from banditd_sim.table import A_WON, B_WON, TIE, Comparisons
+from banditd_sim.table import A_WON, B_WON, TIE
 
 _WINNER = {A_WON: Winner.A, B_WON: Winner.B, TIE: Winner.TIE}
 
@@ -47,8 +47,10 @@ class PairRouter:
         self.drawn: list[tuple[int, int, float]] = []
         """Per round: the first of the pair, its rival, and the propensity of the first."""
 
-    def teach(self, comparisons: Comparisons, rows: Int64) -> None:
+    def teach(self, rows: Int64) -> None:
         """Learn a history: every comparison on the prompts *rows*, in the order in which they were made."""
+        comparisons = self._arena.comparisons
+        assert comparisons is not None
         for at in np.flatnonzero(np.isin(comparisons.prompt, rows)).tolist():
             a, b = int(comparisons.model_a[at]), int(comparisons.model_b[at])
             winner, judge = int(comparisons.winner[at]), comparisons.judge[at]

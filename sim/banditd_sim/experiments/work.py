@@ -62,10 +62,8 @@ def _taught(experiment: Experiment, subject: Subject, task: Task) -> LearningRou
     scenario = timeline(experiment.scenarios[task.scenario], arena, parts.test)
     policy = parse_router_policy(task.policy, usd_weight=experiment.usd_weight, second_weight=experiment.second_weight)
     router = LearningRouter(arena, scenario, policy, task.budget_usd, task.seeds[0])
-    if len(parts.warm) and arena.comparisons is None:
-        router.teach(parts.warm)
-    elif len(parts.warm):
-        PairRouter(arena, router).teach(arena.comparisons, parts.warm)
+    if len(parts.warm):
+        (router if arena.comparisons is None else PairRouter(arena, router)).teach(parts.warm)
     return router
 
 

@@ -57,7 +57,7 @@ def name_points(axes: Any, names: Sequence[tuple[float, float, str]], obstacles:
     figure.draw_without_rendering()  # lays it out, so that places are known in pixels
     pixel = figure.dpi / 72.0
     on_screen = axes.transData.transform
-    boxes = [_box(*on_screen(mark), _MARK * pixel) for mark in obstacles.marks]
+    boxes = [_box(on_screen(mark), _MARK * pixel) for mark in obstacles.marks]
     for x, low, high in obstacles.bars:
         (left, bottom), (_, top) = on_screen((x, low)), on_screen((x, high))
         boxes.append((left - pixel, bottom, left + pixel, top))
@@ -86,7 +86,8 @@ def name_points(axes: Any, names: Sequence[tuple[float, float, str]], obstacles:
 _Box = tuple[float, float, float, float]
 
 
-def _box(x: float, y: float, half: float) -> _Box:
+def _box(at: Float64, half: float) -> _Box:
+    x, y = at.tolist()
     return x - half, y - half, x + half, y + half
 
 

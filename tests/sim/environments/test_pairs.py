@@ -101,7 +101,7 @@ def test_a_history_of_comparisons_goes_in_first():
     """With it the best is found at once."""
     table = compared(120)
     world, router = router_on(table, rows=np.arange(100, 120))
-    PairRouter(world.arena, router).teach(table.comparisons, np.arange(100))
+    PairRouter(world.arena, router).teach(np.arange(100))
     assert router.engine.router.comparison_count == 100 * len(PAIRS)
     assert (replay_pairs(world, router).model == 3).mean() >= 0.8
 
