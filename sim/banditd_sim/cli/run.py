@@ -100,6 +100,10 @@ def _budget(text: str) -> float:
 
 def _print(summary: Summary, out: Path) -> None:
     console = wide_console()
+    for about in summary.datasets:
+        if about.revealed == "comparison":
+            text = f"{about.name}: comparisons only, of which the pair's verdict was revealed; costs: {about.costs}"
+            console.print(text, highlight=False)
     for dataset, scenario in dict.fromkeys((row.dataset, row.scenario) for row in summary.rows):
         rows = [row for row in summary.rows if (row.dataset, row.scenario) == (dataset, scenario)]
         table = RichTable(title=f"{dataset}, {scenario}", title_justify="left")

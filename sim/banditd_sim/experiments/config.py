@@ -48,7 +48,7 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What to do with played prompts that were not measured on every model. `drop`: leave them out, so that every
     policy and every line is measured on the same prompts. `restrict`: offer only the models that were measured on
     them; a constant model is then replaced by the cheapest where it is missing, and lines are means over different
-    prompts."""
+    prompts. Data that has nothing but comparisons is always restricted: to the models that were compared."""
     embedder: str = ""
     """For data without embeddings: `ngram`, which is taken if nothing is said, `minilm`, or `module:callable`;
     `column:NAME` reads them from a column of the prompts' file."""

@@ -104,7 +104,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 def _table(result: Result, subject: Subject) -> pa.Table:
     columns = {}
     for name, values in result.columns.items():
-        if name == "model":
+        if name in {"model", "rival"}:
             ids = pa.array(subject.arena.model_ids)
             columns[name] = pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int16)), ids)
         else:
@@ -125,6 +125,8 @@ def _about(experiment: Experiment, subjects: list[Subject]) -> dict[str, Any]:
                 "learn_prompts": len(subject.parts.learn),
                 "measured_prompts": len(subject.parts.test),
                 "left_out_prompts": subject.left_out_count,
+                "revealed": "outcome" if subject.arena.comparisons is None else "comparison",
+                "costs": subject.arena.costs,
             }
             for subject in subjects
         ],

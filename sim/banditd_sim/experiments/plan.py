@@ -13,8 +13,10 @@ import numpy as np
 from banditd_sim.environments.arena import Arena, arena_of
 from banditd_sim.environments.baselines import BASELINES, BUDGETED, CONSTANT_PREFIX, is_baseline
 from banditd_sim.environments.errors import SimError
-from banditd_sim.environments.replay import check_playable, rows_with
+from banditd_sim.environments.pairs import check_compares
+from banditd_sim.environments.replay import LearningRouter, check_playable, rows_with
 from banditd_sim.environments.router import parse_router_policy, router_spec
+from banditd_sim.environments.scenario import PromptMix, Scenario
 from banditd_sim.environments.timeline import timeline
 from banditd_sim.experiments.config import Experiment
 from banditd_sim.experiments.splits import Parts, parts_of
@@ -73,7 +75,7 @@ def subject_of(table: Table, experiment: Experiment) -> Subject:
     arena = arena_of(table)
     parts = parts_of(table, experiment.data)
     everybody = np.ones(len(arena.models), np.bool_)
-    drop = experiment.data.incomplete == "drop"
+    drop = experiment.data.incomplete == "drop" and arena.comparisons is None
     kept = Parts(
         rows_with(arena, parts.warm, everybody), *(_playable(arena, rows, drop) for rows in (parts.learn, parts.test))
     )
@@ -97,6 +99,8 @@ def plan(experiment: Experiment, subjects: Sequence[Subject]) -> list[Task]:
         for s, scenario in enumerate(experiment.scenarios):
             laid = timeline(scenario, subject.arena, subject.parts.test, f"scenarios[{s}]")
             check_playable(laid, subject.arena, subject.parts.test.tolist())
+            if subject.arena.comparisons is not None:
+                _check_told_by_comparisons(experiment, scenario, f"scenarios[{s}]")
             for place, policy in enumerate(experiment.policies):
                 field = f"policies[{place}]"
                 if is_baseline(policy):
@@ -105,6 +109,8 @@ def plan(experiment: Experiment, subjects: Sequence[Subject]) -> list[Task]:
                 router = parse_router_policy(
                     policy, usd_weight=experiment.usd_weight, second_weight=experiment.second_weight, name=field
                 )
+                if subject.arena.comparisons is not None:
+                    check_compares(LearningRouter(subject.arena, laid, router, None, 0))
                 for budget in experiment.budgets:
                     router_spec(router, subject.arena.dimension, budget)
                     tasks += [Task(d, s, policy, budget, block) for block in blocks]
@@ -115,6 +121,22 @@ def plan(experiment: Experiment, subjects: Sequence[Subject]) -> list[Task]:
                     if policy not in named:
                         tasks += _baseline_tasks(d, s, policy, experiment, subject, "baselines")
     return tasks
+
+
+def _check_told_by_comparisons(experiment: Experiment, scenario: Scenario, field: str) -> None:
+    """Refuse what a verdict tells a router nothing of.
+
+    Raises:
+        SimError: A budget, or an event other than a mix of prompts.
+    """
+    if experiment.budgets_usd:
+        expected = "no budget where comparisons are replayed, which tell no cost"
+        raise SimError("budgets_usd", expected, experiment.budgets_usd, reason="COMPARISONS_ONLY")
+    for place, event in enumerate(scenario.events):
+        if not isinstance(event, PromptMix):
+            expected = "prompt_mix, the only event that comparisons are replayed under"
+            kind = event.__struct_config__.tag
+            raise SimError(f"{field}.events[{place}]", expected, repr(kind), reason="COMPARISONS_ONLY")
 
 
 def _baseline_tasks(
