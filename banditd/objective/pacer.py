@@ -27,6 +27,8 @@ _HORIZON: Final = 120.0
 # a worse one.
 _PATIENT_HORIZON: Final = 480.0
 _STEEP: Final = 2.0
+# Requests' budgets up to which a debt may wait. A larger one is no bad luck: expectations are too low.
+_PATIENCE: Final = 60.0
 # Requests at what they are meant to cost that the guess counts for that exploration costs nothing.
 _ANSWER_GUESS: Final = 16.0
 # The two prices of a mix lie a factor of 1 + this on either side of the one between them.
@@ -249,7 +251,9 @@ class Pacer:
         self._pacing, self._idle_usd = self._price_at(self._target_usd, usd_weight)
         if budget.window is BudgetWindow.REQUEST and self._account_usd < 0.0:
             # A debt has no date: it is made good where that is cheap.
-            patient_usd = max(budget.usd + self._account_usd / _PATIENT_HORIZON, 0.0)
+            waiting_usd = max(self._account_usd, -_PATIENCE * budget.usd)
+            owed_usd = waiting_usd / _PATIENT_HORIZON + (self._account_usd - waiting_usd) / _HORIZON
+            patient_usd = max(budget.usd + owed_usd, 0.0)
             pacing, idle = self._price_at(patient_usd, usd_weight)
             if self._pacing.low > _STEEP * pacing.low:
                 self._target_usd, self._pacing, self._idle_usd = patient_usd, pacing, idle
