@@ -234,9 +234,9 @@ def test_exploration_keeps_to_its_share_of_the_spend():
 
 
 def indebted(dear_quality, calls):
-    """Return the prices after some calls of a model that costs twenty budgets and is a little better; the cheapest is bad.
+    """Return what is known after some calls of a model that costs twenty budgets and is a little better.
 
-    Contexts are alike but for the dear model, which is worth its price on one of a hundred.
+    Contexts are alike but for that; the cheapest model is bad.
     """
     pacer, rng = Pacer(Budget(1.0)), np.random.default_rng(1)
     for i in range(120):
