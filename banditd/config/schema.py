@@ -141,7 +141,7 @@ class RouterConfig(Struct, frozen=True, forbid_unknown_fields=True):
     switch_usd: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
     """USD that another model than a session's last one costs more, where it has no cached price."""
     fallback_model: str = ""
-    """Served if the policy breaks. Empty means the first eligible one."""
+    """Served if the policy breaks; one of `models`, where there are any. Empty means the first eligible one."""
     attribution_window_ms: Annotated[int, Meta(ge=1000, le=7_776_000_000)] = 86_400_000
     """How long after a decision its outcomes are learnt, in milliseconds."""
     default_quality: Annotated[float, Meta(ge=0, le=1)] | None = None

@@ -105,7 +105,7 @@ def _decide(
     floor: float,
     spend_share: float,
     allowance_usd: float,
-    loss_share: float,
+    loss_shares: Array64,
     given: Array64,
     uniform: float,
     inout_codes: Codes,
@@ -144,8 +144,9 @@ def _decide(
                 mix_into(base, dear, share_high)
     if is_bounded:
         if explorer == UCB and not _is_anyone_capped(eligible, caps):
-            loss = loss_share * stake_of(utility, eligible) if loss_share < math.inf else math.inf
-            try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, loss, base)
+            price = price_high if share_high > 0.0 else price_low
+            losses = loss_shares * stake_of(utility, values[2], eligible, price)
+            try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, losses, base)
             out_pmf[:] = base
         else:
             hold_within(base, values[2], allowance_usd, out_pmf)
@@ -173,7 +174,7 @@ def _decide(
     f64,
     f64,
     f64,
-    f64,
+    array(f64, "K"),
     array(f64, "HK"),
     f64,
     array(u8, "K", inout=True),
@@ -199,7 +200,7 @@ def decide(
     floor: float,  # share of uniform exploration, in [0, 1]
     spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound
     allowance_usd: float,  # what the explorer may cost more than the greatest utility does; inf for no such bound
-    loss_share: float,  # what trying a model that costs no more may lose, as a share of the range of utilities; or inf
+    loss_shares: Array64,  # (K,) what trying a model that costs no more may lose, as a share of the stake; inf for all
     given: Array64,  # (2, K) a pmf, and one without the bounded models; read where the explorer is `GIVEN`
     uniform: float,  # in [0, 1): the caller owns the randomness
     inout_codes: Codes,  # (K,) reasons; one that is there already stays
@@ -229,7 +230,7 @@ def decide(
         floor,
         spend_share,
         allowance_usd,
-        loss_share,
+        loss_shares,
         given,
         uniform,
         inout_codes,
@@ -256,7 +257,7 @@ def decide(
     f64,
     f64,
     f64,
-    f64,
+    array(f64, "K"),
     array(f64, "HK"),
     array(f64, "B"),
     array(u8, "BK", inout=True),
@@ -282,7 +283,7 @@ def decide_rows(
     floor: float,
     spend_share: float,
     allowance_usd: float,
-    loss_share: float,
+    loss_shares: Array64,
     given: Array64,  # (2, K)
     uniform: Array64,  # (B,)
     inout_codes: Codes,  # (B, K)
@@ -310,7 +311,7 @@ def decide_rows(
             floor,
             spend_share,
             allowance_usd,
-            loss_share,
+            loss_shares,
             given,
             uniform[b],
             inout_codes[b],

@@ -112,18 +112,24 @@ def _share_within(
     return allowance / extra if extra > allowance else 1.0
 
 
-@kernel(array(f64, "K"), array(boolean, "K"), returns=(f64,))
+@kernel(array(f64, "K"), array(f64, "K"), array(boolean, "K"), f64, returns=(f64,))
 def stake_of(
-    utility: Array64,  # (K,)
+    utility: Array64,  # (K,) at the shadow price
+    cost: Array64,  # (K,) expected cost
     eligible: Mask,  # (K,)
+    price: float,  # the shadow price, >= 0
 ) -> float:
-    """Return what a choice can win or lose: by how much the greatest utility exceeds the least; 0 without models."""
+    """Return what a choice can win or lose: by how much the greatest utility exceeds the least; 0 without models.
+
+    Without the shadow price, which rises with the budget's need and makes a dear model as bad as one likes.
+    """
     best = -math.inf
     worst = math.inf
     for k in range(utility.shape[0]):
         if eligible[k]:
-            best = max(best, utility[k])
-            worst = min(worst, utility[k])
+            own = utility[k] + price * cost[k]
+            best = max(best, own)
+            worst = min(worst, own)
     return best - worst if best > worst else 0.0
 
 
@@ -134,7 +140,7 @@ def stake_of(
     array(boolean, "K"),
     f64,
     f64,
-    f64,
+    array(f64, "K"),
     array(f64, "K", inout=True),
 )
 def try_within(
@@ -144,13 +150,13 @@ def try_within(
     eligible: Mask,  # (K,)
     alpha: float,  # deviations of optimism
     allowance_usd: float,  # what trying may cost more than pmf does, >= 0
-    allowance_utility: float,  # what trying a model that costs no more may lose of the expected utility, >= 0
+    allowance_utility: Array64,  # (K,) what trying a model that costs no more may lose of the expected utility, >= 0
     pmf: Array64,  # (K,) changed
 ) -> None:
     """Give the largest share that the allowances pay for to the model with which that gains most by optimism.
 
     With utility + alpha * deviation as value, share_k is min(1, allowance_usd / (cost_k - cost of pmf)) where k costs
-    more than pmf and min(1, allowance_utility / (utility of pmf - utility_k)) where it does not, for then it is paid
+    more than pmf and min(1, allowance_utility_k / (utility of pmf - utility_k)) where it does not, for then it is paid
     for in quality; the gain is share_k * (value_k - value of pmf). Where the allowances pay for everybody this is
     upper confidence bounds.
     """
@@ -173,7 +179,7 @@ def try_within(
             if extra > 0.0:
                 share = _share_within(allowance_usd, extra)
             else:
-                share = _share_within(allowance_utility, base_utility - utility[k])
+                share = _share_within(allowance_utility[k], base_utility - utility[k])
             if share * (value - base_value) > best_gain:
                 best_gain = share * (value - base_value)
                 best_share = share

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import AnyArray, Array16
+from banditd.domain.arrays import AnyArray, Array16, frozen
 from banditd.domain.model import ModelSpec
 from banditd.domain.promotion import Promotion, PromotionCause, Verdict
 from banditd.domain.records import FeatureFit, RouterChange
@@ -181,12 +180,15 @@ class RouterState:
             row[INTERCEPT] = 1.0
             average = belief.predict(row)
         share, change = self.router.exploration_share, self.policy.change
-        # Of whom little is known nobody can say what trying him loses.
-        is_known = belief is not None and belief.evidence_min >= max(change.newcomer_outcomes, 1)
+        losses = None
+        evidence = None if belief is None else belief.evidence
+        if evidence is not None:
+            # Of whom little is known nobody can say what trying him loses.
+            losses = frozen(np.where(evidence >= max(change.newcomer_outcomes, 1), share, np.inf))
         # What a newcomer may have of the traffic he may have of the money: of a share of the latter he would be known
         # much later, and what he costs the others make good.
         paid = max(share, change.newcomer_share) if self.changes.newcomers else share
-        return self.pacer.view(average, self.router.objective, paid, share if is_known else math.inf)
+        return self.pacer.view(average, self.router.objective, paid, losses)
 
     def offered(self, catalog: Catalog) -> tuple[ModelSpec, ...]:
         """Return the models that the router offers."""

@@ -22,6 +22,13 @@ _EVERY: Final = 8
 # Decisions over which what was over- or underspent is made good. Where a dear call costs what fifty requests may, a
 # price that answered it sooner would have the next requests served worse than need be.
 _HORIZON: Final = 120.0
+# The same for a debt, where making it good sooner would cost more than `_STEEP` times as much quality per dollar: where
+# few dear calls are all that is paid for above one model's price, two of them more would have the next ones served by
+# a worse one.
+_PATIENT_HORIZON: Final = 480.0
+_STEEP: Final = 2.0
+# Requests' budgets up to which a debt may wait. A larger one is no bad luck: expectations are too low.
+_PATIENCE: Final = 60.0
 # Requests at what they are meant to cost that the guess counts for that exploration costs nothing.
 _ANSWER_GUESS: Final = 16.0
 # The two prices of a mix lie a factor of 1 + this on either side of the one between them.
@@ -46,7 +53,8 @@ class PacerView:
         request_count: Decisions in the window; all for a mean per request.
         target_usd: What a request is meant to cost now.
         decided_usd: Expected costs of all decisions up to this view.
-        loss_share: What exploration may lose in quality where a price is needed, as a share of what is at stake.
+        loss_shares: Shape (K,), float64: what trying a model may lose in quality where a price is needed, as a share of
+            what is at stake; infinite for no bound. None where nobody has one.
     """
 
     budget: Budget
@@ -57,7 +65,7 @@ class PacerView:
     request_count: int
     target_usd: float
     decided_usd: float
-    loss_share: float = math.inf
+    loss_shares: Array64 | None = None
 
 
 class Pacer:
@@ -157,7 +165,7 @@ class Pacer:
         average: Prediction | None,
         objective: Objective,
         exploration_share: float = EXPLORATION_SHARE,
-        loss_share: float = math.inf,
+        loss_shares: Array64 | None = None,
     ) -> PacerView:
         """Return what decisions see.
 
@@ -166,7 +174,7 @@ class Pacer:
                 made yet; None where nothing is believed.
             objective: The router's own trade-off.
             exploration_share: What exploration may add to the target, as a share of it.
-            loss_share: What it may lose in quality, as a share of what is at stake; infinite for no bound.
+            loss_shares: Shape (K,): what trying a model may lose, as a share of what is at stake.
         """
         pacing, idle = self._pacing, self._idle_usd
         if self._count == 0 and average is not None:
@@ -187,7 +195,7 @@ class Pacer:
             request_count=self._window_count,
             target_usd=self._target_usd,
             decided_usd=self._decided_usd,
-            loss_share=loss_share,
+            loss_shares=loss_shares,
         )
 
     def _enter_window(self, time_ms: int) -> None:
@@ -240,10 +248,20 @@ class Pacer:
             rate = (self._window_count + self._last_rate * memory) / (elapsed + memory)
             coming = max(rate * (end_ms - time_ms), 1.0)
             self._target_usd = max((budget.usd - self._spent_usd) / coming, 0.0)
+        self._pacing, self._idle_usd = self._price_at(self._target_usd, usd_weight)
+        if budget.window is BudgetWindow.REQUEST and self._account_usd < 0.0:
+            # A debt has no date: it is made good where that is cheap.
+            waiting_usd = max(self._account_usd, -_PATIENCE * budget.usd)
+            owed_usd = waiting_usd / _PATIENT_HORIZON + (self._account_usd - waiting_usd) / _HORIZON
+            patient_usd = max(budget.usd + owed_usd, 0.0)
+            pacing, idle = self._price_at(patient_usd, usd_weight)
+            if self._pacing.low > _STEEP * pacing.low:
+                self._target_usd, self._pacing, self._idle_usd = patient_usd, pacing, idle
+
+    def _price_at(self, target_usd: float, usd_weight: float) -> tuple[Pacing, float]:
+        """Return the prices at which the newest contexts are expected to cost a target, and what is left at none."""
         filled = min(self._count, _CONTEXTS)
-        self._pacing, self._idle_usd = _price(
-            self._quality[:filled], self._cost[:filled], usd_weight, self._target_usd / self._answer()
-        )
+        return _price(self._quality[:filled], self._cost[:filled], usd_weight, target_usd / self._answer())
 
     def _answer(self) -> float:
         """Return how many times what the greatest utilities would cost is expected to be spent.

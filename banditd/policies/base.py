@@ -91,8 +91,8 @@ class BeliefSnapshot(Protocol):
         ...
 
     @property
-    def evidence_min(self) -> float:
-        """As how many qualities at the average prompt the least known model is known; 0 where nobody can tell."""
+    def evidence(self) -> Array64 | None:
+        """Qualities learnt of each model, as far as not forgotten: shape (K,), >= 0; None where nobody can tell."""
         ...
 
     @property

@@ -108,9 +108,9 @@ class PortfolioSnapshot:
         return self.beliefs[0].learnt_count
 
     @property
-    def evidence_min(self) -> float:
+    def evidence(self) -> None:
         """Not told."""
-        return 0.0
+        return
 
     @property
     def latency_deviation(self) -> Array64:

@@ -272,9 +272,9 @@ class VowpalSnapshot:
         return self._linear.learnt_count
 
     @property
-    def evidence_min(self) -> float:
+    def evidence(self) -> None:
         """Not told."""
-        return 0.0
+        return
 
     @property
     def latency_deviation(self) -> Array64:

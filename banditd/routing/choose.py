@@ -196,7 +196,7 @@ class _Rule(NamedTuple):
     floor: float
     spend_share: float
     allowance_usd: float
-    loss_share: float
+    loss_shares: Array64
 
 
 def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
@@ -214,7 +214,11 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
         learnt_count = 0 if snapshot.belief is None else snapshot.belief.learnt_count
         explorer, parameter = policy.explorer, parameter_now(policy.explorer, policy.exploration, learnt_count)
     is_frugal = is_budgeted or objective.usd_weight > 0.0 or minimises_cost
-    caps = snapshot.share_caps
+    caps, losses = snapshot.share_caps, snapshot.unbounded
+    if snapshot.pacer is not None and pacing.high > 0.0 and snapshot.pacer.loss_shares is not None:
+        losses = snapshot.pacer.loss_shares
+    if terms.candidates is not None:
+        caps, losses = caps[terms.candidates], losses[terms.candidates]
     # A tuple's own constructor: that of a named tuple is a function in Python.
     rule = (
         terms.left_usd,
@@ -226,11 +230,11 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
         pacing.share_high,
         explorer,
         parameter,
-        caps if terms.candidates is None else caps[terms.candidates],
+        caps,
         policy.floor,
         snapshot.router.exploration_share if is_frugal else 0.0,
         pacing.allowance_usd,
-        snapshot.pacer.loss_share if snapshot.pacer is not None and pacing.high > 0.0 else math.inf,
+        losses,
     )
     return tuple.__new__(_Rule, rule), pacing
 

@@ -42,6 +42,7 @@ class RouterSnapshot:
         exclusions: Shape (K,), uint8: who is excluded whatever the request says.
         unhealthy: Shape (K,), uint8: who is left out for its health; None where nobody is.
         share_caps: Shape (K,), float64: largest share of each model, 1 for no bound.
+        unbounded: Shape (K,), float64: infinite bounds.
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
         fallback_index: Index of the configured fallback model; -1 for none.
         charges: What calls cost beside tokens; None where nothing.
@@ -62,6 +63,7 @@ class RouterSnapshot:
     exclusions: Codes = field(init=False)
     unhealthy: Codes | None = field(init=False)
     share_caps: Array64 = field(init=False)
+    unbounded: Array64 = field(init=False)
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
@@ -115,6 +117,7 @@ class RouterSnapshot:
             "exclusions": frozen(exclusions),
             "unhealthy": unhealthy,
             "share_caps": self._share_caps(),
+            "unbounded": frozen(np.full(len(self.models), np.inf)),
             "_by_tags": {},
             "window_tokens_min": min(windows, default=np.inf),
             "index_of": MappingProxyType(index_of),

@@ -248,9 +248,14 @@ def _with_start(state: LearnerState, router: RouterSpec) -> tuple[Record, ...]:
             raise InvalidArgumentError(
                 Reason.UNKNOWN_MODEL, f"router.model_ids[{i}]", "a model of the catalogue", repr(model_id)
             )
-    if router.fallback_model_id and state.catalog.get(router.fallback_model_id) is None:
+    fallback = router.fallback_model_id
+    if fallback and state.catalog.get(fallback) is None:
         raise InvalidArgumentError(
-            Reason.UNKNOWN_MODEL, "router.fallback_model_id", "a model of the catalogue", repr(router.fallback_model_id)
+            Reason.UNKNOWN_MODEL, "router.fallback_model_id", "a model of the catalogue", repr(fallback)
+        )
+    if fallback and router.model_ids and fallback not in router.model_ids:
+        raise InvalidArgumentError(
+            Reason.UNKNOWN_MODEL, "router.fallback_model_id", "one of router.model_ids", repr(fallback)
         )
     policy = resolve(router.policy, "router.policy")
     there = state.routers.get(router.router_id)

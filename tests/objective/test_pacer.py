@@ -231,3 +231,23 @@ def test_exploration_keeps_to_its_share_of_the_spend():
     cheap = np.array([1.0, 0.0])
     mix_floor_within(cheap, np.array([True, True]), np.array([[0.5, 0.9], [0, 0], [1.0, 0.1], [0, 0]]), 0.05, 0.5)
     assert cheap[1] == pytest.approx(0.025)
+
+
+def indebted(dear_quality, calls):
+    """Return what is known after some calls of a model that costs twenty budgets and is a little better.
+
+    Contexts are alike but for that; the cheapest model is bad.
+    """
+    pacer, rng = Pacer(Budget(1.0)), np.random.default_rng(1)
+    for i in range(120):
+        quality = (0.5, 0.9, dear_quality + 0.02 * rng.random())
+        pacer.observe(decision(2 if i < calls else 1, quality, (0.1, 0.8, 20.0)), 0)
+    return pacer.view(None, Objective())
+
+
+def test_a_debt_is_made_good_where_that_is_cheap():
+    """Two dear calls, 38 budgets: within 120 requests the bad model would have to serve a share, within 480 none."""
+    view = indebted(0.95, 3)
+    assert view.target_usd == pytest.approx(1.0 - (3 * 20.0 + 117 * 0.8 - 120) / 480)
+    # At 0.57 a dollar the bad one would begin to serve; the dear one is held off by a tenth of that.
+    assert view.pacing.high < 0.05

@@ -46,7 +46,7 @@ def decide(
     floor,
     spend_share,
     allowance_usd,
-    loss_share,
+    loss_shares,
     given,
     uniform,
     inout_codes,
@@ -68,8 +68,8 @@ def decide(
     if explorer != 5 and np.isfinite(allowance_usd):
         if explorer == 1 and (caps[eligible] >= 1).all():
             mixed[:] = base
-            stake = loss_share * pacing.stake_of(utility, eligible) if np.isfinite(loss_share) else np.inf
-            pacing.try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, stake, mixed)
+            losses = loss_shares * pacing.stake_of(utility, values[2], eligible, price)
+            pacing.try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, losses, mixed)
         else:
             pacing.hold_within(base, values[2], allowance_usd, mixed)
     out_pmf[:] = mixed
@@ -97,7 +97,7 @@ def decide_rows(
     floor,
     spend_share,
     allowance_usd,
-    loss_share,
+    loss_shares,
     given,
     uniform,
     inout_codes,
@@ -118,7 +118,7 @@ def decide_rows(
         floor,
         spend_share,
         allowance_usd,
-        loss_share,
+        loss_shares,
         given,
     )
     for b in range(len(values)):

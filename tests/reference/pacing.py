@@ -45,9 +45,9 @@ def _mean(pmf, values):
     return np.where(pmf > 0, pmf * values, 0.0).sum()
 
 
-def stake_of(utility, eligible):
-    """The range of what can be chosen."""
-    return float(np.ptp(utility[eligible])) if eligible.any() else 0.0
+def stake_of(utility, cost, eligible, price):
+    """The range of what can be chosen, the price taken out again."""
+    return float(np.ptp((utility + price * cost)[eligible])) if eligible.any() else 0.0
 
 
 def try_within(utility, deviation, cost, eligible, alpha, allowance_usd, allowance_utility, pmf):

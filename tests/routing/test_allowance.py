@@ -17,7 +17,7 @@ from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.features.encode import encode
 from banditd.features.fit import seeded_spec
 from banditd.kernels.choice import GREEDY, INVERSE_GAP, SOFTMAX, THOMPSON, UCB, decide
-from banditd.kernels.pacing import hold_within, try_within
+from banditd.kernels.pacing import hold_within, stake_of, try_within
 from banditd.objective.pacer import Pacer
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import resolve
@@ -39,7 +39,7 @@ def tried(
     """What `try_within` makes of the first of three models, with one deviation of optimism."""
     pmf = np.array([1.0, 0.0, 0.0])
     arrays = np.array(utility), np.array(deviation), np.array(cost)
-    try_within(*arrays, EVERYBODY, 1.0, allowance, loss, pmf)
+    try_within(*arrays, EVERYBODY, 1.0, allowance, np.full(3, loss), pmf)
     return pmf
 
 
@@ -68,6 +68,15 @@ def test_what_costs_no_more_is_tried_as_often_as_its_loss_allows() -> None:
     assert tried(*dearer, allowance=2.0, loss=0.0).tolist() == [0.0, 0.0, 1.0]
 
 
+def test_what_is_at_stake_does_not_grow_with_the_shadow_price() -> None:
+    """Qualities of 0.9, 0.8 and 0.5: 0.4, however much worse the price makes the dear one, and whoever is left out."""
+    quality, cost = np.array([0.9, 0.8, 0.5]), np.array([10.0, 1.0, 0.1])
+    for price in (0.0, 0.1, 1000.0):
+        assert stake_of(quality - price * cost, cost, EVERYBODY, price) == pytest.approx(0.4)
+    assert stake_of(quality, cost, np.array([False, True, True]), 0.0) == pytest.approx(0.3)
+    assert stake_of(quality, cost, ~EVERYBODY, 0.0) == 0.0
+
+
 def test_explorers_are_mixed_with_the_greatest_utility() -> None:
     """Half of the requests to the dear one cost 5 more; 2 of that are allowed."""
     base, pmf = np.array([1.0, 0.0]), np.array([0.5, 0.5])
@@ -84,7 +93,7 @@ def decided(
     pmf, expected = np.empty(3), np.empty((3, 3), np.float32)
     prices = 0.004, 0.006, share_high
     money = 0.0, 0.0, math.inf, math.inf, -math.inf, *prices
-    rule = explorer, parameter, np.ones(3), FLOOR, FLOOR_SHARE, allowance, math.inf
+    rule = explorer, parameter, np.ones(3), FLOOR, FLOOR_SHARE, allowance, np.full(3, math.inf)
     codes = np.zeros(3, np.uint8)
     index = decide(VALUES, VALUES[3].copy(), math.inf, *money, *rule, np.zeros((2, 3)), uniform, codes, pmf, expected)
     return index, pmf

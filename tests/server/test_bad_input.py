@@ -591,6 +591,8 @@ CREATE_ROUTER = [
            "'sx'", policy=router_pb2.Policy(preset="vowpal_bag", texts={"interactions": "sx"})),
     router("a fallback that is not there", INVALID, Reason.UNKNOWN_MODEL, "router.fallback_model_id", "'gone'",
            fallback_model_id="gone"),
+    router("a fallback that it does not offer", INVALID, Reason.UNKNOWN_MODEL, "router.fallback_model_id",
+           "one of router.model_ids", "'large'", model_ids=["small"], fallback_model_id="large"),
     router("a fallback of 10 KB", INVALID, Reason.BAD_NAME, "router.fallback_model_id", fallback_model_id=LONG),
     *(
         router(f"a window of {n}", INVALID, Reason.OUT_OF_RANGE, "router.attribution_window_ms", "1000..7776000000",

@@ -76,11 +76,13 @@ async def test_an_update_changes_what_its_mask_names_and_nothing_else(server):
 
 async def test_a_model_that_a_router_names_cannot_be_deleted(server):
     """As one of its models or as its fallback; the router is changed first."""
-    await server.add_router("r", model_ids=["small"], fallback_model_id="large")
+    await server.add_router("r", model_ids=["small"])
+    await server.add_router("s", fallback_model_id="large")
     for model_id in ("small", "large"):
         refusal = await refused(server.delete_model(model_id))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "MODEL_IN_USE")
-    await server.change_router("r", model_ids=None, fallback_model_id=None)
+    await server.change_router("r", model_ids=None)
+    await server.change_router("s", fallback_model_id=None)
     await server.delete_model("small")
     assert [m.model_id for m in await listed(server)] == ["medium", "large"]
     assert (await refused(server.delete_model("small"))).reason == "MODEL_NOT_FOUND"

@@ -69,9 +69,9 @@ class CategorySnapshot:
     learnt_count: int
 
     @property
-    def evidence_min(self) -> float:
+    def evidence(self) -> None:
         """Not told."""
-        return 0.0
+        return
 
     def predict(self, row: Array32, category: str = "") -> Prediction:
         """Return what is expected in the caller's category, or in the cluster of an encoded context."""

@@ -231,9 +231,9 @@ class KnnSnapshot:
     learnt_count: int
 
     @property
-    def evidence_min(self) -> float:
+    def evidence(self) -> None:
         """Not told."""
-        return 0.0
+        return
 
     @property
     def latency_deviation(self) -> Array64:

@@ -55,18 +55,15 @@ class LinearSnapshot(msgspec.Struct, frozen=True, gc=False):
         offsets: Shape (3, K), float64: standard deviation of the quality's noise; log of the blended price, plus half
             the log's noise variance, -inf for a free model, NaN where neither price nor cost is known; half the noise
             variance of the log of latency.
+        evidence: Shape (K,), float64: qualities learnt of each model, as far as they are not forgotten.
         learnt_count: Qualities learnt so far, over all models.
     """
 
     theta: Array32
     a_inv: Array32
     offsets: Array64
+    evidence: Array64
     learnt_count: int
-
-    @property
-    def evidence_min(self) -> float:
-        """As how many qualities at the average prompt the least known model is known."""
-        return 1.0 / float(self.a_inv[INTERCEPT, INTERCEPT].max()) - 1.0 if len(self.offsets[0]) else 0.0
 
     @property
     def latency_deviation(self) -> Array64:
@@ -205,11 +202,12 @@ class LinearBelief:
         which are the largest there are: no less is left than one part of as many as there are values and one more.
         """
         snapshot = self.freeze(models)
-        evidence = [max(self._peek(m).quality.noise_weight - NOISE_GUESS_COUNT, 0.0) for m in models]
-        kept = [max(shares.get(m.slot, 1.0), 1.0 / (1.0 + n)) for m, n in zip(models, evidence, strict=True)]
+        share = np.array([shares.get(model.slot, 1.0) for model in models])
+        kept = np.maximum(share, 1.0 / (1.0 + snapshot.evidence))
         offsets = snapshot.offsets.copy()
-        offsets[QUALITY] /= np.sqrt(np.array(kept))
-        return LinearSnapshot(snapshot.theta, snapshot.a_inv, frozen(offsets), snapshot.learnt_count)
+        offsets[QUALITY] /= np.sqrt(kept)
+        evidence = frozen(kept * snapshot.evidence)
+        return LinearSnapshot(snapshot.theta, snapshot.a_inv, frozen(offsets), evidence, snapshot.learnt_count)
 
     def compare(self, model_a: ModelSpec, model_b: ModelSpec, row: Array32, comparison: Comparison) -> None:
         """Learn who did better, as an observation of the difference of the two qualities.
@@ -274,6 +272,7 @@ class LinearBelief:
             theta=frozen(mirror.theta.copy()),
             a_inv=frozen(mirror.a_inv.copy()),
             offsets=frozen(mirror.offsets.copy()),
+            evidence=frozen(mirror.evidence.copy()),
             learnt_count=mirror.learnt_count,
         )
 
@@ -285,7 +284,7 @@ class LinearBelief:
         else:
             width, count = self._penalties.shape[1], len(models)
             theta, a_inv = np.empty((width, 3, count), np.float32), np.empty((width, width, count), np.float32)
-            mirror = LinearSnapshot(theta, a_inv, np.empty((3, count)), 0)
+            mirror = LinearSnapshot(theta, a_inv, np.empty((3, count)), np.empty(count), 0)
             stale = list(range(count))
         for k in stale:
             arm = self._peek(models[k])
@@ -299,8 +298,9 @@ class LinearBelief:
                 mirror.a_inv,
                 mirror.offsets,
             )
+            mirror.evidence[k] = max(arm.quality.noise_weight - NOISE_GUESS_COUNT, 0.0)
         if mirror.learnt_count != self._learnt_count:
-            mirror = LinearSnapshot(mirror.theta, mirror.a_inv, mirror.offsets, self._learnt_count)
+            mirror = LinearSnapshot(mirror.theta, mirror.a_inv, mirror.offsets, mirror.evidence, self._learnt_count)
         self._mirror = (models, mirror)
         self._changed.clear()
         return mirror
