@@ -54,6 +54,7 @@ from banditd.policies.base import (
     Prediction,
     Question,
     Residuals,
+    SupposingBelief,
     WitnessingBelief,
 )
 from banditd.policies.registry import PolicyParameters
@@ -279,6 +280,13 @@ class PortfolioBelief:
         for member in self._members:
             if isinstance(member.belief, ComparingBelief):
                 member.belief.compare(model_a, model_b, _seen(member.policy, row), comparison)
+
+    def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
+        """Set the prior of those members that have one; what the others learn is not touched."""
+        self._last = None
+        for member in self._members:
+            if isinstance(member.belief, SupposingBelief):
+                member.belief.suppose(model, quality, strength)
 
     def witness(
         self,
