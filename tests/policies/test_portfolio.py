@@ -10,6 +10,7 @@ from banditd.domain.outcome import Lesson
 from banditd.domain.records import Example, LeaderboardPrior, PastChoice
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.errors import DataLossError, InvalidArgumentError
+from banditd.features.spec import FeatureKind
 from banditd.policies.base import PolicySnapshot, Prediction, Question
 from banditd.policies.beliefs.factory import supposes, weighs
 from banditd.policies.portfolio import PortfolioSnapshot
@@ -202,3 +203,14 @@ def test_what_a_portfolio_can_be_taught_depends_on_its_members(members, weighing
     """Fractions of observations all of them must understand; a prior is for whoever has one."""
     policy = resolve(PolicySpec("portfolio", {}, {"members": members}))
     assert (weighs(policy), supposes(policy)) == (weighing, supposing)
+
+
+def test_a_portfolio_of_one_draws_what_its_member_draws():
+    """With rows that are encoded, so that policies that look at contexts can be its shadows."""
+    alone = RouterSpec("r", PolicySpec("constant"), embedding_dimension=DIMENSION)
+    models = tuple(ModelSpec(k, f"m{k}", Price(0.1 * 10**k, 0.1 * 10**k)) for k in range(MODELS))
+    engines = engine_of("constant"), Engine(alone, models, 5)
+    ours, theirs = (teach(engine, 60, lambda c, k: 0.4 + 0.1 * k) for engine in engines)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine.choice.pmf, other.choice.pmf)
+    assert engines[0].state.routers["r"].features.kind is FeatureKind.LINEAR
