@@ -44,7 +44,14 @@ from banditd.learner.changes import Changes, Mark, do_again, fades
 from banditd.learner.gathering import Gathering
 from banditd.learner.router_state import FIRST_FIT_PROMPTS, FIT_GROWTH, RouterState
 from banditd.objective.pacer import Pacer
-from banditd.policies.base import ChangingBelief, ComparingBelief, GatheringBelief, Residuals, SupposingBelief
+from banditd.policies.base import (
+    ChangingBelief,
+    ComparingBelief,
+    GatheringBelief,
+    Residuals,
+    SupposingBelief,
+    WitnessingBelief,
+)
 from banditd.policies.beliefs.factory import make_belief, relearns
 from banditd.policies.registry import resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
@@ -368,6 +375,11 @@ class LearnerState:
         for slot, lesson in record.lessons:
             self._learn(state, record.context, slot, lesson, decisions, time_ms, gathering=gathering)
             state.changes.count(slot, lesson)
+        if isinstance(state.belief, WitnessingBelief) and state.features is not None:
+            context, models = record.context, self.catalog.by_slot
+            if context.embedding.shape[0] == state.features.input_dimension:
+                seen = [(models[slot], lesson) for slot, lesson in record.lessons if slot in models]
+                state.belief.witness(context, self.encoded(state.features, context), seen, record.choice)
 
     def _apply_prior(self, position: int, record: LeaderboardPrior) -> None:
         state = self.routers.get(record.router_id)
