@@ -35,6 +35,9 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     warm_split: str = ""
     """Split whose prompts go in first, with every model's outcome. Empty: none, the router starts cold."""
+    warm_log: str = ""
+    """Log that goes in before that, with what was logged of each round: one model's reward and cost. A name or path as
+    `ope` takes it, with contexts of the data's size; models go by name. Empty: none."""
     learn_split: str = ""
     """Split that is played before the measured one, with the chosen model's outcome only. Empty: none."""
     test_split: str = ""

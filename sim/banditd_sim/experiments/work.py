@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from banditd_sim.environments.baselines import Known, is_baseline, play_baseline
 from banditd_sim.environments.pairs import PairRouter, replay_pairs
+from banditd_sim.environments.past import teach_log
 from banditd_sim.environments.replay import LearningRouter, replay
 from banditd_sim.environments.rounds import Rounds
 from banditd_sim.environments.router import parse_router_policy
@@ -62,6 +63,8 @@ def _taught(experiment: Experiment, subject: Subject, task: Task) -> LearningRou
     scenario = timeline(experiment.scenarios[task.scenario], arena, parts.test)
     policy = parse_router_policy(task.policy, usd_weight=experiment.usd_weight, second_weight=experiment.second_weight)
     router = LearningRouter(arena, scenario, policy, task.budget_usd, task.seeds[0])
+    if subject.past is not None:
+        teach_log(router, arena, subject.past)
     if len(parts.warm):
         (router if arena.comparisons is None else PairRouter(arena, router)).teach(parts.warm)
     return router

@@ -88,6 +88,8 @@ def write_page(out: Path, summary: Summary, plots: Sequence[Plot], about: dict[s
         body.append(heading(dataset if scenario == "plain" else f"{dataset}, scenario “{scenario}”"))
         found = next(one for one in summary.datasets if one.name == dataset)
         history = f"{found.warm_prompts:,} prompts of history, " if found.warm_prompts else "no history, "
+        if found.warm_log_rounds:
+            history = f"{found.warm_log_rounds:,} logged rounds and {history}"
         learnt = f"{found.learn_prompts:,} prompts to learn on, " if found.learn_prompts else ""
         measured = f"{found.measured_prompts:,} measured, {len(found.models)} models."
         body.append(paragraph(history.capitalize() + learnt + measured, "note"))

@@ -179,6 +179,9 @@ class Dataset(Struct, frozen=True, forbid_unknown_fields=True):
     fingerprint: str
     models: list[str]
     warm_prompts: int
+    warm_log_rounds: int
+    """Rounds of the log that went in first; 0 if there was none."""
+    warm_log_fingerprint: str
     learn_prompts: int
     measured_prompts: int
     left_out_prompts: int

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from banditd_sim.cli.main import commands
 from banditd_sim.datasets import write_dsjson
+from banditd_sim.environments.arena import arena_of
 from banditd_sim.ope import LoggedRounds
 from banditd_sim.report.ope_schema import OpeSummary
 from banditd_sim.report.schema import Summary
@@ -116,6 +117,26 @@ def test_comparisons_are_replayed(call, tmp_path):
     assert {tuple(sorted(pair)) for pair in named} == {("a", "b"), ("a", "c"), ("b", "c")}
     assert (out / "plots" / "votes.plain.plane.png").stat().st_size > 0
     assert "comparisons only" in (out / "report.html").read_text()
+
+
+def test_a_log_goes_in_first(call, data, tmp_path):
+    """Told in the summary; going on with another log is refused."""
+    arena = arena_of(learnable(120, name="toy"))
+    rng = np.random.default_rng(0)
+    action = rng.integers(0, 3, 60)
+    reward = arena.quality[np.arange(60), action]
+    context = arena.embeddings[:60].astype(np.float32)
+    for name, part in (("past", slice(0, 60)), ("other", slice(0, 50))):
+        log = LoggedRounds(action[part], reward[part], np.full(60, 1 / 3)[part], arena.model_ids, context[part])
+        write_dsjson(log, data / f"{name}.dsjson")
+    args = ("run", "toy", "--seeds", 1, "--no-baselines", "--out", tmp_path / "out", "--warm-log")
+    code, _, told = call(*args, "past.dsjson")
+    assert code == 0, told
+    (about,) = json.loads((tmp_path / "out" / "summary.json").read_text())["datasets"]
+    assert about["warm_log_rounds"] == 60
+    assert "60 logged rounds" in (tmp_path / "out" / "report.html").read_text()
+    assert call(*args, "other.dsjson")[0] == 2
+    assert "data.warm_log" in call("run", "bare", "--warm-log", "past.dsjson", "--out", tmp_path / "b")[2]
 
 
 @pytest.mark.parametrize(
