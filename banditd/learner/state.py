@@ -379,11 +379,12 @@ class LearnerState:
         for slot, lesson in record.lessons:
             self._learn(state, record.context, slot, lesson, decisions, time_ms, gathering=gathering)
             state.changes.count(slot, lesson)
-        if isinstance(state.belief, WitnessingBelief) and state.features is not None:
-            context, models = record.context, self.catalog.by_slot
-            if context.embedding.shape[0] == state.features.input_dimension:
-                seen = [(models[slot], lesson) for slot, lesson in record.lessons if slot in models]
-                state.belief.witness(context, self.encoded(state.features, context), seen, record.choice)
+        context, models = record.context, self.catalog.by_slot
+        if state.features is None or state.belief is None:
+            return
+        if context.embedding.shape[0] == state.features.input_dimension and isinstance(state.belief, WitnessingBelief):
+            seen = [(models[slot], lesson) for slot, lesson in record.lessons if slot in models]
+            state.belief.witness(context, self.encoded(state.features, context), seen, record.choice)
 
     def _apply_prior(self, position: int, record: LeaderboardPrior) -> None:
         state = self.routers.get(record.router_id)
