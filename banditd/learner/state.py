@@ -236,11 +236,7 @@ class LearnerState:
         chosen = decision.slot
         state.decision_count += 1
         state.decision_counts[chosen] = state.decision_counts.get(chosen, 0) + 1
-        support = state.support
-        for slot, probability in zip(decision.slots.tolist(), decision.choice.pmf.tolist(), strict=True):
-            if probability > 0.0:
-                total, least = support.get(slot, (0.0, 1.0))
-                support[slot] = (total + probability, min(least, probability))
+        state.support.count(decision.slots, decision.choice.pmf)
         is_ours = decision.choice.source is not _CALLER
         if state.pacer is not None and is_ours:
             state.pacer.observe(decision, time_ms)
@@ -380,9 +376,9 @@ class LearnerState:
             self._learn(state, record.context, slot, lesson, decisions, time_ms, gathering=gathering)
             state.changes.count(slot, lesson)
         context, models = record.context, self.catalog.by_slot
-        if state.features is None or state.belief is None:
+        if state.belief is None or state.features is None:
             return
-        if context.embedding.shape[0] == state.features.input_dimension and isinstance(state.belief, WitnessingBelief):
+        if isinstance(state.belief, WitnessingBelief) and len(context.embedding) == state.features.input_dimension:
             seen = [(models[slot], lesson) for slot, lesson in record.lessons if slot in models]
             state.belief.witness(context, self.encoded(state.features, context), seen, record.choice)
 
