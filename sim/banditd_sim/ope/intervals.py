@@ -85,11 +85,12 @@ def skew_corrected_interval(terms: RoundTerms, *, alpha: float = 0.05) -> Interv
     n, error = len(terms), standard_error(terms)
     off = round_values(terms)
     off = off - off.mean()
-    m2 = float((off**2).mean())
+    square = off * off
+    m2 = float(square.mean())
     if m2 == 0.0:
         return Interval(value, value)
-    a = float((off**3).mean()) / m2**1.5 / math.sqrt(n)
-    excess = max(float((off**4).mean()) / m2**2 - 3.0, 0.0)
+    a = float((square * off).mean()) / m2**1.5 / math.sqrt(n)
+    excess = max(float((square * square).mean()) / m2**2 - 3.0, 0.0)
     q = student_t_quantile(1.0 - 0.5 * alpha, 2.0 / (2.0 / (n - 1) + excess / n))
     return Interval(value - error * _untransformed(q, a), value - error * _untransformed(-q, a))
 

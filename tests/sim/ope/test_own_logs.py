@@ -34,7 +34,7 @@ NONE = np.zeros(0, np.int64)
 # or with a floor of 0.1, most of the targets below are refused for too few effective rounds.
 LOGGER = RouterPolicy("linucb", {"floor": 0.3})
 ROUNDS = {"routellm": 2000, "routerbench": 6000, "zeroeval": 8000}
-RUNS = {"routellm": 100, "routerbench": 150, "zeroeval": 40}
+RUNS = {"routellm": 100, "routerbench": 180, "zeroeval": 40}
 CONTEXT = 8
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
