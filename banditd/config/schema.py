@@ -19,7 +19,9 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:50051"
     """Address and port. Port 0 picks a free one, which the log line `server.started` tells."""
     in_flight_max: Annotated[int, Meta(ge=1, le=100_000)] = 4096
-    """Calls that are worked on at once; beyond, callers get RESOURCE_EXHAUSTED."""
+    """Calls that are worked on at once; beyond, callers get UNAVAILABLE."""
+    deadline_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 10_000
+    """Time that a call gets that comes without a deadline, in milliseconds; beyond, DEADLINE_EXCEEDED."""
     message_bytes_max: Annotated[int, Meta(ge=65_536, le=268_435_456)] = 33_554_432
     """Largest message that is taken, in bytes. A batch of 1,024 embeddings of 4,096 values needs 16 MiB."""
     drain_grace_ms: Annotated[int, Meta(ge=0, le=600_000)] = 10_000
@@ -42,7 +44,7 @@ class LearnerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The writer's thread."""
 
     queue_commands_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 8192
-    """Requests that may wait for the disk; beyond, callers get RESOURCE_EXHAUSTED."""
+    """Requests that may wait for the disk; beyond, callers get UNAVAILABLE."""
     group_commands_max: Annotated[int, Meta(ge=1, le=100_000)] = 1024
     """Requests per commit."""
     snapshot_entries: Annotated[int, Meta(ge=100, le=10_000_000)] = 20_000

@@ -9,7 +9,15 @@ from banditd.kernels.arrival import expect_arrival, update_arrival
 from banditd.kernels.categories import add_evidence, shrink
 from banditd.kernels.choice import decide, decide_rows
 from banditd.kernels.contrasts import contrast, tally
-from banditd.kernels.decision import predict_models, predict_models_rows, rank_models, rank_models_rows, settle, weigh
+from banditd.kernels.decision import (
+    count_support,
+    predict_models,
+    predict_models_rows,
+    rank_models,
+    rank_models_rows,
+    settle,
+    weigh,
+)
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
 from banditd.kernels.half import to_half
@@ -61,6 +69,7 @@ __all__ = [
     "bound_shares",
     "choose_at_prices",
     "contrast",
+    "count_support",
     "decide",
     "decide_rows",
     "draw",

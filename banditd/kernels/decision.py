@@ -7,7 +7,23 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Array64, Codes, Index, Mask, array, boolean, f32, f64, helper, i64, kernel, u8
+from banditd.kernels._jit import (
+    Array32,
+    Array64,
+    Codes,
+    Index,
+    Mask,
+    Slots,
+    array,
+    boolean,
+    f32,
+    f64,
+    helper,
+    i64,
+    kernel,
+    u8,
+    u16,
+)
 from banditd.kernels.elementary import exp_negative
 from banditd.kernels.exploration import draw, mix_floor
 
@@ -40,14 +56,28 @@ def _weighted_sum(
     x: Array32,  # (N,)
     out: Array64,  # (W,) written
 ) -> None:
-    """Write x' rows in float64, each sum from the first row to the last."""
+    """Write x' rows in float64, each sum from the first row to the last; four rows at a time, as rows are short."""
+    n = x.shape[0]
+    n_by_four = n - n % 4
     for j in range(out.shape[0]):
         out[j] = 0.0
-    for i in range(x.shape[0]):
-        row = rows[i]
-        x_i = np.float64(x[i])
+    for i in range(0, n_by_four, 4):
+        x_0 = np.float64(x[i])
+        x_1 = np.float64(x[i + 1])
+        x_2 = np.float64(x[i + 2])
+        x_3 = np.float64(x[i + 3])
+        row_0 = rows[i]
+        row_1 = rows[i + 1]
+        row_2 = rows[i + 2]
+        row_3 = rows[i + 3]
         for j in range(out.shape[0]):
-            out[j] += x_i * np.float64(row[j])
+            two = (out[j] + x_0 * np.float64(row_0[j])) + x_1 * np.float64(row_1[j])
+            out[j] = (two + x_2 * np.float64(row_2[j])) + x_3 * np.float64(row_3[j])
+    for i in range(n_by_four, n):
+        row_0 = rows[i]
+        x_0 = np.float64(x[i])
+        for j in range(out.shape[0]):
+            out[j] += x_0 * np.float64(row_0[j])
 
 
 @helper
@@ -341,3 +371,21 @@ def rank_models_rows(
     """Order the models of each row as `rank_models` does."""
     for row in range(codes.shape[0]):
         _order(expected[row], codes[row], usd_weights[row], second_weight, drawn[row], out_order[row])
+
+
+@kernel(array(u16, "K"), array(f64, "K"), array(f64, "LH", inout=True), returns=(boolean,))
+def count_support(
+    slots: Slots,  # (K,) numbers of the models, each once
+    pmf: Array64,  # (K,)
+    inout_support: Array64,  # (L, 2) by number: sum and least of the probabilities above 0
+) -> bool:
+    """Take note of the probabilities of a decision; returns False, and does nothing, where a number is not below L."""
+    for k in range(slots.shape[0]):
+        if slots[k] >= inout_support.shape[0]:
+            return False
+    for k in range(slots.shape[0]):
+        if pmf[k] > 0.0:
+            of_model = inout_support[slots[k]]
+            of_model[0] += pmf[k]
+            of_model[1] = min(of_model[1], pmf[k])
+    return True

@@ -38,50 +38,85 @@ _BELOW_ALL = -32768
 _CODE_BINS = 512
 # Of so many rows only the largest sum is looked at first.
 _GROUP = 8
+# Among so many bins a few hundred values are spread until some are left to sort.
+_VALUE_BINS = 256
 # The widest row: features.fit.PROJECTED_MAX.
 _WIDTH_MAX = 64
-_LOW = 0xFFFFFFFF
 
 
 @helper
-def _key(
-    bits: np.int64,  # of a similarity in float32
-    index: np.int64,
-) -> np.int64:
-    """Return a number that is larger for the nearer of two rows; of equals the earlier one is nearer."""
-    # The bits of two negative numbers order them the wrong way round.
-    return ((bits ^ ((bits >> 31) & 0x7FFFFFFF)) << 32) | (_LOW - index)
-
-
-@helper
-def _merge(
+def _keep_largest(
     sums: Array32,  # (count,)
-    index: Index,  # (count,) numbers of those rows within the chunk
+    index: Index,  # (count,) numbers of those rows within the chunk, rising
     first: int,
     inout_similarity: Array32,  # (J,)
     inout_index: Index,  # (J,)
 ) -> None:
-    """Put rows in their places in the order, and as many that are less near out of it."""
+    """Put rows in their places by their numbers, and as many that are less near out of it.
+
+    The least that stays is found by counting, since sorting some hundred numbers that nobody knows takes longer than
+    computing them: every other comparison is guessed wrongly.
+    """
     size = inout_index.shape[0]
-    keys = np.empty(size + sums.shape[0] + 1, np.int64)
-    bits, new_bits = inout_similarity.view(np.int32), sums.view(np.int32)
+    start = 0
+    while start < size and inout_index[start] < 0:
+        start += 1
+    total = size - start + sums.shape[0]
+    values, numbers = np.empty(total, np.float32), np.empty(total, np.int64)
+    old = start
+    new = 0
+    low, high = np.float32(math.inf), np.float32(-math.inf)
+    for c in range(total):
+        if new == sums.shape[0] or (old < size and inout_index[old] < first + index[new]):
+            values[c], numbers[c] = inout_similarity[old], inout_index[old]
+            old += 1
+        else:
+            values[c], numbers[c] = sums[new], first + index[new]
+            new += 1
+        low, high = min(low, values[c]), max(high, values[c])
+    least, of_least = low, total
+    if total > size:
+        least, of_least = _least_of_largest(values, low, high, size)
+    at = max(size - total, 0)
+    for c in range(total):
+        of_least -= int(values[c] == least)
+        if values[c] > least or (values[c] == least and of_least >= 0):
+            inout_similarity[at], inout_index[at] = values[c], numbers[c]
+            at += 1
+
+
+@helper
+def _least_of_largest(
+    values: Array32,  # (total,)
+    low: np.float32,  # the least of them
+    high: np.float32,  # the largest
+    size: int,  # 1..total
+) -> tuple[np.float32, int]:
+    """Return the least of the *size* largest values, and how many that are equal to it are among them."""
+    # The largest value of all is in the last bin, or beyond it by rounding; where all are equal, in the first.
+    scale = (_VALUE_BINS - 1) / (np.float64(high) - np.float64(low)) if high > low else 0.0
+    counts = np.zeros(_VALUE_BINS + 1, np.int64)
+    bins = np.empty(values.shape[0], np.int64)
+    for c in range(values.shape[0]):
+        bins[c] = np.int64((np.float64(values[c]) - np.float64(low)) * scale)
+        counts[bins[c]] += 1
+    at = _VALUE_BINS
+    left = size
+    while counts[at] < left:
+        left -= counts[at]
+        at -= 1
+    inside = np.empty(counts[at], np.float32)
     there = 0
-    for j in range(size):
-        keys[there] = _key(np.int64(bits[j]), inout_index[j])
-        there += inout_index[j] >= 0
-    least = keys[0] if there == size else 0
-    total = there
-    for c in range(sums.shape[0]):
-        keys[total] = _key(np.int64(new_bits[c]), first + index[c])
-        total += there < size or keys[total] > least
-    if total == there:
-        return
-    nearest = np.sort(keys[:total])[max(total - size, 0) :]
-    at = size - nearest.shape[0]  # before it nothing stands still
-    for j in range(nearest.shape[0]):
-        high = nearest[j] >> 32
-        bits[at + j] = np.int32(high ^ ((high >> 31) & 0x7FFFFFFF))
-        inout_index[at + j] = _LOW - (nearest[j] & _LOW)
+    for c in range(values.shape[0]):
+        if bins[c] == at:
+            inside[there] = values[c]
+            there += 1
+    inside = np.sort(inside)
+    least = inside[there - left]
+    equal = 0
+    for j in range(there - left, there):
+        equal += int(inside[j] == least)
+    return least, equal
 
 
 @helper
@@ -158,23 +193,16 @@ def _bar_of_groups(
 @helper
 def _between(
     sums: Codes16,  # (B * Q,)
-    most: Codes16,  # (B * Q / 8,)
-    width: int,  # Q
     low: int,
     high: int,
 ) -> Index:
     """Return the numbers of the rows whose sums are in low..high."""
-    groups = width // _GROUP
     found = np.empty(sums.shape[0] + 1, np.int64)
     total = 0
-    for g in range(most.shape[0]):
-        if np.int64(most[g]) >= low:
-            start = (g // groups) * width + g % groups
-            for s in range(_GROUP):
-                # Written anyway: a branch would be guessed wrongly too often.
-                j = start + s * groups
-                found[total] = j
-                total += int(low <= np.int64(sums[j]) <= high)
+    for j in range(sums.shape[0]):
+        # Written anyway: a branch would be guessed wrongly too often.
+        found[total] = j
+        total += int(low <= np.int64(sums[j]) <= high)
     return found[:total]
 
 
@@ -185,25 +213,30 @@ def _multiply(
     x: Array32,  # (D,)
     out_sums: Array32,  # (count,)
 ) -> None:
-    """Write the products of float16 rows with x, added up in an order of which vector code comes."""
+    """Write the products of float16 rows with x, added up in an order of which vector code comes.
+
+    Rows are far apart in memory. Nothing is added up before all of them are read: a loop so short has many of them on
+    their way at once.
+    """
     n = x.shape[0]
     rows = bits.reshape(bits.shape[0] * bits.shape[1], n).view(np.int16)
-    p = np.zeros(_WIDTH_MAX, np.float32)
     scaled = np.empty(n, np.float32)
     for i in range(n):
         scaled[i] = x[i] * _REBIAS
+    # Zeros behind a short row are counted on.
+    products = np.zeros((index.shape[0], _WIDTH_MAX), np.float32)
     for c in range(index.shape[0]):
-        row = rows[index[c]]
+        row, p = rows[index[c]], products[c]
         for i in range(n):
             # Every step is cast back to 32 bits, which Numba would leave, and with them half of a vector.
             value = np.int32(np.int32(np.int32(row[i]) << np.int32(13)) & _PLACES).view(np.float32)
             p[i] = scaled[i] * value
+    for c in range(index.shape[0]):
+        p = products[c]
         for i in range(8):
             even = (p[i] + p[i + 32]) + (p[i + 16] + p[i + 48])
             p[i] = even + ((p[i + 8] + p[i + 40]) + (p[i + 24] + p[i + 56]))
         out_sums[c] = ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))
-        for i in range(n, 8):  # behind a short row zeros are counted on
-            p[i] = np.float32(0.0)
 
 
 @kernel(
@@ -221,8 +254,8 @@ def keep_nearest(
     x: Array32,  # (D,) the direction that is compared, |x| <= 1.001, D <= 64
     count: int,  # rows in use, 0..B * Q
     first: int,  # number of the first of them among all rows
-    inout_similarity: Array32,  # (J,) largest products so far, rising; -2 where there are fewer
-    inout_index: Index,  # (J,) their numbers; -1 where there are fewer
+    inout_similarity: Array32,  # (J,) largest products so far, by number; -2, before them, where there are fewer
+    inout_index: Index,  # (J,) their numbers, rising; -1 where there are fewer
 ) -> None:
     """Keep the J rows with the largest products with x. Among equals those with the smaller numbers stay.
 
@@ -252,14 +285,14 @@ def keep_nearest(
     most = np.empty(blocks * (width // _GROUP), np.int16)
     _sum_codes(row_codes, x_codes, count, sums, most)
     high = 32767
-    low = max(_bar_of_groups(most, size), math.floor(np.float64(inout_similarity[0]) * _UNITS - bound))
+    low = max(_bar_of_groups(most, size), math.floor(np.float64(inout_similarity.min()) * _UNITS - bound))
     while low <= high:
-        found = _between(sums, most, width, low, high)
+        found = _between(sums, low, high)
         products = np.empty(found.shape[0], np.float32)
         _multiply(bits, found, x, products)
-        _merge(products, found, first, inout_similarity, inout_index)
+        _keep_largest(products, found, first, inout_similarity, inout_index)
         high = low - 1
-        low = max(_BELOW_ALL + 1, math.floor(np.float64(inout_similarity[0]) * _UNITS - bound))
+        low = max(_BELOW_ALL + 1, math.floor(np.float64(inout_similarity.min()) * _UNITS - bound))
 
 
 @kernel(array(f32, "TQ"), array(i64, "J"), i64, i64, array(f32, "TJ", inout=True))

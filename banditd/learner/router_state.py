@@ -20,6 +20,7 @@ from banditd.features.fit import fit_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_spec, encode_spec
 from banditd.learner.arrival import Arrival
 from banditd.learner.changes import Changes
+from banditd.learner.support import Support
 from banditd.objective.pacer import Pacer, PacerView
 from banditd.policies.base import Belief, BeliefSnapshot
 from banditd.policies.beliefs.factory import make_belief
@@ -50,7 +51,7 @@ class RouterState:
         decision_count: Decisions made.
         decision_counts: The same per slot.
         failure_counts: Failures per slot.
-        support: Per slot, sum and least of the probabilities with which it could have been drawn where eligible.
+        support: The probabilities with which each model could have been drawn.
         example_count: Examples learnt.
         comparison_count: Comparisons learnt.
         observed: Decisions resolved with a quality.
@@ -79,7 +80,7 @@ class RouterState:
     decision_count: int = 0
     decision_counts: dict[int, int] = field(default_factory=dict)
     failure_counts: dict[int, int] = field(default_factory=dict)
-    support: dict[int, tuple[float, float]] = field(default_factory=dict)
+    support: Support = field(default_factory=Support)
     example_count: int = 0
     comparison_count: int = 0
     observed: int = 0
@@ -220,7 +221,7 @@ class RouterState:
             "version": self.version,
             "decision_counts": sorted(self.decision_counts.items()),
             "failure_counts": sorted(self.failure_counts.items()),
-            "support": [[slot, *support] for slot, support in sorted(self.support.items())],
+            "support": self.support.to_rows(),
             "examples": self.example_count,
             "comparisons": self.comparison_count,
             "resolved": [self.observed, self.expired, self.censored],
@@ -302,7 +303,7 @@ class RouterState:
         self.decision_counts = dict(map(tuple, header["decision_counts"]))
         self.decision_count = sum(self.decision_counts.values())
         self.failure_counts = dict(map(tuple, header["failure_counts"]))
-        self.support = {slot: (total, least) for slot, total, least in header["support"]}
+        self.support.load_rows(header["support"])
         self.example_count = header["examples"]
         self.comparison_count = header["comparisons"]
         self.observed, self.expired, self.censored = header["resolved"]

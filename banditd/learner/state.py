@@ -44,7 +44,14 @@ from banditd.learner.changes import Changes, Mark, do_again, fades
 from banditd.learner.gathering import Gathering
 from banditd.learner.router_state import FIRST_FIT_PROMPTS, FIT_GROWTH, RouterState
 from banditd.objective.pacer import Pacer
-from banditd.policies.base import ChangingBelief, ComparingBelief, GatheringBelief, Residuals, SupposingBelief
+from banditd.policies.base import (
+    ChangingBelief,
+    ComparingBelief,
+    GatheringBelief,
+    Residuals,
+    SupposingBelief,
+    WitnessingBelief,
+)
 from banditd.policies.beliefs.factory import make_belief, relearns
 from banditd.policies.registry import resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
@@ -229,11 +236,7 @@ class LearnerState:
         chosen = decision.slot
         state.decision_count += 1
         state.decision_counts[chosen] = state.decision_counts.get(chosen, 0) + 1
-        support = state.support
-        for slot, probability in zip(decision.slots.tolist(), decision.choice.pmf.tolist(), strict=True):
-            if probability > 0.0:
-                total, least = support.get(slot, (0.0, 1.0))
-                support[slot] = (total + probability, min(least, probability))
+        state.support.count(decision.slots, decision.choice.pmf)
         is_ours = decision.choice.source is not _CALLER
         if state.pacer is not None and is_ours:
             state.pacer.observe(decision, time_ms)
@@ -372,6 +375,12 @@ class LearnerState:
         for slot, lesson in record.lessons:
             self._learn(state, record.context, slot, lesson, decisions, time_ms, gathering=gathering)
             state.changes.count(slot, lesson)
+        context, models = record.context, self.catalog.by_slot
+        if state.belief is None or state.features is None:
+            return
+        if isinstance(state.belief, WitnessingBelief) and len(context.embedding) == state.features.input_dimension:
+            seen = [(models[slot], lesson) for slot, lesson in record.lessons if slot in models]
+            state.belief.witness(context, self.encoded(state.features, context), seen, record.choice)
 
     def _apply_prior(self, position: int, record: LeaderboardPrior) -> None:
         state = self.routers.get(record.router_id)

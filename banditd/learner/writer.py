@@ -201,14 +201,13 @@ class Writer:
         """Raise if a command would be refused.
 
         Raises:
-            ResourceExhaustedError: `OVERLOADED`: too many commands wait.
-            UnavailableError: `STORAGE_ERROR`: the store has failed.
+            UnavailableError: `OVERLOADED`: too many commands wait; `STORAGE_ERROR`: the store has failed.
         """
         if self.failure is not None:
             raise UnavailableError(Reason.STORAGE_ERROR, "the store has failed; the server is stopping")
         waiting_records = self._submitted_records - self._taken_records
         if len(self._queue) >= self._settings.queue_commands_max or waiting_records >= _QUEUE_RECORDS_MAX:
-            raise ResourceExhaustedError(Reason.OVERLOADED, "too many requests wait for the disk; try again later")
+            raise UnavailableError(Reason.OVERLOADED, "too many requests wait for the disk; try again later")
 
     def submit(self, command: Command, time_ms: int, waiter: object = None, *, wake: bool = True) -> int:
         """Queue a command; returns the first of its log positions. Raises as `check_room`.

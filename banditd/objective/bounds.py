@@ -29,22 +29,16 @@ def bounds_of(limits: Limits, *, is_budgeted: bool) -> Bounds:
     )
 
 
-def limited_latency(values: Array64, limits: Limits, deviation: Array64 | None) -> Array64:
-    """Return the latencies that are limited, shape (K,): the expected ones, or a percentile where that is asked for.
-
-    What a second is worth is always about the expected ones.
+def latency_quantiles(values: Array64, deviation: Array64, percentile: float) -> Array64:
+    """Return a percentile of each latency, shape (K,).
 
     Args:
         values: Shape (4, K): what is expected.
-        limits: The limits.
-        deviation: Shape (K,), standard deviation of a log latency; needed where a percentile is limited.
+        deviation: Shape (K,), standard deviation of a log latency.
+        percentile: In (0, 100).
     """
-    if limits.latency_percentile is None:
-        expected: Array64 = values[_LATENCY]
-        return expected
-    assert deviation is not None
     quantiles = np.empty_like(values)
-    to_quantiles(values, deviation, _quantile(limits.latency_percentile), quantiles)
+    to_quantiles(values, deviation, _quantile(percentile), quantiles)
     limited: Array64 = quantiles[_LATENCY]
     return limited
 

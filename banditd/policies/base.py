@@ -12,6 +12,7 @@ from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Objective
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
+from banditd.domain.records import PastChoice
 
 
 class Prediction(msgspec.Struct, frozen=True, gc=False):
@@ -236,4 +237,26 @@ class SupposingBelief(Protocol):
 
     def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
         """Take a *quality* in [0, 1] at the average prompt for what *strength* > 0 observations have shown."""
+        ...
+
+
+@runtime_checkable
+class WitnessingBelief(Protocol):
+    """A belief that learns choices and can be told of those that others made; the writer's thread only."""
+
+    def witness(
+        self,
+        context: Context,
+        row: Array32,
+        seen: Sequence[tuple[ModelSpec, Lesson]],
+        choice: PastChoice | None,
+    ) -> None:
+        """Learn what came of a prompt that the router did not decide, after `learn` has had each of its lessons.
+
+        Args:
+            context: What was known of the prompt.
+            row: The same, encoded.
+            seen: Models and what was seen of them.
+            choice: How the one model was chosen; None where nobody is known to have chosen.
+        """
         ...

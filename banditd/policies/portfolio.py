@@ -34,9 +34,11 @@ import numpy as np
 
 from banditd.domain.arrays import AnyArray, Array32, Array64, Index, Mask, frozen
 from banditd.domain.comparison import Comparison
+from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Exclusion, Objective
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
+from banditd.domain.records import PastChoice
 from banditd.errors import DataLossError, Reason
 from banditd.features.spec import INTERCEPT, FeatureKind
 from banditd.kernels import contrast
@@ -52,6 +54,8 @@ from banditd.policies.base import (
     Prediction,
     Question,
     Residuals,
+    SupposingBelief,
+    WitnessingBelief,
 )
 from banditd.policies.registry import PolicyParameters
 
@@ -276,6 +280,26 @@ class PortfolioBelief:
         for member in self._members:
             if isinstance(member.belief, ComparingBelief):
                 member.belief.compare(model_a, model_b, _seen(member.policy, row), comparison)
+
+    def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
+        """Set the prior of those members that have one; what the others learn is not touched."""
+        self._last = None
+        for member in self._members:
+            if isinstance(member.belief, SupposingBelief):
+                member.belief.suppose(model, quality, strength)
+
+    def witness(
+        self,
+        context: Context,
+        row: Array32,
+        seen: Sequence[tuple[ModelSpec, Lesson]],
+        choice: PastChoice | None,
+    ) -> None:
+        """Tell those members that learn choices what came of others' choices."""
+        self._last = None
+        for member in self._members:
+            if isinstance(member.belief, WitnessingBelief):
+                member.belief.witness(context, _seen(member.policy, row), seen, choice)
 
     def change_model(self, old: ModelSpec | None, new: ModelSpec | None) -> None:
         """Take note of a model that came, changed or went."""

@@ -39,6 +39,7 @@ from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Exclusion, Objective
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
+from banditd.domain.records import PastChoice
 from banditd.domain.router import RouterSpec
 from banditd.errors import DataLossError, Reason
 from banditd.features.encode import length_feature
@@ -356,6 +357,26 @@ class VowpalBelief:
             self._learn_choice(model, utility, category, decision)
         return residuals
 
+    def witness(
+        self,
+        context: Context,
+        row: Array32,
+        seen: Sequence[tuple[ModelSpec, Lesson]],
+        choice: PastChoice | None,
+    ) -> None:
+        """Teach Vowpal Wabbit what is known of a prompt from elsewhere.
+
+        Where nobody is known to have chosen, each model is learnt as the draw of somebody who drew all that were seen
+        alike: every draw of his is there, so that costs weighted by propensities are right.
+        """
+        offered = [model.slot for model, _ in seen] if choice is None or not choice.slots else list(choice.slots)
+        known = [slot for slot in offered if slot in self._actions]
+        for model, lesson in seen:
+            utility = self._utility(model, row, lesson)
+            if utility is not None and model.slot in known and np.isfinite(row).all():
+                propensity = 1.0 / len(offered) if choice is None else choice.propensity
+                self._learn_example(context, context.category, known, model.slot, utility, propensity)
+
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Have the linear belief take a metric for worth little; Vowpal Wabbit follows change at its learning rate."""
         self._linear.widen(model, metric)
@@ -461,16 +482,23 @@ class VowpalBelief:
         known = [k for k in eligible if int(decision.slots[k]) in self._actions]
         if choice.index not in known or not 0.0 < choice.propensity <= 1.0:
             return
+        slots = [int(decision.slots[k]) for k in known]
+        self._learn_example(decision.context, category, slots, model.slot, utility, choice.propensity)
+
+    def _learn_example(
+        self, context: Context, category: str, slots: list[int], chosen: int, utility: float, propensity: float
+    ) -> None:
+        """Teach Vowpal Wabbit the utility of the one of *slots* that was chosen."""
         if len(self._course.examples) == CHECKPOINT:
             self._store()
         example = VowpalExample(
-            embedding=decision.context.embedding,
-            input_tokens=decision.context.input_tokens,
+            embedding=context.embedding,
+            input_tokens=context.input_tokens,
             category=category,
-            actions=tuple(self._number(self._actions[int(decision.slots[k])]) for k in known),
-            chosen=known.index(choice.index),
+            actions=tuple(self._number(self._actions[slot]) for slot in slots),
+            chosen=slots.index(chosen),
             cost=UTILITY_MAX - utility,
-            probability=choice.propensity,
+            probability=propensity,
         )
         self._course.examples.append(example)
         if self._teacher is not None:

@@ -20,7 +20,7 @@ from banditd.features.encode import encode, encode_rows
 from banditd.kernels.choice import GIVEN, GREEDY, NOBODY, decide, decide_rows
 from banditd.kernels.decision import rank_models, rank_models_rows, weigh
 from banditd.kernels.exploration import draw
-from banditd.objective.bounds import bounds_of, limited_latency
+from banditd.objective.bounds import bounds_of, latency_quantiles
 from banditd.policies.base import Prediction, Question
 from banditd.policies.explorers import parameter_now
 from banditd.policies.pairs import rival_pmf
@@ -111,10 +111,12 @@ def choose_rows(
             for b, (context, uniform, slot) in enumerate(zip(contexts, uniforms, previous_slots, strict=True))
         ]
     # Nothing but what is expected differs from row to row, and how long each prompt is.
-    codes = np.stack([_exclusions(snapshot, context, terms) for context in contexts])
+    if max(context.input_tokens for context in contexts) > snapshot.window_tokens_min:
+        codes = np.stack([_exclusions(snapshot, context, terms) for context in contexts])
+    else:
+        codes = np.tile(_exclusions(snapshot, contexts[0], terms), (len(contexts), 1))
     picked = values if terms.candidates is None else values.take(terms.candidates, axis=2)
-    pacing = _pacing(snapshot, terms)
-    shape, rule = codes.shape, _rule(snapshot, terms, pacing)
+    shape, (rule, pacing) = codes.shape, _rule(snapshot, terms)
     pmf, expected = np.empty(shape), np.empty((shape[0], 3, shape[1]), np.float32)
     index = np.empty(shape[0], np.int64)
     drawn = np.array(uniforms, np.float64)
@@ -145,20 +147,19 @@ def _choose(
         members = None if members is None else members.take(terms.candidates, axis=2)
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
-    limited = limited_latency(values, terms.limits, _latency_deviation(snapshot, terms))
-    pacing = _pacing(snapshot, terms)
-    rule, given, source = _rule(snapshot, terms, pacing), _NONE_GIVEN, _POLICY
-    resorts = iter(_LAST_RESORTS if snapshot.unhealthy is not None else ())
+    limited = _limited_latency(snapshot, terms, values)
+    (rule, pacing), given, source = _rule(snapshot, terms), _NONE_GIVEN, _POLICY
+    resorts = _LAST_RESORTS if snapshot.unhealthy is not None else ()
     while True:
         if snapshot.whole is not None:
             given = _own_pmf(snapshot, context, terms, values, members, limited, rule, exclusions)
         index = decide(values, limited, *rule, given, uniform, exclusions, pmf, expected)
         if index != NOBODY:
             break
-        reasons = next(resorts, None)
-        if reasons is None:
+        if not resorts:
             raise no_eligible_model(snapshot, terms, exclusions)
-        exclusions[np.isin(exclusions, reasons)] = _ELIGIBLE
+        exclusions[np.isin(exclusions, resorts[0])] = _ELIGIBLE
+        resorts = resorts[1:]
         source = DecisionSource.UNHEALTHY
     if index < 0:
         return _fall_back(snapshot, terms, exclusions, expected)
@@ -175,13 +176,6 @@ def _exclusions(snapshot: RouterSnapshot, context: Context, terms: Terms) -> Cod
     """Return the reasons that hold whatever is expected, of each candidate."""
     exclusions = snapshot.exclusions_for(terms.limits, context.input_tokens)
     return exclusions if terms.candidates is None else exclusions[terms.candidates]
-
-
-def _pacing(snapshot: RouterSnapshot, terms: Terms) -> Pacing:
-    # Where the cheapest is asked for, there is nothing cheaper to pace to.
-    if terms.limits.minimises_cost:
-        return FREE
-    return snapshot.pacing if terms.pacing is None else terms.pacing
 
 
 class _Rule(NamedTuple):
@@ -205,14 +199,15 @@ class _Rule(NamedTuple):
     loss_shares: Array64
 
 
-def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
-    """Return the numbers by which a router decides under a request's terms, whatever the context."""
+def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
+    """Return the numbers by which a router decides under a request's terms, whatever the context; and the prices."""
     policy, objective = snapshot.policy, terms.objective
     is_budgeted = snapshot.pacer is not None
     minimises_cost = terms.limits.minimises_cost
+    pacing = snapshot.pacing if terms.pacing is None else terms.pacing
     if minimises_cost:
-        # Nothing to explore but by the floor, for the deviations are qualities'.
-        explorer, parameter = GREEDY, 0.0
+        # There is nothing cheaper to pace to, and nothing to explore but by the floor: the deviations are qualities'.
+        pacing, explorer, parameter = FREE, GREEDY, 0.0
     elif snapshot.whole is not None:
         explorer, parameter = GIVEN, 0.0
     else:
@@ -224,7 +219,8 @@ def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
         losses = snapshot.pacer.loss_shares
     if terms.candidates is not None:
         caps, losses = caps[terms.candidates], losses[terms.candidates]
-    return _Rule(
+    # A tuple's own constructor: that of a named tuple is a function in Python.
+    rule = (
         terms.left_usd,
         objective.usd_weight,
         objective.second_weight,
@@ -240,6 +236,7 @@ def _rule(snapshot: RouterSnapshot, terms: Terms, pacing: Pacing) -> _Rule:
         pacing.allowance_usd,
         losses,
     )
+    return tuple.__new__(_Rule, rule), pacing
 
 
 def _weighed(
@@ -329,17 +326,25 @@ def _rival(
 _BELOW_ONE = 1.0 - 2.0**-53
 
 
-def _latency_deviation(snapshot: RouterSnapshot, terms: Terms) -> Array64 | None:
-    if terms.limits.latency_percentile is None:
-        return None
+def _limited_latency(snapshot: RouterSnapshot, terms: Terms, values: Array64) -> Array64:
+    """Return the latencies that are limited, shape (K,): the expected ones, or a percentile where that is asked for."""
+    percentile = terms.limits.latency_percentile
+    if percentile is None:
+        expected: Array64 = values[_LATENCY]
+        return expected
     assert snapshot.belief is not None
     deviation = snapshot.belief.latency_deviation
-    return deviation if terms.candidates is None else deviation[terms.candidates]
+    if terms.candidates is not None:
+        deviation = deviation[terms.candidates]
+    return latency_quantiles(values, deviation, percentile)
 
 
 # Whom health leaves out is taken back in before a caller is refused, for what health tells is of the past: first those
 # of whom some calls succeed, then the others.
-_LAST_RESORTS = ((Exclusion.DEGRADED,), (Exclusion.DOWN, Exclusion.BACKING_OFF))
+_LAST_RESORTS: Final[tuple[tuple[Exclusion, ...], ...]] = (
+    (Exclusion.DEGRADED,),
+    (Exclusion.DOWN, Exclusion.BACKING_OFF),
+)
 # Looking up a member of an enumeration takes as long as a kernel's call.
 _POLICY = DecisionSource.POLICY
 _ELIGIBLE = int(Exclusion.ELIGIBLE)

@@ -159,6 +159,7 @@ class App:
                 RouterAdminServicer(bridge, _router_defaults(config)),
                 gate,
                 methods,
+                config.server.deadline_ms,
             )
         )
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)

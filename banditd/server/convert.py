@@ -3,9 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from banditd.catalog.models import Catalog
@@ -23,7 +22,7 @@ from banditd.learner.router_state import RouterState
 from banditd.objective.pacer import PacerView
 from banditd.policies.base import Belief
 from banditd.policies.portfolio import PortfolioBelief
-from banditd.routing.choose import rank, rank_rows
+from banditd.routing.choose import rank
 from banditd_proto.v1 import (
     decision_pb2,
     leaderboard_pb2,
@@ -31,7 +30,6 @@ from banditd_proto.v1 import (
     outcome_pb2,
     policy_pb2,
     router_pb2,
-    routing_service_pb2,
 )
 
 
@@ -70,98 +68,6 @@ def candidates(decision: Decision, catalog: Catalog) -> list[decision_pb2.Candid
         )
         for k in rank(choice, decision.objective, decision.limits)
     ]
-
-
-class RouteReplies:
-    """Answers of Route, as bytes. The event loop's thread only.
-
-    A message is made once per number of candidates and filled anew for each decision, which takes a seventh of the time
-    of making its candidates one by one.
-    """
-
-    def __init__(self) -> None:
-        self._blanks: dict[int, tuple[routing_service_pb2.RouteResponse, list[decision_pb2.Candidate]]] = {}
-
-    def encode(self, decision: Decision, time_ms: int, catalog: Catalog) -> bytes:
-        """Return the answer: the message that has `candidates` in it."""
-        choice, names = decision.choice, catalog.names
-        slots = decision.slots.tolist()
-        pmf = choice.pmf.tolist()
-        reasons = choice.exclusions.tolist()
-        quality, cost, latency = choice.expected.tolist()
-        rivals = None if choice.rival is None else choice.rival.pmf.tolist()
-        reply, blanks = self._blanks.get(len(slots)) or self._blank(len(slots))
-        for candidate, k in zip(blanks, rank(choice, decision.objective, decision.limits), strict=True):
-            candidate.model_id = names[slots[k]]
-            candidate.probability = pmf[k]
-            # What is unknown is NaN, which alone differs from itself.
-            if (value := quality[k]) == value:
-                candidate.expected_quality = value
-            else:
-                candidate.ClearField("expected_quality")
-            if (value := cost[k]) == value:
-                candidate.expected_cost_usd = value
-            else:
-                candidate.ClearField("expected_cost_usd")
-            if (value := latency[k]) == value:
-                candidate.expected_latency_ms = value
-            else:
-                candidate.ClearField("expected_latency_ms")
-            candidate.exclusion_reason = reasons[k]
-            if rivals is not None:
-                candidate.rival_probability = rivals[k]
-            else:
-                candidate.ClearField("rival_probability")
-        reply.decision_id = decision.decision_id.hex()
-        reply.model_id = names[slots[choice.index]]
-        reply.propensity = pmf[choice.index]
-        reply.policy_version = decision.policy_version
-        reply.source = wire(choice.source)
-        reply.learnable = decision.learnable
-        rival = choice.rival
-        reply.rival_model_id = "" if rival is None else names[slots[rival.index]]
-        reply.pair_propensity = 0.0 if rival is None else choice.pair_propensity
-        reply.create_time.seconds = time_ms // 1000
-        reply.create_time.nanos = time_ms % 1000 * 1_000_000
-        return reply.SerializeToString()
-
-    def _blank(self, count: int) -> tuple[routing_service_pb2.RouteResponse, list[decision_pb2.Candidate]]:
-        reply = routing_service_pb2.RouteResponse(candidates=[decision_pb2.Candidate() for _ in range(count)])
-        self._blanks[count] = reply, list(reply.candidates)
-        return self._blanks[count]
-
-
-def route_batch_response(
-    decisions: Sequence[Decision], time_ms: int, catalog: Catalog
-) -> routing_service_pb2.RouteBatchResponse:
-    """Return the answer of RouteBatch: columns."""
-    first = decisions[0]
-    expected = np.stack([d.choice.expected for d in decisions])
-    exclusions = np.stack([d.choice.exclusions for d in decisions])
-    sources = [wire(d.choice.source) for d in decisions]
-    order = rank_rows([d.choice for d in decisions], expected, exclusions, first.objective, first.limits)
-    rivals = [d.choice.rival for d in decisions]
-    asked = any(rival is not None for rival in rivals)
-    nobody = np.zeros(len(first.slots))
-    return routing_service_pb2.RouteBatchResponse(
-        model_ids=[catalog.names[slot] for slot in first.slots],
-        decision_ids=b"".join([d.decision_id for d in decisions]),
-        model_indices=[d.choice.index for d in decisions],
-        propensities=[d.choice.propensity for d in decisions],
-        probabilities=np.concatenate([d.choice.pmf for d in decisions]),
-        expected_qualities=expected[:, 0].ravel(),
-        expected_costs_usd=expected[:, 1].ravel(),
-        expected_latencies_ms=expected[:, 2].ravel(),
-        exclusion_reasons=cast("list[Any]", exclusions.ravel().tolist()) if exclusions.any() else None,
-        policy_version=first.policy_version,
-        sources=sources if max(sources) > 1 else None,
-        create_time=timestamp(time_ms),
-        ranked_model_indices=order.astype(np.uint8).tobytes(),
-        rival_indices=[-1 if rival is None else rival.index for rival in rivals] if asked else None,
-        rival_probabilities=(
-            np.concatenate([nobody if rival is None else rival.pmf for rival in rivals]) if asked else None
-        ),
-    )
 
 
 def outcome_message(outcome: Outcome, catalog: Catalog) -> outcome_pb2.Outcome:
@@ -381,7 +287,7 @@ def _model_belief(
     message.observation_probability = state.arrival.rate(model.slot)
     if context is not None:
         message.context_observation_probability = state.arrival.probability(model.slot, context)
-    support = state.support.get(model.slot)
+    support = state.support.of(model.slot)
     if support is not None:
         message.probability_sum, message.probability_min = support
     if state.belief is not None:

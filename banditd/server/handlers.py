@@ -47,7 +47,7 @@ class Gate:
         if self.draining:
             raise UnavailableError(Reason.DRAINING, "the server is stopping")
         if self.in_flight >= self.in_flight_max:
-            raise ResourceExhaustedError(Reason.OVERLOADED, "too many calls are worked on; try again later")
+            raise UnavailableError(Reason.OVERLOADED, "too many calls are worked on; try again later")
         self.in_flight += 1
         self._idle.clear()
 
@@ -70,8 +70,18 @@ def generic_handlers(
     admin: RouterAdminServicer,
     gate: Gate,
     metrics: dict[str, MethodMetrics],
+    deadline_ms: int,
 ) -> "list[grpc.GenericRpcHandler[Any, Any]]":
-    """Return the handlers of all services, by the methods that their descriptors name."""
+    """Return the handlers of all services, by the methods that their descriptors name.
+
+    Args:
+        routing: Serves RoutingService.
+        catalog: Serves CatalogService.
+        admin: Serves RouterAdminService.
+        gate: Counts the calls.
+        metrics: By method; filled.
+        deadline_ms: What a call gets that comes without a deadline.
+    """
     services = (
         (routing_service_pb2, "RoutingService", routing),
         (catalog_service_pb2, "CatalogService", catalog),
@@ -87,7 +97,7 @@ def generic_handlers(
             request_type = getattr(module, method.input_type.name)
             # Requests come and answers leave as bytes: what cannot be parsed is ours to answer, not the library's.
             methods[method.name] = grpc.unary_unary_rpc_method_handler(
-                _handler(method.name, request_type, serve, gate, counts)
+                _handler(method.name, request_type, serve, gate, counts, deadline_ms * 1e-3)
             )
         handlers.append(grpc.method_handlers_generic_handler(service.full_name, methods))
     return handlers
@@ -116,6 +126,7 @@ def _handler(
     serve: Callable[[_Request], Awaitable[Message | bytes]],
     gate: Gate,
     metrics: MethodMetrics,
+    deadline_s: float,
 ) -> Callable[[bytes, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[bytes]]:
     bytes_max = sys.maxsize if name in _EMBEDDING_METHODS else _MESSAGE_BYTES_MAX
 
@@ -126,13 +137,19 @@ def _handler(
         try:
             gate.enter()
             entered = True
-            answer = await serve(_parse(raw, request_type, bytes_max))
+            # The library ends a call at its own deadline.
+            async with asyncio.timeout(deadline_s if context.time_remaining() is None else None):
+                answer = await serve(_parse(raw, request_type, bytes_max))
             response = answer if isinstance(answer, bytes) else answer.SerializeToString()
             code = "OK"
         except BanditdError as error:
             status = code_of(error)
             code = status.name
             await context.abort(status, error.message, trailing_metadata(error))
+        except TimeoutError:
+            code = "DEADLINE_EXCEEDED"
+            message = f"expected an answer within {deadline_s:g} s, the time of a call without a deadline of its own"
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, message)
         except Exception:  # noqa: BLE001 - nothing of a bug's insides reaches a caller
             code = "INTERNAL"
             _log.exception("call.broke", method=name)

@@ -21,7 +21,7 @@ from banditd.learner.commands import Answer, ChangeSettings, LogDecisions, Recor
 from banditd.learner.writer import REQUEST_MEMORY_MS
 from banditd.routing.choose import Terms, choose, choose_rows
 from banditd.routing.snapshot import RouterSnapshot
-from banditd.server import checks, convert
+from banditd.server import checks, convert, replies
 from banditd.server.bridge import Bridge
 from banditd.server.settings import fix_dimension, started
 from banditd.server.status import code_of
@@ -44,7 +44,7 @@ class RoutingServicer:
     def __init__(self, bridge: Bridge, *, acks_early: bool) -> None:
         self._bridge = bridge
         self._acks_early = acks_early
-        self._replies = convert.RouteReplies()
+        self._replies = replies.RouteReplies()
         # Who waits for a decision.
         self._calls: list[_Call] = []
         # Expected costs of the decisions of routers with a hard budget, those on their way to the writer included.
@@ -108,12 +108,18 @@ class RoutingServicer:
             choices = choose_rows(snapshot, contexts, terms, [uniform for _, uniform in issued], previous)
         except BanditdError:
             return []  # each is told by itself
+        made = [
+            _decision(snapshot, call.context, terms, choice, ids, call.request.request_id, call.digest, slot)
+            for call, choice, ids, slot in zip(new, choices, issued, previous, strict=True)
+        ]
+        time_ms = self._bridge.clock.now_ms()
+        responses = self._replies.encode(made, time_ms, self._bridge.snapshot.catalog)
         refusal: BanditdError | None = None
-        for call, choice, ids, slot in zip(new, choices, issued, previous, strict=True):
-            decision = _decision(snapshot, call.context, terms, choice, ids, call.request.request_id, call.digest, slot)
+        for call, decision, response in zip(new, made, responses, strict=True):
             try:
                 if refusal is None:
-                    self._reply(call, self._log((decision,), call.waiting))
+                    self._log((decision,), time_ms, call.waiting)
+                    call.waiting.decide(response)
                     continue
             except BanditdError as error:
                 refusal = error  # of the rest as well, for their ids name the places that follow
@@ -122,7 +128,10 @@ class RoutingServicer:
 
     def _decide_one(self, call: "_Call") -> None:
         try:
-            self._reply(call, self._decided(call))
+            logged = self._decided(call)
+            catalog = self._bridge.snapshot.catalog
+            (response,) = self._replies.encode(logged.decisions, logged.time_ms, catalog)
+            call.waiting.decide(response)
         except BanditdError as error:
             call.waiting.refuse(error)
         except Exception as error:  # noqa: BLE001 - raised where this call waits; the others of its group go on
@@ -142,17 +151,12 @@ class RoutingServicer:
             previous = snapshot.sessions.last(context.session)
             choice = choose(snapshot, context, terms, issued[1], previous)
             decision = _decision(snapshot, context, terms, choice, issued, request.request_id, call.digest, previous)
-            logged = self._log((decision,), call.waiting)
+            logged = self._log((decision,), self._bridge.clock.now_ms(), call.waiting)
             self._count_in(snapshot, choice)
         return logged
 
-    def _reply(self, call: "_Call", logged: "_Logged") -> None:
-        """Make the answer, which may be sent once the decision is on disk, or at once where answers are early."""
-        catalog = self._bridge.snapshot.catalog
-        call.waiting.decide(self._replies.encode(logged.decisions[0], logged.time_ms, catalog))
-
-    async def route_batch(self, request: pb.RouteBatchRequest) -> pb.RouteBatchResponse:
-        """Choose a model for each of many prompts."""
+    async def route_batch(self, request: pb.RouteBatchRequest) -> bytes:
+        """Choose a model for each of many prompts; returns a serialised RouteBatchResponse."""
         router_id = request.router_id or DEFAULT_ROUTER
         router = self._router(router_id).router
         contexts = _batch_contexts(request, router.embedding_dimension)
@@ -184,11 +188,11 @@ class RoutingServicer:
                     zip(contexts, choices, issued, previous, strict=True)
                 )
             )
-            logged = self._log(decisions, waiting)
+            logged = self._log(decisions, self._bridge.clock.now_ms(), waiting)
             for choice in choices:
                 self._count_in(snapshot, choice)
         self._bridge.gather()
-        response = convert.route_batch_response(logged.decisions, logged.time_ms, self._bridge.snapshot.catalog)
+        response = replies.route_batch_response(logged.decisions, logged.time_ms, self._bridge.snapshot.catalog)
         if not self._acks_early:
             await waiting.answerable()
         return response
@@ -215,7 +219,7 @@ class RoutingServicer:
             choice = choose(snapshot, context, terms, issued[1], previous)
             taken = _taken(snapshot, terms, choice, request.model_id, propensities)
             decision = _decision(snapshot, context, terms, taken, issued, request.request_id, digest, previous)
-            logged = self._log((decision,), waiting)
+            logged = self._log((decision,), self._bridge.clock.now_ms(), waiting)
         self._bridge.gather()
         await waiting.answerable()
         made = logged.decisions[0]
@@ -376,9 +380,8 @@ class RoutingServicer:
             logged.future.add_done_callback(lambda future: waiting.answer(future.result()))
         return logged
 
-    def _log(self, decisions: tuple[Decision, ...], waiting: "_Waiting") -> "_Logged":
-        """Queue decisions for the writer, who answers *waiting*."""
-        time_ms = self._bridge.clock.now_ms()
+    def _log(self, decisions: tuple[Decision, ...], time_ms: int, waiting: "_Waiting") -> "_Logged":
+        """Queue decisions that were just made for the writer, who answers *waiting*."""
         self._bridge.queue(LogDecisions(decisions, waiting.key), time_ms, waiting.future)
         logged = _Logged(decisions, time_ms, waiting.future)
         if waiting.key:

@@ -16,6 +16,7 @@ from banditd.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
+    Reason,
     ResourceExhaustedError,
     UnavailableError,
 )
@@ -25,6 +26,8 @@ DOMAIN: Final = "banditd"
 # 256 models of 128 characters must not break the answer.
 _METADATA_BYTES_MAX: Final = 3072
 _ENTRY_OVERHEAD_BYTES: Final = 6
+# Who finds no room comes back after so long (gRPC proposal A6), in which a queue that is full is done several times.
+_PUSHBACK: Final = ("grpc-retry-pushback-ms", "200")
 
 STATUS_OF: Final[Mapping[type[BanditdError], grpc.StatusCode]] = MappingProxyType(
     {
@@ -46,19 +49,20 @@ def code_of(error: BanditdError) -> grpc.StatusCode:
 
 def trailing_metadata(error: BanditdError) -> "tuple[tuple[str, str | bytes], ...]":
     """Return the rich status: ErrorInfo with the stable reason, BadRequest where a field is to blame."""
-    metadata, size = {}, 0
+    told, size = {}, 0
     for key, value in error.metadata.items():
         size += len(key.encode()) + len(value.encode()) + _ENTRY_OVERHEAD_BYTES
         if size > _METADATA_BYTES_MAX:
             break
-        metadata[key] = value
-    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
+        told[key] = value
+    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=told)]
     packed = [_pack(detail) for detail in details]
     if isinstance(error, InvalidArgumentError):
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
         packed.append(_pack(error_details_pb2.BadRequest(field_violations=[violation])))
     status = status_pb2.Status(code=code_of(error).value[0], message=error.message, details=packed)
-    return rpc_status.to_status(status).trailing_metadata
+    metadata = rpc_status.to_status(status).trailing_metadata
+    return (*metadata, _PUSHBACK) if error.reason is Reason.OVERLOADED else metadata
 
 
 def _pack(message: "error_details_pb2.ErrorInfo | error_details_pb2.BadRequest") -> any_pb2.Any:

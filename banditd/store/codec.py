@@ -182,32 +182,34 @@ def decode_record(key: bytes, value: bytes) -> LogEntry:
 
 def _encode_decision(d: Decision) -> tuple[int, bytes]:
     choice, context = d.choice, d.context
-    message = pb.Decision(
-        router_id=d.router_id,
-        decision_id=d.decision_id,
-        request_id=d.request_id,
-        request_digest=d.request_digest,
-        embedding_float16=context.embedding.tobytes(),
-        input_token_count=context.input_tokens,
-        category=context.category,
-        session_id=context.session,
-        previous_slot=None if d.previous_slot == NO_SLOT else d.previous_slot,
-        slots=d.slots.tobytes(),
-        pmf=choice.pmf.tobytes(),
-        exclusions=choice.exclusions.tobytes() if choice.exclusions.any() else b"",
-        expected=choice.expected.tobytes(),
-        slot=d.slot,
-        propensity=choice.propensity,
-        uniform=d.uniform,
-        policy_version=d.policy_version,
-        policy=d.policy,
-        source=choice.source,
-        learnable=d.learnable,
-        usd_weight=d.objective.usd_weight,
-        second_weight=d.objective.second_weight,
-        batch_row=d.batch_row,
-        batch_row_count=d.batch_row_count,
-    )
+    exclusions = choice.exclusions.tobytes()
+    # Field by field, which takes two thirds of the time of a constructor's keywords.
+    message = pb.Decision()
+    message.router_id = d.router_id
+    message.decision_id = d.decision_id
+    message.request_id = d.request_id
+    message.request_digest = d.request_digest
+    message.embedding_float16 = context.embedding.tobytes()
+    message.input_token_count = context.input_tokens
+    message.category = context.category
+    message.session_id = context.session
+    if d.previous_slot != NO_SLOT:
+        message.previous_slot = d.previous_slot
+    message.slots = d.slots.tobytes()
+    message.pmf = choice.pmf.tobytes()
+    message.exclusions = exclusions if exclusions.strip(b"\0") else b""
+    message.expected = choice.expected.tobytes()
+    message.slot = d.slot
+    message.propensity = choice.propensity
+    message.uniform = d.uniform
+    message.policy_version = d.policy_version
+    message.policy = d.policy
+    message.source = choice.source
+    message.learnable = d.learnable
+    message.usd_weight = d.objective.usd_weight
+    message.second_weight = d.objective.second_weight
+    message.batch_row = d.batch_row
+    message.batch_row_count = d.batch_row_count
     if choice.pacing is not FREE:
         message.shadow_price_low = choice.pacing.low
         message.shadow_price_high = choice.pacing.high

@@ -45,17 +45,17 @@ def best_us(*calls, repeats=40, times=1):
     return [1e6 * seconds for seconds in found]
 
 
-def neighbours(count):
-    """Measure a prediction from 50,000 rows of 64 values, over ten models, beside NumPy."""
+def neighbours(count, model_count=MODELS):
+    """Measure a prediction from 50,000 rows of 64 values, over all models, beside NumPy."""
     policy = resolve(PolicySpec("knn", {"neighbours": float(count)}))
     belief = KnnBelief(policy, seeded_spec(FeatureKind.LINEAR, WIDTH, 1), 0.5)
-    models = tuple(ModelSpec(k, f"m{k}") for k in range(MODELS))
+    models = tuple(ModelSpec(k, f"m{k}") for k in range(model_count))
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((ROWS, WIDTH + 2)).astype(np.float32)
     quality = rng.random(ROWS).astype(np.float32)
     belief._weigh_evidence = lambda *_: None  # what is learnt does not matter here, and this takes minutes
     for i in range(ROWS):
-        belief.learn(models[i % MODELS], rows[i], Lesson(quality=float(quality[i])))
+        belief.learn(models[i % model_count], rows[i], Lesson(quality=float(quality[i])))
     snapshot = belief.freeze(models)
     half = np.stack([direction(row) for row in rows])
     single, query = half.astype(np.float32), rows[7]
@@ -63,17 +63,17 @@ def neighbours(count):
 
     def numpy_way(rows_of):
         similarity = rows_of().astype(np.float32, copy=False) @ x
-        for k in range(MODELS):
-            own = similarity[k::MODELS]
+        for k in range(model_count):
+            own = similarity[k::model_count]
             near = np.argpartition(-own, count)[:count]
             weight = np.maximum(own[near], 0.0) ** 2
-            weight @ quality[k::MODELS][near] / weight.sum()
+            weight @ quality[k::model_count][near] / weight.sum()
 
     ours, twin, twin32 = best_us(
         lambda: snapshot.predict(query), lambda: numpy_way(lambda: half), lambda: numpy_way(lambda: single), times=5
     )
     swept, _ = best_us(lambda: snapshot.predict(query), lambda: half.astype(np.float32))
-    print(f"knn, {ROWS} rows of {WIDTH}, {MODELS} models, {count} neighbours each: {ours / 1e3:.2f} ms, "
+    print(f"knn, {ROWS} rows of {WIDTH}, {model_count} models, {count} neighbours each: {ours / 1e3:.2f} ms, "
           f"after the caches were swept {swept / 1e3:.2f} ms")  # fmt: skip
     print(f"  NumPy on the same float16 rows {twin / 1e3:.2f} ms, ratio {ours / twin:.3f}")
     print(f"  NumPy on float32 copies (twice the memory) {twin32 / 1e3:.2f} ms, ratio {ours / twin32:.3f}")
@@ -116,6 +116,7 @@ def vowpal(preset, line):
 def main():
     """Measure and print."""
     print(f"Python {sys.version.split()[0]}, numpy {np.__version__}, vw {version('vowpal-wabbit-next')}")
+    neighbours(192, 1)
     for count in (48, 128, 192):
         neighbours(count)
     vowpal("vowpal_squarecb", "--cb_explore_adf --squarecb --gamma_scale 100")

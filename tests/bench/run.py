@@ -50,8 +50,8 @@ IN_FLIGHT = 96
 LEARNT_ROUNDS = 600
 
 
-def best_us(call: Callable[[], object], calls: int = 200, repeats: int = 25) -> float:
-    """Return microseconds per call: the best of several runs, which a shared machine disturbs least."""
+def best_us(call: Callable[[], object], calls: int = 20, repeats: int = 250) -> float:
+    """Return microseconds per call: the best of many short runs, which a shared machine disturbs least."""
     found = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -66,7 +66,7 @@ def interleaved_us(calls: dict[str, Callable[[], object]], rounds: int = 12) -> 
     found: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds):
         for name in list(calls) if turn % 2 == 0 else list(calls)[::-1]:
-            found[name].append(best_us(calls[name], repeats=5))
+            found[name].append(best_us(calls[name], repeats=50))
     return {name: min(times) for name, times in found.items()}
 
 

@@ -36,6 +36,7 @@ SIZES = {
     "H": (2,),
     "A": (50,),
     "W": (66, 70),
+    "L": (1, 5, 12),
 }
 
 
@@ -211,7 +212,7 @@ def _arguments(kernel, seed):
             rows = drawn["bits"].view(np.float16).astype(np.float32)
             value = np.rint(rows * np.float32(ROW_CODES)).astype(np.int8).transpose(0, 2, 1)
         if name == "inout_index":
-            value = np.where(drawn["inout_similarity"] == -2.0, -1, 20_000 + rng.permutation(sizes["J"]))
+            value = np.where(drawn["inout_similarity"] == -2.0, -1, 20_000 + np.arange(sizes["J"]))
         if name == "x" and "row_codes" in drawn:
             value = _half_rows(rng, 1, sizes["D"], 2).view(np.float16)[0, 1].astype(np.float32)
         if name == "eligible" and "mask_of_pmf" in drawn:

@@ -45,18 +45,20 @@ def decision_at(position, slot=0):
     )  # fmt: skip
 
 
-def test_the_nearest_are_found_exactly():
-    """Across chunks, against a matrix product of all rows."""
+@pytest.mark.parametrize("chunk", [512, 8192])
+def test_the_nearest_are_found_exactly(chunk, monkeypatch):
+    """In one chunk that has grown, and across three, against a matrix product of all rows."""
+    monkeypatch.setattr(knn, "_CHUNK", chunk)
     belief, many = belief_of(), rows(1300)
     for i, row in enumerate(many):
         belief.learn(MODEL, row, Lesson(quality=i / 1300), decision=decision_at(i + 1))
     shelf = belief._shelves[0]
-    assert len(shelf.chunks) == 2
+    assert len(shelf.chunks) == 1 + (chunk == 512) * 2
     all_rows = np.stack([direction(row) for row in many]).astype(float)
     for query in rows(20, 5):
         x = direction(query).astype(np.float32)
         similarity, seen = knn.nearest(shelf.parts(), x, 5)
-        order = np.argsort(-(all_rows @ x), kind="stable")[:5][::-1]
+        order = np.sort(np.argsort(-(all_rows @ x), kind="stable")[:5])
         np.testing.assert_allclose(similarity, (all_rows @ x)[order], atol=1e-6)
         np.testing.assert_array_equal(seen[0], (order / 1300).astype(np.float32))
 
@@ -74,7 +76,7 @@ def test_what_codes_cannot_tell_apart_is_found_exactly(spread):
     x = half[7].astype(np.float32)
     similarity, seen = knn.nearest(shelf.parts(), x, 20)
     exact = half.astype(float) @ x
-    np.testing.assert_allclose(similarity, np.sort(exact)[-20:], atol=2e-6)
+    np.testing.assert_allclose(np.sort(similarity), np.sort(exact)[-20:], atol=2e-6)
     np.testing.assert_allclose(exact[seen[0].astype(int)], similarity, atol=2e-6)
 
 

@@ -7,9 +7,12 @@ from banditd.domain.context import Context
 from banditd.domain.decision import Objective
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Lesson
+from banditd.domain.records import Example, LeaderboardPrior, PastChoice
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.errors import DataLossError, InvalidArgumentError
+from banditd.features.spec import FeatureKind
 from banditd.policies.base import PolicySnapshot, Prediction, Question
+from banditd.policies.beliefs.factory import supposes, weighs
 from banditd.policies.portfolio import PortfolioSnapshot
 from banditd.policies.registry import resolve
 from banditd.routing.choose import Terms
@@ -176,3 +179,38 @@ def test_a_snapshot_of_another_portfolio_is_refused():
     engine, other = engine_of(), engine_of("linucb knn constant")
     with pytest.raises(DataLossError, match="records"):
         other.router.belief.load_arrays(engine.router.belief.to_arrays())
+
+
+def test_what_is_imported_reaches_every_member_that_can_learn_it():
+    """A prior those that have one, a choice of others Vowpal Wabbit; before, a portfolio refused leaderboards."""
+    pytest.importorskip("vowpal_wabbit_next")
+    engine = engine_of(WITH_VOWPAL)
+    members = {member.name: member.belief for member in engine.state.routers["r"].belief._members}
+    engine.append(LeaderboardPrior("r", "board", ((1, 0.9, 50.0),)))
+    model = engine.state.catalog.by_slot[1]
+    for name in ("linucb", "category", "constant"):
+        assert members[name].summary(model).quality == pytest.approx(0.9, abs=0.01), name
+    context = Context(np.ones(DIMENSION, np.float16))
+    engine.append(Example("r", context, ((1, Lesson(quality=1.0)),), "board", PastChoice(0.5, (0, 1), (0.5, 0.5))))
+    assert [example.probability for example in members["vowpal_squarecb"]._course.examples] == [0.5]
+
+
+@pytest.mark.parametrize(
+    "members, weighing, supposing",
+    [("linucb constant", True, True), ("linucb knn", False, True), ("knn", False, False)],
+)
+def test_what_a_portfolio_can_be_taught_depends_on_its_members(members, weighing, supposing):
+    """Fractions of observations all of them must understand; a prior is for whoever has one."""
+    policy = resolve(PolicySpec("portfolio", {}, {"members": members}))
+    assert (weighs(policy), supposes(policy)) == (weighing, supposing)
+
+
+def test_a_portfolio_of_one_draws_what_its_member_draws():
+    """With rows that are encoded, so that policies that look at contexts can be its shadows."""
+    alone = RouterSpec("r", PolicySpec("constant"), embedding_dimension=DIMENSION)
+    models = tuple(ModelSpec(k, f"m{k}", Price(0.1 * 10**k, 0.1 * 10**k)) for k in range(MODELS))
+    engines = engine_of("constant"), Engine(alone, models, 5)
+    ours, theirs = (teach(engine, 60, lambda c, k: 0.4 + 0.1 * k) for engine in engines)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine.choice.pmf, other.choice.pmf)
+    assert engines[0].state.routers["r"].features.kind is FeatureKind.LINEAR

@@ -9,7 +9,7 @@ from banditd.domain.context import Context
 from banditd.domain.decision import Objective
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Lesson
-from banditd.domain.records import RouterChange
+from banditd.domain.records import Example, PastChoice, RouterChange
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
 from banditd.learner.router_state import RouterState
@@ -344,6 +344,40 @@ def test_readers_and_the_learner_do_not_meet_in_a_workspace():
     for reader in readers:
         reader.join()
     assert not wrong
+
+
+def taught(examples):
+    """Return the probabilities at the first prompt after a history, and what Vowpal Wabbit has learnt of it."""
+    engine = engine_of()
+    for context, lessons, choice in examples:
+        engine.append(Example("r", context, lessons, "import", choice))
+    belief = engine.state.routers["r"].belief
+    _, decision = engine.route(examples[0][0].embedding, NO_TERMS)
+    return decision.choice.pmf, belief._course.examples
+
+
+def test_a_table_of_scores_is_learnt_as_draws_of_a_uniform_logger():
+    """Each model of a row is the one that was chosen, once; so it does not begin cold after an import."""
+    rows = [
+        (Context(prompt), tuple((k, Lesson(quality=float(k == 2))) for k in range(MODELS)), None)
+        for prompt in stream(100)[0]
+    ]
+    pmf, learnt = taught(rows)
+    assert pmf.argmax() == 2
+    assert pmf[2] > 0.9
+    assert [(e.chosen, e.probability, e.cost) for e in learnt[:4]] == [(k, 0.25, float(k != 2)) for k in range(MODELS)]
+
+
+def test_decisions_of_others_are_learnt_with_their_propensities():
+    """Among the models that could have been drawn, as if they were decisions of its own."""
+    choice = PastChoice(0.7, (1, 3), (0.3, 0.7))
+    rows = [(Context(prompt), ((3, Lesson(quality=1.0)),), choice) for prompt in stream(30)[0]]
+    _, learnt = taught(rows)
+    assert len(learnt) == 30
+    first = learnt[0]
+    assert (first.chosen, first.probability, first.cost, len(first.actions)) == (1, 0.7, 0.0, 2)
+    _, nothing = taught([(rows[0][0], ((3, Lesson(cost_usd=1.0)),), choice)])
+    assert not nothing  # without a quality there is no utility
 
 
 def test_price_provider_and_tags_are_features_of_a_model():

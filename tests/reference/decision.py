@@ -77,3 +77,13 @@ def rank_models_rows(expected, codes, usd_weights, second_weight, drawn, out_ord
     """Row by row."""
     for row, order in enumerate(out_order):
         rank_models(expected[row], codes[row], usd_weights[row], second_weight, drawn[row], order)
+
+
+def count_support(slots, pmf, inout_support):
+    """By fancy indices, each number standing once."""
+    if slots.max() >= len(inout_support):
+        return False
+    drawn = pmf > 0
+    inout_support[slots[drawn], 0] += pmf[drawn]
+    inout_support[slots[drawn], 1] = np.minimum(inout_support[slots[drawn], 1], pmf[drawn])
+    return True

@@ -4,12 +4,13 @@ import numpy as np
 
 
 def keep_nearest(bits, row_codes, x, count, first, inout_similarity, inout_index):
-    """Sort what is there and what comes; the sort is stable, so that the earlier of equals stays."""
+    """Sort what is there and what comes; the sort is stable, so that the earlier of equals stays. Then by number."""
     del row_codes  # they may only say where to look
     rows = bits.reshape(-1, bits.shape[2])[:count].view(np.float16).astype(float).T
     similarity = np.concatenate([inout_similarity, (x.astype(float) @ rows).astype(np.float32)])
     index = np.concatenate([inout_index, first + np.arange(count)])
-    order = np.argsort(-similarity, kind="stable")[: len(inout_similarity)][::-1]
+    order = np.lexsort((index, -similarity))[: len(inout_similarity)]
+    order = order[np.argsort(index[order], kind="stable")]
     inout_similarity[:], inout_index[:] = similarity[order], index[order]
 
 

@@ -79,12 +79,15 @@ class Refusal:
     domain: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     fields: list[str] = field(default_factory=list)
+    pushback_ms: str = ""
 
 
 def take_apart(error: grpc.aio.AioRpcError) -> Refusal:
     """Return what a failed call says."""
     refusal = Refusal(error.code(), error.details() or "")
     for key, value in error.trailing_metadata() or ():
+        if key == "grpc-retry-pushback-ms":
+            refusal.pushback_ms = str(value)
         if key != "grpc-status-details-bin":
             continue
         status = status_pb2.Status.FromString(value)

@@ -107,7 +107,8 @@ async def test_calls_beyond_the_limit_are_refused_quickly(tmp_path, blocked_writ
         start = time.perf_counter()
         for method in ("Route", "ListModels", "RecordOutcome"):
             refusal = await refused(server.raw(method, b""))
-            assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+            assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "OVERLOADED")
+            assert int(refusal.pushback_ms) > 0
         assert time.perf_counter() - start < 0.5
         assert await health(server) == SERVING
         release()
@@ -128,7 +129,7 @@ async def test_commands_beyond_the_queue_are_refused_and_counted(tmp_path, block
         assert server.bridge.writer.queued == 16
         for call in (server.route(), server.routing.RouteBatch(batch_request(2)), server.record(ids[0], quality=1.0)):
             refusal = await refused(call)
-            assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+            assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "OVERLOADED")
         outcomes = [outcome_pb2.Outcome(decision_id=i, quality=0.5) for i in ids]
         refusal = await refused(server.routing.RecordOutcomes(pb.RecordOutcomesRequest(outcomes=outcomes)))
         assert refusal.reason == "OVERLOADED"
@@ -139,6 +140,24 @@ async def test_commands_beyond_the_queue_are_refused_and_counted(tmp_path, block
         results = (await server.routing.RecordOutcomes(pb.RecordOutcomesRequest(outcomes=outcomes))).results
         assert {r.status for r in results} == {outcome_pb2.OUTCOME_STATUS_APPLIED}
         assert (await server.status()).outcomes.received_count == 9
+
+
+async def test_a_call_without_a_deadline_is_not_worked_on_for_ever(tmp_path, blocked_writer):
+    """While the disk stands still it is given up; one that has a deadline keeps to that; what was queued is done."""
+    config = config_for(tmp_path / "data", server={"deadline_ms": 300})
+    async with running(config) as server:
+        await furnish(server)
+        await server.route()
+        release = await blocked_writer(server)
+        patient = asyncio.ensure_future(server.routing.Route(route_request(2), timeout=20.0))
+        refusal = await refused(server.route(1))
+        assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "0.3 s" in refusal.message
+        await asyncio.sleep(0.3)
+        assert not patient.done()
+        release()
+        assert (await patient).decision_id
+        assert (await server.status()).decisions.decision_count == 3
 
 
 async def test_books_balance_at_every_moment(server):

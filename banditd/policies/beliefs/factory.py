@@ -46,12 +46,19 @@ def weighs(policy: PolicyParameters) -> bool:
 
     The others learn each as a whole one: knn keeps prompts, not sums, and Vowpal Wabbit has one learning rate.
     """
-    return policy.belief in _WEIGHING
+    return _beliefs_of(policy) <= _WEIGHING
 
 
 def supposes(policy: PolicyParameters) -> bool:
-    """Return whether the prior of a policy's belief can be set by `suppose`."""
-    return policy.belief in _SUPPOSING
+    """Return whether the prior of a policy's belief can be set by `suppose`; of a portfolio, that of some member."""
+    return not _SUPPOSING.isdisjoint(_beliefs_of(policy))
+
+
+def _beliefs_of(policy: PolicyParameters) -> frozenset[str]:
+    """Return the kinds of beliefs that a policy learns: its own, or a portfolio's members'."""
+    if policy.belief != "portfolio":
+        return frozenset({policy.belief})
+    return frozenset(PRESETS[name].belief for name in policy.texts["members"].split())
 
 
 _WEIGHING: Final = frozenset({"linear", "duel", "category"})

@@ -40,7 +40,8 @@ from banditd.policies.beliefs.measures import (
 from banditd.policies.registry import PolicyParameters
 
 ROWS_MAX: Final = 100_000
-# The first chunk of a model is small, so that a model with few prompts takes little memory.
+# The first chunk of a model is small, so that a model with few prompts takes little memory. It grows by doubling, for
+# each chunk is a search of its own.
 _FIRST_CHUNK: Final = 512
 _CHUNK: Final = 8192
 # Codes of a chunk are kept in blocks of as many columns: their products are summed at once, in the first cache.
@@ -88,6 +89,7 @@ class Chunk:
 
 
 def _chunk(width: int, size: int) -> Chunk:
+    """Return an empty chunk of *size* rows."""
     values = np.full((3, size), math.nan, np.float32)
     blocks = size // _BLOCK
     bits, codes = np.zeros((blocks, _BLOCK, width), np.uint16), np.zeros((blocks, width, _BLOCK), np.int8)
@@ -118,10 +120,12 @@ class Shelf:
 
     def append(self, bits: AnyArray, values: Array32, position: int) -> None:
         """Add a row at the end; snapshots do not see it."""
-        index, column = _place(self.count)
+        index, column = divmod(self.count, _CHUNK)
         if index == len(self.chunks):
             self.chunks.append(_chunk(self.width, _CHUNK if index else _FIRST_CHUNK))
         chunk = self.chunks[index]
+        if column == len(chunk.positions):
+            chunk = self.chunks[index] = _twice(chunk)
         if column < chunk.shared:  # a snapshot reads a row that was here and went
             chunk = self._own(index)
         chunk.put(column, bits)
@@ -131,7 +135,7 @@ class Shelf:
 
     def set_values(self, row: int, values: Array32) -> None:
         """Put in what was seen at a row where it was not seen before."""
-        index, column = _place(row)
+        index, column = divmod(row, _CHUNK)
         chunk = self.chunks[index]
         seen = ~np.isnan(values)
         if column < chunk.shared:
@@ -141,10 +145,10 @@ class Shelf:
 
     def remove(self, row: int) -> int:
         """Take a row out and put the last one in its place; returns the position of the decision that went."""
-        index, column = _place(row)
+        index, column = divmod(row, _CHUNK)
         gone = int(self.chunks[index].positions[column])
         self.count -= 1
-        last_index, last_column = _place(self.count)
+        last_index, last_column = divmod(self.count, _CHUNK)
         if (last_index, last_column) != (index, column):
             last = self.chunks[last_index]
             chunk = self._own(index) if column < self.chunks[index].shared else self.chunks[index]
@@ -156,7 +160,7 @@ class Shelf:
 
     def position(self, row: int) -> int:
         """Return the position of the decision of a row; -1 for none."""
-        index, column = _place(row)
+        index, column = divmod(row, _CHUNK)
         return int(self.chunks[index].positions[column])
 
     def parts(self) -> tuple[_Part, ...]:
@@ -194,12 +198,13 @@ class Shelf:
         return self.chunks[index]
 
 
-def _place(row: int) -> tuple[int, int]:
-    """Return chunk and column of a row."""
-    if row < _FIRST_CHUNK:
-        return 0, row
-    index, column = divmod(row - _FIRST_CHUNK, _CHUNK)
-    return index + 1, column
+def _twice(chunk: Chunk) -> Chunk:
+    """Return a chunk of twice the size that begins with the same rows; snapshots keep theirs."""
+    blocks, size = len(chunk.bits), len(chunk.positions)
+    larger = _chunk(chunk.bits.shape[2], 2 * size)
+    larger.bits[:blocks], larger.codes[:blocks] = chunk.bits, chunk.codes
+    larger.values[:, :size], larger.positions[:size] = chunk.values, chunk.positions
+    return larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,20 +287,14 @@ def direction(row: Array32) -> AnyArray:
 
 
 def nearest(parts: tuple[_Part, ...], x: Array32, count: int) -> tuple[Array32, Array32]:
-    """Return similarities (J,), rising, and values (3, J) of the nearest rows."""
+    """Return similarities (J,) and values (3, J) of the nearest rows, in the order in which they are kept."""
     similarity = np.full(count, _NOTHING, np.float32)
     index = np.full(count, -1, np.int64)
-    firsts = []
-    first = 0
-    for *_, used in parts:
-        firsts.append(first)
-        first += used
-    # The largest first: it raises the bar for the others.
-    for i in sorted(range(len(parts)), key=lambda i: -parts[i][3]):
-        keep_nearest(*parts[i][:2], x, parts[i][3], firsts[i], similarity, index)
+    for i, (bits, codes, _, used) in enumerate(parts):
+        keep_nearest(bits, codes, x, used, i * _CHUNK, similarity, index)
     seen = np.full((3, count), math.nan, np.float32)
-    for (_, _, values, used), first in zip(parts, firsts, strict=True):
-        take_values(values, index, used, first, seen)
+    for i, (_, _, values, used) in enumerate(parts):
+        take_values(values, index, used, i * _CHUNK, seen)
     return similarity, seen
 
 
@@ -409,7 +408,7 @@ class KnnBelief:
         if shift:
             shelf.totals[COST, _MEAN] += shift
             for row in range(shelf.count):
-                index, column = _place(row)
+                index, column = divmod(row, _CHUNK)
                 value = shelf.chunks[index].values[COST, column]
                 shelf.set_values(row, np.array([math.nan, value + np.float32(shift), math.nan], np.float32))
 

@@ -12,7 +12,7 @@ from banditd_sim.cli.errors import REFUSED, told
 from banditd_sim.cli.opening import open_log
 from banditd_sim.cli.progress import wide_console
 from banditd_sim.experiments.evaluation import evaluate_targets
-from banditd_sim.ope import DEFAULT_ESTIMATORS, ESTIMATORS, INTERVALS, Settings
+from banditd_sim.ope import DEFAULT_ESTIMATORS, DEFAULT_INTERVALS, ESTIMATORS, INTERVALS, Settings
 from banditd_sim.report.ope_page import ope_headlines, write_ope_report
 from banditd_sim.report.ope_schema import OpeSummary
 
@@ -24,8 +24,8 @@ from banditd_sim.report.ope_schema import OpeSummary
     "targets",
     multiple=True,
     required=True,
-    help="PRESET[:key=value,...], constant:MODEL, uniform, category:FILE, snapshot:DIRECTORY[@POSITION] or "
-    "MODULE:FUNCTION; may be repeated.",
+    help="PRESET[:key=value,...], constant:MODEL, uniform, category:FILE, snapshot:DIRECTORY[@POSITION], "
+    "MODULE:FUNCTION, or replay:PRESET[:key=value,...] by rejection; may be repeated.",
 )
 @click.option("--estimator", "estimators", multiple=True, type=click.Choice(ESTIMATORS), help="May be repeated.")
 @click.option("--interval", "intervals", multiple=True, type=click.Choice(INTERVALS), help="May be repeated.")
@@ -59,7 +59,7 @@ def ope(
             rounds,
             targets,
             estimators=estimators or DEFAULT_ESTIMATORS,
-            intervals=intervals or ("normal",),
+            intervals=intervals or DEFAULT_INTERVALS,
             seed=seed,
             settings=settings,
         )

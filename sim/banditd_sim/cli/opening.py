@@ -35,7 +35,10 @@ def open_table(name: str, embedder: str, on_progress: Callable[[int, int], None]
     found = open_dataset(name, embedder=embedder if isinstance(made, Column) else "").data
     if isinstance(found, LoggedRounds):
         raise SimError(
-            name, "outcomes of several models per prompt", "a log (banditd-sim ope reads it)", reason="A_LOG"
+            name,
+            "outcomes of several models per prompt",
+            "a log (banditd-sim ope replays it: --target replay:PRESET)",
+            reason="A_LOG",
         )
     if found.embeddings is not None or isinstance(made, Column):
         return found

@@ -9,7 +9,7 @@ import click
 from rich.table import Table as RichTable
 
 from banditd_sim.cli.errors import told
-from banditd_sim.cli.opening import open_table
+from banditd_sim.cli.opening import open_log, open_table
 from banditd_sim.cli.progress import progress, wide_console
 from banditd_sim.environments.baselines import CONSTANT_PREFIX
 from banditd_sim.environments.errors import SimError
@@ -31,6 +31,7 @@ from banditd_sim.report.write import write_report
 @click.option("--usd-weight", type=float, help="What a dollar is worth in quality.")
 @click.option("--second-weight", type=float, help="What a second is worth in quality.")
 @click.option("--warm-split", help="Split that goes in first, with every model's outcome.")
+@click.option("--warm-log", help="Log that goes in before everything else, as it was logged.")
 @click.option("--learn-split", help="Split that is played first, with the chosen model's outcome only.")
 @click.option("--split", "test_split", help="Split that is measured; all that is left if not given.")
 @click.option("--warm-fraction", type=float, help="Makes a history where the data has no such split.")
@@ -58,8 +59,11 @@ def run(dataset: tuple[str, ...], file: Path | None, jobs: int, backend: str, ou
         experiment = _experiment(files[0] if files else None, names, options)
         with progress("texts embedded") as tell:
             tables = [open_table(name, experiment.data.embedder, tell) for name in experiment.datasets]
+        past = open_log(experiment.data.warm_log) if experiment.data.warm_log else None
         with progress("tasks") as tell:
-            folder, tasks, subjects = run_experiment(experiment, tables, out, jobs=jobs, backend=backend, progress=tell)
+            folder, tasks, subjects = run_experiment(
+                experiment, tables, out, past=past, jobs=jobs, backend=backend, progress=tell
+            )
         summary = write_report(experiment, folder, tasks, subjects)
         _print(summary, out)
 
@@ -68,7 +72,7 @@ def _experiment(file: Path | None, datasets: list[str], options: dict[str, Any])
     """Return the experiment: the file's settings, or the defaults, with what the command line says put over them."""
     plain = to_plain(Experiment() if file is None else load_experiment(file))
     data: dict[str, Any] = plain["data"]
-    for name in ("warm_split", "learn_split", "test_split", "warm_fraction", "split_seed", "embedder"):
+    for name in ("warm_split", "warm_log", "learn_split", "test_split", "warm_fraction", "split_seed", "embedder"):
         if options[name] is not None:
             data[name] = options[name]
     # A fraction alone means that there shall be a history.
@@ -100,6 +104,10 @@ def _budget(text: str) -> float:
 
 def _print(summary: Summary, out: Path) -> None:
     console = wide_console()
+    for about in summary.datasets:
+        if about.revealed == "comparison":
+            text = f"{about.name}: comparisons only, of which the pair's verdict was revealed; costs: {about.costs}"
+            console.print(text, highlight=False)
     for dataset, scenario in dict.fromkeys((row.dataset, row.scenario) for row in summary.rows):
         rows = [row for row in summary.rows if (row.dataset, row.scenario) == (dataset, scenario)]
         table = RichTable(title=f"{dataset}, {scenario}", title_justify="left")

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN
 from banditd.domain.model import ModelSpec, Price
 from banditd_sim.environments.errors import SimError
+from banditd_sim.environments.scores import MEASURED_COSTS, verdict_scores
 from banditd_sim.ope.arrays import Bool, Float64, Int64
-from banditd_sim.table import Table, TableModel
+from banditd_sim.table import Comparisons, Table, TableModel
 
 Float16 = npt.NDArray[np.float16]
 
@@ -36,6 +37,9 @@ class Arena:
         input_tokens: Float64 (N, K); NaN where unknown.
         output_tokens: Float64 (N, K); NaN where unknown.
         measured: Bool (N, K).
+        comparisons: What is revealed where the table has nothing but comparisons: the verdict on one pair. A model is
+            then measured on the prompts on which it was compared, with the quality and the cost of `scores`.
+        costs: Where costs are from: `MEASURED_COSTS`, or what `scores` took in their place.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Arena:
     input_tokens: Float64
     output_tokens: Float64
     measured: Bool
+    comparisons: Comparisons | None = None
+    costs: str = MEASURED_COSTS
 
     @property
     def model_ids(self) -> tuple[str, ...]:
@@ -86,7 +92,8 @@ def arena_of(table: Table) -> Arena:
     """Return what replays read of *table*.
 
     Raises:
-        SimError: One model only, no embeddings, no prompts, no outcomes with quality and cost, or duplicated ids.
+        SimError: One model only, no embeddings, no prompts, neither outcomes with quality and cost nor comparisons, or
+            duplicated ids.
     """
     N, K = table.quality.shape
     if N == 0:
@@ -99,10 +106,15 @@ def arena_of(table: Table) -> Arena:
         if len(set(values)) != len(values):
             twice = next(value for row, value in enumerate(values) if value in values[:row])
             raise SimError(f"{table.name}.{field}", "distinct names", f"{twice!r} twice", reason="DUPLICATE")
-    measured = np.isfinite(table.quality) & np.isfinite(table.cost_usd)
+    quality, cost_usd, costs, comparisons = table.quality, table.cost_usd, MEASURED_COSTS, None
+    measured = np.isfinite(quality) & np.isfinite(cost_usd)
     if not measured.any():
-        held = "comparisons only" if table.comparisons is not None else "none"
-        raise SimError(table.name, "outcomes with quality and cost", held, reason="NO_OUTCOMES")
+        comparisons = table.comparisons
+        if comparisons is None:
+            expected = "outcomes with quality and cost, or comparisons"
+            raise SimError(table.name, expected, "neither", reason="NO_OUTCOMES")
+        quality, cost_usd, costs = verdict_scores(table, comparisons)
+        measured = np.isfinite(quality)
     tokens = _tokens(table.input_tokens)
     categories, codes = np.unique(np.array(table.category, dtype=np.str_), return_inverse=True)
     known = bool((tokens >= 0).all())
@@ -117,12 +129,14 @@ def arena_of(table: Table) -> Arena:
         category=codes.astype(np.int64).reshape(N),
         categories=tuple(categories.tolist()),
         # Where only one of the two is known there is no point in the cost-quality plane.
-        quality=np.where(measured, table.quality, np.nan),
-        cost_usd=np.where(measured, table.cost_usd, np.nan),
+        quality=np.where(measured, quality, np.nan),
+        cost_usd=np.where(measured, cost_usd, np.nan),
         latency_ms=table.latency_ms,
         input_tokens=table.input_tokens,
         output_tokens=table.output_tokens,
         measured=measured,
+        comparisons=comparisons,
+        costs=costs,
     )
 
 

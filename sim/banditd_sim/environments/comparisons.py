@@ -11,12 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from banditd_sim.environments.errors import SimError
+from banditd_sim.environments.scores import BOTH_BAD_WORTH, WORTH
 from banditd_sim.ope.arrays import Int64
-from banditd_sim.table import A_WON, B_WON, TIE, Comparisons
-
-# What a verdict is worth to the first and to the second of a pair; both_bad is a tie that pleases nobody.
-_WORTH = {A_WON: (1.0, 0.0), B_WON: (0.0, 1.0), TIE: (0.5, 0.5)}
-_BOTH_BAD = (0.0, 0.0)
+from banditd_sim.table import A_WON, B_WON, Comparisons
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +60,20 @@ class PairPlayer(Protocol):
 
 
 class ComparisonWorld:
-    """Rounds over the compared prompts of a table, shuffled by seed. The comparisons are never copied.
+    """Rounds over the compared prompts of a table. The comparisons are never copied.
 
     Where a pair was compared several times on a prompt, one of the verdicts is drawn: that is the judges' own noise.
 
     Args:
         comparisons: At least one.
         seed: Of order and draws.
+        rows: Int64 (n,), prompts in the order in which they come; None for all, shuffled by *seed*.
 
     Raises:
-        SimError: No comparisons.
+        SimError: No comparisons, or a prompt without any.
     """
 
-    def __init__(self, comparisons: Comparisons, seed: int) -> None:
+    def __init__(self, comparisons: Comparisons, seed: int, rows: Int64 | None = None) -> None:
         if len(comparisons) == 0:
             raise SimError("comparisons", "at least one", 0, reason="EMPTY")
         self._all = comparisons
@@ -84,8 +82,10 @@ class ComparisonWorld:
         prompts, first = np.unique(comparisons.prompt[by_prompt], return_index=True)
         self._groups = np.split(by_prompt, first[1:])
         self._prompts = prompts
-        self.order: Int64 = rng.permutation(len(prompts))
-        self._uniform = rng.random((2, len(prompts)))
+        self.order: Int64 = rng.permutation(len(prompts)) if rows is None else np.searchsorted(prompts, rows)
+        if rows is not None and not np.array_equal(prompts[np.minimum(self.order, len(prompts) - 1)], rows):
+            raise SimError("rows", "prompts with comparisons", "one without", reason="NOT_COMPARED")
+        self._uniform = rng.random((2, len(self.order)))
 
     def __len__(self) -> int:
         return len(self.order)
@@ -111,7 +111,7 @@ class ComparisonWorld:
         row = int(found[int(self._uniform[0, t] * len(found))])
         winner = int(self._all.winner[row])
         swapped = int(self._all.model_a[row]) != low
-        worth = _WORTH.get(winner, _BOTH_BAD)
+        worth = WORTH.get(winner, BOTH_BAD_WORTH)
         if swapped:
             worth = worth[::-1]
             winner = {A_WON: B_WON, B_WON: A_WON}.get(winner, winner)

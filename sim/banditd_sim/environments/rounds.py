@@ -25,6 +25,7 @@ class Rounds:
         reported: Float64 (n,), quality as the policy was told before the end; NaN where it was not.
         learn_count: The first so many rounds only teach.
         seconds: Process time that choosing, revealing and updating took; NaN where nothing was learnt in rounds.
+        rival: Int16 (n,), index of the model that the chosen one was compared with; None where nothing was compared.
     """
 
     row: Int64
@@ -37,6 +38,7 @@ class Rounds:
     reported: Float64
     learn_count: int
     seconds: float
+    rival: npt.NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return len(self.row)

@@ -35,6 +35,9 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     warm_split: str = ""
     """Split whose prompts go in first, with every model's outcome. Empty: none, the router starts cold."""
+    warm_log: str = ""
+    """Log that goes in before that, with what was logged of each round: one model's reward and cost. A name or path as
+    `ope` takes it, with contexts of the data's size; models go by name. Empty: none."""
     learn_split: str = ""
     """Split that is played before the measured one, with the chosen model's outcome only. Empty: none."""
     test_split: str = ""
@@ -48,7 +51,7 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What to do with played prompts that were not measured on every model. `drop`: leave them out, so that every
     policy and every line is measured on the same prompts. `restrict`: offer only the models that were measured on
     them; a constant model is then replaced by the cheapest where it is missing, and lines are means over different
-    prompts."""
+    prompts. Data that has nothing but comparisons is always restricted: to the models that were compared."""
     embedder: str = ""
     """For data without embeddings: `ngram`, which is taken if nothing is said, `minilm`, or `module:callable`;
     `column:NAME` reads them from a column of the prompts' file."""

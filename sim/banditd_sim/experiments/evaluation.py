@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 
 from banditd_sim.datasets import log_fingerprint
+from banditd_sim.experiments.rejection import REPLAY_PREFIX, replayed
 from banditd_sim.experiments.targets import target_pmf
 from banditd_sim.experiments.versions import versions
 from banditd_sim.ope import (
     DEFAULT_ESTIMATORS,
+    DEFAULT_INTERVALS,
     Diagnostics,
     Estimate,
     LoggedRounds,
@@ -36,7 +38,7 @@ def evaluate_targets(
     targets: Sequence[str],
     *,
     estimators: Sequence[str] = DEFAULT_ESTIMATORS,
-    intervals: Sequence[str] = ("normal",),
+    intervals: Sequence[str] = DEFAULT_INTERVALS,
     seed: int = 0,
     settings: Settings | None = None,
 ) -> OpeSummary:
@@ -45,7 +47,7 @@ def evaluate_targets(
     Args:
         name: Of the log, for the report.
         log: The rounds.
-        targets: See `targets.FORMS`.
+        targets: See `targets.FORMS`, or as `rejection.replayed` takes them.
         estimators: Of `banditd_sim.ope.ESTIMATORS`.
         intervals: Of `banditd_sim.ope.INTERVALS`.
         seed: Decides folds and resamples.
@@ -59,6 +61,11 @@ def evaluate_targets(
     rows: list[OpeRow] = [_logged(log)] if bool(log.observed.any()) else []
     about = []
     for spec in targets:
+        if spec.startswith(REPLAY_PREFIX):
+            of_target, told = replayed(spec, log, seed=seed, alpha=settings.alpha)
+            rows += of_target
+            about.append(told)
+            continue
         target = as_target(log, target_pmf(spec, log))
         try:
             found = evaluate(log, target, estimators, intervals, seed, settings)

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from banditd_sim.datasets import log_fingerprint
 from banditd_sim.environments.errors import SimError
 from banditd_sim.experiments.config import Experiment, to_plain
 from banditd_sim.experiments.plan import Subject, Task
@@ -104,7 +105,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 def _table(result: Result, subject: Subject) -> pa.Table:
     columns = {}
     for name, values in result.columns.items():
-        if name == "model":
+        if name in {"model", "rival"}:
             ids = pa.array(subject.arena.model_ids)
             columns[name] = pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int16)), ids)
         else:
@@ -122,9 +123,13 @@ def _about(experiment: Experiment, subjects: list[Subject]) -> dict[str, Any]:
                 "fingerprint": subject.arena.fingerprint,
                 "models": list(subject.arena.model_ids),
                 "warm_prompts": len(subject.parts.warm),
+                "warm_log_rounds": 0 if subject.past is None else len(subject.past),
+                "warm_log_fingerprint": "" if subject.past is None else log_fingerprint(subject.past),
                 "learn_prompts": len(subject.parts.learn),
                 "measured_prompts": len(subject.parts.test),
                 "left_out_prompts": subject.left_out_count,
+                "revealed": "outcome" if subject.arena.comparisons is None else "comparison",
+                "costs": subject.arena.costs,
             }
             for subject in subjects
         ],

@@ -13,6 +13,7 @@ from banditd_sim.experiments.config import Experiment
 from banditd_sim.experiments.keep import Folder
 from banditd_sim.experiments.plan import Subject, Task, plan, subject_of
 from banditd_sim.experiments.work import Result, work
+from banditd_sim.ope.log import LoggedRounds
 from banditd_sim.table import Table
 
 BACKENDS: Final = ("loky", "ray")
@@ -29,6 +30,7 @@ def run(
     tables: Sequence[Table],
     out: Path,
     *,
+    past: LoggedRounds | None = None,
     jobs: int = 1,
     backend: str = "loky",
     progress: Progress | None = None,
@@ -39,6 +41,7 @@ def run(
         experiment: What.
         tables: One per data set, embedded.
         out: Folder; made if absent. What is finished in it is kept.
+        past: The log that `data.warm_log` names.
         jobs: Processes, >= 1; 1 stays in this one.
         backend: Of joblib: `loky` on this machine, `ray` on a Ray cluster (the package's extra `ray`).
         progress: Told of each finished task.
@@ -51,7 +54,7 @@ def run(
     """
     if backend not in BACKENDS:
         raise SimError("backend", f"one of {', '.join(BACKENDS)}", repr(backend), reason="UNKNOWN_BACKEND")
-    subjects = [subject_of(table, experiment) for table in tables]
+    subjects = [subject_of(table, experiment, past) for table in tables]
     names = [subject.arena.name for subject in subjects]
     if len(set(names)) != len(names):
         raise SimError("datasets", "data sets with distinct names", names, reason="DUPLICATE")

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from banditd_sim.environments.baselines import Known, is_baseline, play_baseline
+from banditd_sim.environments.pairs import PairRouter, replay_pairs
+from banditd_sim.environments.past import teach_log
 from banditd_sim.environments.replay import LearningRouter, replay
 from banditd_sim.environments.rounds import Rounds
 from banditd_sim.environments.router import parse_router_policy
@@ -47,7 +49,8 @@ def work(experiment: Experiment, subject: Subject, task: Task) -> Result:
         if taught is None:
             rounds = play_baseline(task.policy, world, known, task.budget_usd)
         else:
-            rounds = replay(world, taught.fork(seed))
+            play = replay if arena.comparisons is None else replay_pairs
+            rounds = play(world, taught.fork(seed))
         measured = measure(world, rounds, yardstick)
         figures.append({"seed": seed, **measured.figures})
         columns.append(_columns(seed, world, rounds, measured.regret, task.budget_usd))
@@ -60,8 +63,10 @@ def _taught(experiment: Experiment, subject: Subject, task: Task) -> LearningRou
     scenario = timeline(experiment.scenarios[task.scenario], arena, parts.test)
     policy = parse_router_policy(task.policy, usd_weight=experiment.usd_weight, second_weight=experiment.second_weight)
     router = LearningRouter(arena, scenario, policy, task.budget_usd, task.seeds[0])
+    if subject.past is not None:
+        teach_log(router, arena, subject.past)
     if len(parts.warm):
-        router.teach(parts.warm)
+        (router if arena.comparisons is None else PairRouter(arena, router)).teach(parts.warm)
     return router
 
 
@@ -73,11 +78,13 @@ def _columns(
     whole[rounds.measured] = regret
     budget = np.nan if budget_usd is None else budget_usd
     number: Int64 = np.arange(n) - rounds.learn_count
+    compared = {} if rounds.rival is None else {"rival": rounds.rival}
     return {
         "seed": np.full(n, seed, np.int32),
         "round": number.astype(np.int32),
         "prompt": rounds.row.astype(np.int32),
         "model": rounds.model,
+        **compared,
         "propensity": rounds.propensity,
         "quality": rounds.quality,
         "cost_usd": rounds.cost_usd,

@@ -9,12 +9,13 @@ from banditd_sim.ope.diagnostics import (
     require_support,
 )
 from banditd_sim.ope.errors import LogError, OpeError, SupportError
-from banditd_sim.ope.evaluate import DEFAULT_ESTIMATORS, INTERVALS, Estimate, evaluate
+from banditd_sim.ope.evaluate import DEFAULT_ESTIMATORS, DEFAULT_INTERVALS, INTERVALS, Estimate, evaluate
 from banditd_sim.ope.intervals import (
     Interval,
     bootstrap_interval,
     empirical_bernstein_interval,
     normal_interval,
+    skew_corrected_interval,
     standard_error,
 )
 from banditd_sim.ope.log import LoggedRounds, take, with_reward
@@ -36,6 +37,7 @@ from banditd_sim.ope.weights import as_target, cluster_weights, weight_bound, we
 
 __all__ = [
     "DEFAULT_ESTIMATORS",
+    "DEFAULT_INTERVALS",
     "ESTIMATORS",
     "INTERVALS",
     "Calibration",
@@ -73,6 +75,7 @@ __all__ = [
     "require_support",
     "round_values",
     "running",
+    "skew_corrected_interval",
     "standard_error",
     "take",
     "uniform_target",

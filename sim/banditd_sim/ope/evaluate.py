@@ -10,7 +10,13 @@ import numpy.typing as npt
 
 from banditd_sim.ope.diagnostics import Diagnostics, diagnose, require_support
 from banditd_sim.ope.errors import LogError, SupportError
-from banditd_sim.ope.intervals import Interval, bootstrap_intervals, normal_interval, standard_error
+from banditd_sim.ope.intervals import (
+    Interval,
+    bootstrap_intervals,
+    normal_interval,
+    skew_corrected_interval,
+    standard_error,
+)
 from banditd_sim.ope.log import LoggedRounds
 from banditd_sim.ope.problem import (
     ESTIMATORS,
@@ -25,7 +31,9 @@ from banditd_sim.ope.settings import Settings
 from banditd_sim.ope.terms import RoundTerms, estimate
 from banditd_sim.ope.weights import as_target, weighted
 
-INTERVALS = ("none", "normal", "bootstrap", "empirical_bernstein", "confidence_sequence")
+INTERVALS = ("none", "normal", "skew_corrected", "bootstrap", "empirical_bernstein", "confidence_sequence")
+# What is put around estimates unasked: as narrow as a normal interval where that is right.
+DEFAULT_INTERVALS = ("skew_corrected",)
 DEFAULT_ESTIMATORS = ("dm", "ips", "clipped_ips", "snips", "dr", "sndr", "switch_dr", "dr_os")
 
 
@@ -61,17 +69,18 @@ def evaluate(
     log: LoggedRounds,
     target_pmf: npt.ArrayLike,
     estimators: Sequence[str] = DEFAULT_ESTIMATORS,
-    intervals: Sequence[str] = ("normal",),
+    intervals: Sequence[str] = DEFAULT_INTERVALS,
     seed: int = 0,
     settings: Settings | None = None,
 ) -> list[Estimate]:
     """Estimate the value of a target policy from a log: one row per estimator and interval, in that order.
 
     The value is the mean reward that the target would have received in these rounds. Intervals cover it in 1 - alpha
-    of logs: "normal" and "bootstrap" for large n, "empirical_bernstein" always, but for independent rounds and only
-    usefully with a floor, "confidence_sequence" always, also if the logging policy was learning or the length of the
-    log was decided by looking at it. They account for chance, not for the bias of clipping, switching or shrinking;
-    and since all error of "dm" is bias, it gets no interval. Such rows carry a *refusal*.
+    of logs: "normal" and "bootstrap" for large n, "skew_corrected" for smaller n and rarer large weights,
+    "empirical_bernstein" always, but for independent rounds and only usefully with a floor, "confidence_sequence"
+    always, also if the logging policy was learning or the length of the log was decided by looking at it. They account
+    for chance, not for the bias of clipping, switching or shrinking; and since all error of "dm" is bias, it gets no
+    interval. Such rows carry a *refusal*.
 
     The confidence sequence goes around "ips" and "dr" only; the latter's row has an estimate cross-fitted as always,
     and bounds from pseudo-outcomes of its own whose reward model saw earlier rounds only.
@@ -158,5 +167,7 @@ def _interval(problem: Problem, interval: str, name: str, terms: RoundTerms) -> 
         return empirical_bernstein_by_name(problem, name, terms)
     if interval == "confidence_sequence":
         return sequence_by_name(problem, name)
+    if interval == "skew_corrected":
+        return skew_corrected_interval(terms, alpha=problem.settings.alpha)
     # A bootstrap that comes here had a single round, and is refused for the reason that a normal interval is.
     return normal_interval(terms, alpha=problem.settings.alpha)

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from banditd_sim.experiments.keep import write_whole
+from banditd_sim.ope import DEFAULT_INTERVALS
 from banditd_sim.report.ope_schema import OpeRow, OpeSummary, OpeTarget
 from banditd_sim.report.page import glossary, heading, page, paragraph, picture, preformatted, table
 from banditd_sim.report.plots import save
@@ -19,7 +20,7 @@ from banditd_sim.report.tables import write_csv
 _BLUE, _GREY = "#0072b2", "#555555"
 _LOGGED: Final = "logged"
 # The estimator whose figure a headline names, in order of preference: doubly robust, then without a model.
-_PREFERRED: Final = ("dr", "sndr", "dr_os", "switch_dr", "snips", "ips", "mean")
+_PREFERRED: Final = ("dr", "sndr", "dr_os", "switch_dr", "snips", "ips", "replay", "mean")
 _WORDS: Final = (
     (
         "off-policy evaluation",
@@ -28,6 +29,7 @@ _WORDS: Final = (
     ("dr, doubly robust", "A model of the rewards, corrected where the log has the truth. Right if either part is."),
     ("ips, snips", "Logged rewards, weighted by how much more often the other policy would have made that choice."),
     ("dm", "The model of the rewards alone. Its error does not show in its spread, so it gets no interval."),
+    ("replay", "The policy learns and is measured where it chose what the log has; other rounds are passed over."),
     ("effective rounds", "How many rounds of the target itself the weighted log is worth. Few mean little is known."),
     ("refused", "The log holds too little about what the policy would do; any number would be invented."),
 )
@@ -115,7 +117,7 @@ def forest(summary: OpeSummary) -> Figure:
         )
         if row.target != last and y:
             axes.axhline(y - 0.5, color="#dddddd", linewidth=0.8)
-        kind = "" if row.interval == "normal" else f", {row.interval.replace('_', ' ')}"
+        kind = "" if row.interval in {"normal", *DEFAULT_INTERVALS} else f", {row.interval.replace('_', ' ')}"
         labels.append(f"{row.target}: {row.estimator}{kind}" if row.target != last else f"{row.estimator}{kind}")
         last = row.target
     axes.set_yticks(np.arange(len(rows)), labels, fontsize=8.5)

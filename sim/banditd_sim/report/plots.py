@@ -15,7 +15,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from banditd_sim.environments.baselines import CONSTANT_PREFIX, is_baseline
 from banditd_sim.experiments.plan import slug
+from banditd_sim.ope.arrays import Float64
 from banditd_sim.report.curves import Curves
+from banditd_sim.report.labels import Obstacles, name_points
 from banditd_sim.report.schema import Row, Summary
 
 _PER: Final = 1000.0  # costs are shown per so many prompts
@@ -127,18 +129,13 @@ def _figures(here: dict[str, str], rows: Sequence[Row], curves: Curves) -> Itera
 
 def _plane(rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> Figure:
     figure, axes = _canvas()
-    _lines(axes, lines)
+    around = Obstacles(lines=_lines(axes, lines))
+    around.marks = [(row.cost_usd * _PER, row.quality) for row in rows]
     constants = [row for row in rows if row.policy.startswith(CONSTANT_PREFIX)]
     corner = {row["model"] for row in lines if row["line"] == "hull"}
     axes.scatter(
         [row.cost_usd * _PER for row in constants], [row.quality for row in constants], s=36, color=_GREY, zorder=3
     )
-    for row in constants:
-        model = row.policy.removeprefix(CONSTANT_PREFIX)
-        if model in corner or len(constants) <= _NAMED_MODELS:  # others would cover one another
-            # To the left of the dearest, where there is room.
-            right = row.cost_usd >= 0.5 * max(one.cost_usd for one in constants)
-            _name(axes, row.cost_usd, row.quality, _short(model), right=right)
     markers = cycle("sDv^P")
     for policy in dict.fromkeys(row.policy for row in rows if is_baseline(row.policy)):
         if not policy.startswith(CONSTANT_PREFIX):
@@ -155,8 +152,10 @@ def _plane(rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> Figure:
             )
     for color, policy in zip(cycle(_COLORS), dict.fromkeys(r.policy for r in rows if r.kind == "policy"), strict=False):
         marks = sorted((row for row in rows if row.policy == policy), key=lambda row: row.cost_usd)
-        low = [row.quality - (row.quality_ci[0] if row.quality_ci else row.quality) for row in marks]
-        high = [(row.quality_ci[1] if row.quality_ci else row.quality) - row.quality for row in marks]
+        ends = [row.quality_ci or (row.quality, row.quality) for row in marks]
+        low = [row.quality - end[0] for row, end in zip(marks, ends, strict=True)]
+        high = [end[1] - row.quality for row, end in zip(marks, ends, strict=True)]
+        around.bars += [(row.cost_usd * _PER, *end) for row, end in zip(marks, ends, strict=True)]
         axes.errorbar(
             [row.cost_usd * _PER for row in marks],
             [row.quality for row in marks],
@@ -169,21 +168,39 @@ def _plane(rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> Figure:
             label=policy,
             zorder=5,
         )
-    axes.set_xscale("log")
-    axes.set_xlabel("cost in USD per 1,000 prompts (logarithmic)")
+    if max(row.cost_usd for row in rows) > 0.0:
+        axes.set_xscale("log")
+        axes.set_xlabel("cost in USD per 1,000 prompts (logarithmic)")
+        _number(axes.xaxis, (1.0, 2.0, 5.0))
+    else:
+        axes.set_xlabel("costs are unknown")
+        axes.set_xticks([])
     axes.set_ylabel("mean quality")
-    _number(axes.xaxis, (1.0, 2.0, 5.0))
     axes.margins(x=0.08, y=0.08)
-    _crop(axes, rows, lines)
+    shown = _crop(axes, rows, lines)
     _legend(axes)
+    named = [(row, row.policy.removeprefix(CONSTANT_PREFIX)) for row in constants if row.quality >= shown]
+    name_points(
+        axes,
+        [
+            (row.cost_usd * _PER, row.quality, _short(model))
+            for row, model in named
+            if model in corner or len(constants) <= _NAMED_MODELS  # others would cover one another
+        ],
+        around,
+    )
     return figure
 
 
-def _crop(axes: Any, rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> None:
-    """Leave bad models below the picture, so that what is compared has room; says how many they are."""
+def _crop(axes: Any, rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> float:
+    """Leave bad models below the picture, so that what is compared has room; says how many they are.
+
+    Returns the least quality that is in the picture.
+    """
     constants = [row.quality for row in rows if row.policy.startswith(CONSTANT_PREFIX)]
     others = [row.quality for row in rows if not row.policy.startswith(CONSTANT_PREFIX)]
     others += [line["quality"] for line in lines]
+    others += [end for row in rows if row.kind == "policy" for end in row.quality_ci or ()]
     low, high = min(others), max([*others, *constants])
     bottom = low - 0.1 * (high - low)
     lost = sum(quality < bottom for quality in constants)
@@ -191,10 +208,12 @@ def _crop(axes: Any, rows: Sequence[Row], lines: Sequence[dict[str, Any]]) -> No
         axes.set_ylim(bottom, high + 0.05 * (high - low))
         told = f"{lost} {'model is' if lost == 1 else 'models are'} below the picture"
         axes.text(0.01, 0.015, told, transform=axes.transAxes, fontsize=8, color=_GREY)
+    return bottom
 
 
-def _lines(axes: Any, lines: Sequence[dict[str, Any]]) -> None:
-    """Draw hull and oracle; straight in money, so bent on a logarithmic axis."""
+def _lines(axes: Any, lines: Sequence[dict[str, Any]]) -> list[Float64]:
+    """Draw hull and oracle; straight in money, so bent on a logarithmic axis. Returns their points, each (n, 2)."""
+    drawn = []
     for line, color, dash, label in (
         ("hull", _GREY, "-", "fixed mix of models"),
         ("oracle", _ORACLE_COLOR, (0, (1, 2)), "limit, every outcome known"),
@@ -205,7 +224,9 @@ def _lines(axes: Any, lines: Sequence[dict[str, Any]]) -> None:
             continue
         low = max(cost[0], cost[-1] * 1e-6, 1e-12)
         grid = np.geomspace(low, max(cost[-1], low * 1.0001), 300)
-        axes.plot(grid * _PER, np.interp(grid, cost, quality), color=color, linestyle=dash, label=label, zorder=2)
+        drawn.append(np.column_stack([grid * _PER, np.interp(grid, cost, quality)]))
+        axes.plot(*drawn[-1].T, color=color, linestyle=dash, label=label, zorder=2)
+    return drawn
 
 
 def _regret(over_time: Sequence[dict[str, Any]]) -> Figure:
@@ -309,19 +330,6 @@ def _number(axis: Any, subs: tuple[float, ...]) -> None:
 def _legend(axes: Any) -> None:
     """Put the legend beside the picture, where it hides nothing."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8.5)
-
-
-def _name(axes: Any, cost: float, quality: float, text: str, *, right: bool) -> None:
-    axes.annotate(
-        text,
-        (cost * _PER, quality),
-        xytext=(-2, -14) if right else (6, -10),
-        ha="right" if right else "left",
-        textcoords="offset points",
-        fontsize=8,
-        color="#333333",
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.4},
-    )
 
 
 def _label(policy: str, budget: float | None) -> str:

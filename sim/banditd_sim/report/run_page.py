@@ -60,6 +60,10 @@ _WORDS: Final = (
         "Over seeds: other orders of the same prompts and other draws. It says nothing of other prompts.",
     ),
 )
+_COMPARED: Final = (
+    "This data holds comparisons only: a policy names two models per prompt and hears which of them won. Quality is "
+    "the share of its duels on the prompt that the first of the two won, ties being half. Costs: {costs}."
+)
 # Shares of the best constant's quality whose savings are in the page; all are in summary.json.
 _SAVINGS_SHOWN: Final = ("0.95", "1")
 # Constants beyond this many are listed only if they are corners of the fixed mix.
@@ -75,7 +79,7 @@ def write_page(out: Path, summary: Summary, plots: Sequence[Plot], about: dict[s
         paragraph(
             f"A simulation on recorded outcomes: {count} learning {'policy' if count == 1 else 'policies'}, "
             f"{seeds} {'seed' if seeds == 1 else 'seeds'}, beside baselines that need no learning. "
-            "Only the chosen model's outcome was ever shown to a policy.",
+            "A policy was only ever shown what came of its own choice.",
             "note",
         )
     )
@@ -84,9 +88,13 @@ def write_page(out: Path, summary: Summary, plots: Sequence[Plot], about: dict[s
         body.append(heading(dataset if scenario == "plain" else f"{dataset}, scenario “{scenario}”"))
         found = next(one for one in summary.datasets if one.name == dataset)
         history = f"{found.warm_prompts:,} prompts of history, " if found.warm_prompts else "no history, "
+        if found.warm_log_rounds:
+            history = f"{found.warm_log_rounds:,} logged rounds and {history}"
         learnt = f"{found.learn_prompts:,} prompts to learn on, " if found.learn_prompts else ""
         measured = f"{found.measured_prompts:,} measured, {len(found.models)} models."
         body.append(paragraph(history.capitalize() + learnt + measured, "note"))
+        if found.revealed == "comparison":
+            body.append(paragraph(_COMPARED.format(costs=found.costs), "note"))
         body += [paragraph(text, "lead") for text in headlines(rows)]
         body.append(_figures(rows))
         phases = [one for one in summary.phases if (one.dataset, one.scenario) == (dataset, scenario)]
@@ -118,7 +126,7 @@ def headlines(rows: Sequence[Row]) -> list[str]:
             f"{_verdict(row)}."
         )
         best = row.best_constant_model
-        dearer = row.best_constant_cost_usd / row.cost_usd if row.cost_usd > 0.0 else float("inf")
+        dearer = row.best_constant_cost_usd / row.cost_usd if row.cost_usd > 0.0 else 1.0
         text += f" Always using {best} gives {row.best_constant_quality:.3f} at {_usd(row.best_constant_cost_usd)}" + (
             f", {dearer:.1f} times the cost." if dearer >= 1.05 else "."
         )

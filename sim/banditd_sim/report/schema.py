@@ -179,9 +179,18 @@ class Dataset(Struct, frozen=True, forbid_unknown_fields=True):
     fingerprint: str
     models: list[str]
     warm_prompts: int
+    warm_log_rounds: int
+    """Rounds of the log that went in first; 0 if there was none."""
+    warm_log_fingerprint: str
     learn_prompts: int
     measured_prompts: int
     left_out_prompts: int
+    revealed: str
+    """What a policy saw of a prompt: the `outcome` of the model it chose, or, where the data has nothing but
+    comparisons, one `comparison` of the pair it named. Quality then is the share of its duels on the prompt that the
+    first of the pair won, ties being half."""
+    costs: str
+    """Where costs are from: `measured`, or for comparisons the list prices; without these they are unknown, and 0."""
 
 
 class Summary(Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,11 +6,13 @@ import sys
 
 import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from banditd_sim.cli.main import commands
 from banditd_sim.datasets import write_dsjson
+from banditd_sim.environments.arena import arena_of
 from banditd_sim.ope import LoggedRounds
 from banditd_sim.report.ope_schema import OpeSummary
 from banditd_sim.report.schema import Summary
@@ -44,13 +46,21 @@ def write_table(folder, table, *, embedded=True):
         (folder / "embeddings.npy").unlink()
 
 
+def votes(prompts=40):
+    """Return comparisons as a file of Chatbot Arena: one pair per prompt, and the later letter wins."""
+    pairs = [("a", "b"), ("c", "a"), ("b", "c")]
+    lines = [f"question {i},{a},{b},model_{'a' if a > b else 'b'}" for i in range(prompts) for a, b in [pairs[i % 3]]]
+    return "\n".join(["prompt,model_a,model_b,winner", *lines, ""])
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder of data: two tables, one without split and embeddings, and two logs."""
+    """A folder of data: two tables, one without split and embeddings, comparisons, and two logs."""
     folder = tmp_path_factory.mktemp("data")
     write_table(folder / "toy", learnable(120, name="toy"))
     write_table(folder / "bare", learnable(60, name="bare", split=[""] * 60), embedded=False)
     write_dsjson(make_log(600)[0], folder / "log.dsjson")
+    (folder / "votes.csv").write_text(votes())
     write_dsjson(one_sided(), folder / "one-sided.dsjson")
     return folder
 
@@ -86,6 +96,69 @@ def test_run_writes_everything(call, tmp_path):
     assert "were finished before" in told
 
 
+def test_comparisons_are_replayed(call, tmp_path):
+    """With a history and baselines, into the same rows; what was revealed and where costs are from is said."""
+    out = tmp_path / "out"
+    args = ("votes.csv", "--policy", "duel", "--warm-fraction", 0.5, "--seeds", 2, "--out", out)
+    code, said, told = call("replay", *args)
+    assert code == 0, told
+    assert "comparisons only" in said
+    summary = msgspec.json.decode((out / "summary.json").read_bytes(), type=Summary)
+    assert [(one.revealed, one.costs) for one in summary.datasets] == [("comparison", "unknown, counted as 0")]
+    rows = {row.policy: row for row in summary.rows}
+    assert {row.rounds for row in summary.rows} == {20}
+    assert rows["duel"].kind == "policy"
+    # c beats everybody, a nobody; b wins where a is the other.
+    assert rows["oracle"].quality == 1.0
+    assert rows["duel"].quality > rows["uniform"].quality
+    assert "constant:c" in rows
+    cells = pq.read_table(next((out / "cells").glob("*/plain/duel/none/*.parquet")))
+    named = zip(cells["model"].to_pylist(), cells["rival"].to_pylist(), strict=True)
+    assert {tuple(sorted(pair)) for pair in named} == {("a", "b"), ("a", "c"), ("b", "c")}
+    assert (out / "plots" / "votes.plain.plane.png").stat().st_size > 0
+    assert "comparisons only" in (out / "report.html").read_text()
+
+
+def test_a_log_goes_in_first(call, data, tmp_path):
+    """Told in the summary; going on with another log is refused."""
+    arena = arena_of(learnable(120, name="toy"))
+    rng = np.random.default_rng(0)
+    action = rng.integers(0, 3, 60)
+    reward = arena.quality[np.arange(60), action]
+    context = arena.embeddings[:60].astype(np.float32)
+    for name, part in (("past", slice(0, 60)), ("other", slice(0, 50))):
+        log = LoggedRounds(action[part], reward[part], np.full(60, 1 / 3)[part], arena.model_ids, context[part])
+        write_dsjson(log, data / f"{name}.dsjson")
+    args = ("run", "toy", "--seeds", 1, "--no-baselines", "--out", tmp_path / "out", "--warm-log")
+    code, _, told = call(*args, "past.dsjson")
+    assert code == 0, told
+    (about,) = json.loads((tmp_path / "out" / "summary.json").read_text())["datasets"]
+    assert about["warm_log_rounds"] == 60
+    assert "60 logged rounds" in (tmp_path / "out" / "report.html").read_text()
+    assert call(*args, "other.dsjson")[0] == 2
+    assert "data.warm_log" in call("run", "bare", "--warm-log", "past.dsjson", "--out", tmp_path / "b")[2]
+
+
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (("--policy", "knn"), "policy: expected one that learns from comparisons"),
+        (("--policy", "duel", "--budget", "1"), "budgets_usd: expected no budget"),
+        (("outage.toml",), "scenarios[0].events[0]: expected prompt_mix"),
+    ],
+)
+def test_what_a_comparison_tells_nothing_of_is_refused(call, tmp_path, monkeypatch, args, said):
+    """A policy that passes comparisons over, a budget, an event other than the order of prompts."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outage.toml").write_text(
+        'policies = ["duel"]\n[[scenarios]]\nname = "s"\nevents = [{ kind = "outage", model = "a", at = 3 }]\n'
+    )
+    code, _, told = call("run", "votes.csv", *args, "--out", tmp_path / "out")
+    assert code == 2
+    assert told.splitlines()[-1].startswith(f"banditd-sim: {said}")
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_experiment_file_and_options_over_it(call, tmp_path):
     """The file may stand where a data set does; what the options say wins."""
     file = tmp_path / "e.toml"
@@ -116,7 +189,7 @@ def test_sets_with_and_without_a_split_in_one_command(call, tmp_path):
         (("run", "world:linear#sea=3"), "'sea'"),
         (("run", "toy#router=a"), "router"),
         (("run", "toy", "--embedder", "nope"), "embedder"),
-        (("run", "log.dsjson"), "banditd-sim ope reads it"),
+        (("run", "log.dsjson"), "banditd-sim ope replays it"),
         (("run", "toy", "--policy", "nope"), "policies[0]"),
         (("run", "toy", "--budget", "x"), "--budget"),
         (("run", "toy", "--seeds", "0"), "seeds"),

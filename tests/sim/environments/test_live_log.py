@@ -8,8 +8,8 @@ import pytest
 from banditd_proto.v1 import model_pb2, router_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
 from banditd_sim.environments.errors import SimError
-from banditd_sim.environments.live_log import remake_directory
 from tests.server.harness import DIMENSION, batch_request, config_for, context, running
+from tests.sim.environments.live_log import remake_directory
 
 PRESETS = ("linucb", "lin_thompson", "squarecb", "nonlinear")
 PER_ROUTER = 330
@@ -83,7 +83,7 @@ async def test_a_log_with_a_hole_is_refused(tmp_path):
     from banditd.domain.records import OutcomeRecord
     from banditd.store.env import Env
     from banditd.store.log import Log
-    from banditd_sim.environments.live_log import remake
+    from tests.sim.environments.live_log import remake
 
     await write_log(tmp_path / "data")
     with Env(tmp_path / "data", 1 << 30, readonly=True) as env:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from banditd_sim.environments.errors import SimError
-from banditd_sim.environments.live_log import remake_directory
 from banditd_sim.experiments.evaluation import evaluate_targets
 from banditd_sim.experiments.targets import recorded_snapshot, snapshot_target, target_pmf
 from banditd_sim.ope import LogError, LoggedRounds
+from tests.sim.environments.live_log import remake_directory
 
 D, K = 6, 3
 
@@ -200,3 +200,31 @@ def test_estimates_cover_the_truth_of_the_world():
     }
     for row in summary.rows:
         assert row.value == pytest.approx(truth[row.target], abs=4 * row.standard_error)
+
+
+def test_a_preset_is_replayed_by_rejection():
+    """A uniform log of two models, each the better one for half of the contexts: what is learnt shows in the value."""
+    rng = np.random.default_rng(0)
+    n = 3000
+    x = rng.standard_normal((n, 4)).astype(np.float32)
+    action = rng.integers(0, 2, n)
+    mean = np.where((x[:, 0] > 0.0) == (action == 0), 0.8, 0.2)
+    log = LoggedRounds(action, (rng.random(n) < mean).astype(float), np.full(n, 0.5), ("a", "b"), x)
+    summary = evaluate_targets("log", log, ["replay:linucb", "replay:uniform"])
+    rows = {row.target: row for row in summary.rows}
+    assert [row.estimator for row in summary.rows] == ["mean", "replay", "replay"]
+    assert rows["replay:uniform"].low <= 0.5 <= rows["replay:uniform"].high
+    assert rows["replay:linucb"].low > 0.6
+    assert {about.target: about.ess for about in summary.targets}["replay:linucb"] == pytest.approx(n / 2, abs=120)
+
+
+def test_a_replay_of_too_few_rounds_is_refused():
+    """Forty rounds of three models are thirteen that agree; another target is answered."""
+    log, _ = make_log(40, epsilon=1.0)
+    summary = evaluate_targets("log", log, ["replay:linucb", "uniform"], estimators=("ips",))
+    refused, answered = summary.targets
+    assert refused.refusal_reason == "NO_SUPPORT"
+    assert "at least 30 rounds" in refused.refusal
+    assert not answered.refusal
+    with pytest.raises(SimError, match="target: expected one of"):
+        evaluate_targets("log", log, ["replay:nobody"])

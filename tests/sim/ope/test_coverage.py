@@ -5,6 +5,7 @@ import pytest
 
 from banditd_sim.ope import (
     PseudoOutcomes,
+    RoundTerms,
     Settings,
     confidence_sequence,
     dr_outcomes,
@@ -13,6 +14,7 @@ from banditd_sim.ope import (
     ips_outcomes,
     normal_interval,
     running,
+    skew_corrected_interval,
 )
 from banditd_sim.ope import estimators as est
 
@@ -43,10 +45,33 @@ def test_normal_and_bootstrap_intervals_cover_in_93_to_97_percent():
         assert 0.93 <= share <= 0.97, (key, share)
 
 
+def test_skew_corrected_intervals_cover_in_93_to_97_percent():
+    """Of 1,000 logs each, of 1,000 rounds, and of 500 with the weights of a target far from the log."""
+    names, intervals = ("ips", "snips", "dr", "sndr"), ("skew_corrected",)
+    shares = coverage(make_world(0), names, intervals)
+    far = coverage(make_world(2, heat=2.0), names, intervals, rounds=500)
+    for key, share in (*shares.items(), *far.items()):
+        assert 0.93 <= share <= 0.97, (key, share)
+
+
+def test_skewed_terms_are_covered_where_normal_intervals_miss():
+    """Log-normal terms, mostly small and rarely large: 4,000 samples of 200 rounds."""
+    rng = np.random.default_rng(4)
+    hits = {normal_interval: 0, skew_corrected_interval: 0}
+    for _ in range(4000):
+        terms = RoundTerms(addend=rng.lognormal(0.0, 1.5, 200), numerator=None)
+        for make in hits:
+            hits[make] += np.exp(0.5 * 1.5**2) in make(terms)
+    assert hits[normal_interval] / 4000 < 0.90
+    assert 0.93 <= hits[skew_corrected_interval] / 4000 <= 0.97
+
+
 def test_wrong_propensities_break_the_coverage():
     """The same check fails by far when a flattened pmf was written down."""
     world = make_world(1)
-    shares = coverage(world, ("ips",), ("normal", "bootstrap"), runs=200, logged=wrong_propensities(world))
+    shares = coverage(
+        world, ("ips",), ("normal", "skew_corrected", "bootstrap"), runs=200, logged=wrong_propensities(world)
+    )
     for key, share in shares.items():
         assert share < 0.9, (key, share)
 
@@ -57,7 +82,7 @@ def test_wrong_propensities_break_the_coverage():
 def test_normal_and_bootstrap_intervals_cover_in_many_worlds(seed, heat):
     """Of 2,000 logs of 2,000 rounds each, in six worlds, all estimators that are unbiased or consistent."""
     world = make_world(seed, heat=heat)
-    names, intervals = ("ips", "snips", "dr", "sndr"), ("normal", "bootstrap")
+    names, intervals = ("ips", "snips", "dr", "sndr"), ("normal", "skew_corrected", "bootstrap")
     shares = coverage(world, names, intervals, runs=2000, rounds=2000, seed=1000 + seed, resamples=1000)
     for key, share in shares.items():
         assert 0.93 <= share <= 0.97, (key, share)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from banditd_sim.ope import (
     LogError,
@@ -18,6 +19,7 @@ from banditd_sim.ope import (
     ips_outcomes,
     normal_interval,
     running,
+    skew_corrected_interval,
     standard_error,
 )
 from banditd_sim.ope import estimators as est
@@ -45,6 +47,23 @@ def test_hand_worked_intervals():
     assert (bernstein.low, bernstein.high) == pytest.approx((2.5 - half, 2.5 + half))
 
 
+def test_the_skew_corrected_interval_by_hand():
+    """Ends solve Hall's cubic at Student's quantiles; without skewness and tails it is the normal interval."""
+    values = np.array([0.0] * 90 + [1.0] * 10)
+    interval = skew_corrected_interval(RoundTerms(addend=values, numerator=None))
+    error = math.sqrt(0.09 * 100.0 / 99.0 / 100.0)
+    # A share p of ones has skewness (1 - 2 p) / s and excess kurtosis (1 - 6 p (1 - p)) / (p (1 - p)).
+    a = 0.8 / 0.3 / 10.0
+    degrees = 2.0 / (2.0 / 99.0 + 0.46 / 0.09 / 100.0)
+    for end, q in ((interval.low, stats.t.ppf(0.975, degrees)), (interval.high, stats.t.ppf(0.025, degrees))):
+        t = (0.1 - end) / error
+        assert t + a * t**2 / 3.0 + a**2 * t**3 / 27.0 + a / 6.0 == pytest.approx(q)
+    even = RoundTerms(addend=np.tile([0.0, 1.0], 50_000), numerator=None)
+    plain, corrected = normal_interval(even), skew_corrected_interval(even)
+    assert (corrected.low, corrected.high) == pytest.approx((plain.low, plain.high), abs=1e-6)
+    assert skew_corrected_interval(RoundTerms(addend=np.ones(5), numerator=None)).width == 0.0
+
+
 def test_ratio_error_by_hand():
     """Sum(a) / sum(b) = 6 / 4 with a = (1, 2, 3), b = (1, 1, 2): residuals -.5, .5, 0."""
     terms = RoundTerms(addend=None, numerator=np.array([1.0, 2.0, 3.0]), denominator=np.array([1.0, 1.0, 2.0]))
@@ -61,6 +80,7 @@ def test_a_higher_level_is_not_narrower(seed):
     bound = float(weight.max())
     for make in (
         lambda a: normal_interval(terms, alpha=a),
+        lambda a: skew_corrected_interval(terms, alpha=a),
         lambda a: bootstrap_interval(terms, alpha=a, resamples=200, seed=1),
         lambda a: empirical_bernstein_interval(terms, term_min=0.0, term_max=bound, alpha=a),
     ):

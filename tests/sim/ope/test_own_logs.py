@@ -17,7 +17,6 @@ from banditd.domain.decision import Objective
 from banditd.routing.choose import Terms, choose_rows
 from banditd_sim.datasets import load_banditd, open_dataset, write_banditd
 from banditd_sim.environments.arena import arena_of
-from banditd_sim.environments.own_log import own_log
 from banditd_sim.environments.replay import LearningRouter, replay
 from banditd_sim.environments.router import RouterPolicy
 from banditd_sim.environments.scenario import Scenario
@@ -25,6 +24,7 @@ from banditd_sim.environments.timeline import timeline
 from banditd_sim.environments.world import World
 from banditd_sim.ope import LoggedRounds, Settings, SupportError, evaluate
 from banditd_sim.ope.reward_model import cross_fitted_ridge
+from tests.sim.ope.own_log import own_log
 
 SHARED = Path(os.environ.get("BANDITD_SHARED_DIR", str(Path(__file__).resolve().parents[4] / "shared"))) / "data"
 SETS = ("routerbench", "zeroeval", "routellm")
@@ -116,7 +116,7 @@ def covered(bench, log, rows, seed):
     found = {}
     for target, pmf in bench.targets.items():
         try:
-            (one,) = evaluate(log, pmf[rows], ["dr"], ["normal"], seed, settings)
+            (one,) = evaluate(log, pmf[rows], ["dr"], seed=seed, settings=settings)
         except SupportError:
             found[target] = None
             continue
@@ -183,7 +183,7 @@ def test_with_wrong_propensities_the_intervals_miss():
         lie = LoggedRounds(log.action, log.reward, np.full(800, 0.5), log.model_ids, log.context)
         settings = Settings(reward_model=np.full(log.pmf.shape, 0.5), limits=None)
         for target, pmf in bench.targets.items():
-            (one,) = evaluate(lie, pmf[rows], ["dr"], ["normal"], seed, settings)
+            (one,) = evaluate(lie, pmf[rows], ["dr"], seed=seed, settings=settings)
             hits.append(one.low <= bench.truth[target] <= one.high)
     assert np.mean(hits) < 0.7
 
