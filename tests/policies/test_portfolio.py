@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from banditd.domain.budget import Budget
 from banditd.domain.context import Context
 from banditd.domain.decision import Objective
 from banditd.domain.model import ModelSpec, Price
@@ -219,13 +218,14 @@ def test_a_portfolio_of_one_draws_what_its_member_draws():
 
 def test_members_explore_within_the_budgets_allowance():
     """Each as it would alone: without the bound a portfolio lost 0.02 to 0.08 to its members under a cold budget."""
-    router = RouterSpec(
-        "r", PolicySpec("portfolio", {}, {"members": "constant"}), embedding_dimension=DIMENSION, budget=Budget(3e-5)
+    snapshot = engine_of("constant").snapshot.routers["r"].belief
+    quality, deviation, cost = np.array([0.6, 0.5, 0.5]), np.array([0.0, 0.0, 0.2]), np.array([1e-5, 1e-4, 1e-3])
+    members = np.stack([quality, deviation])[None]
+    asked = (Context(np.zeros(DIMENSION, np.float16)), None, np.stack([quality, deviation, cost, np.ones(MODELS)]))
+    free, bounded = (
+        snapshot.member_pmfs(Question(*asked, members, Objective(), allowance), EVERYONE)[0]
+        for allowance in (np.inf, 1e-6)
     )
-    alone = RouterSpec("r", PolicySpec("constant"), embedding_dimension=DIMENSION, budget=Budget(3e-5))
-    models = tuple(ModelSpec(k, f"m{k}", Price(0.1 * 10**k, 0.1 * 10**k)) for k in range(MODELS))
-    ours, theirs = (teach(Engine(spec, models, 5), 120, lambda c, k: 0.4 + 0.2 * k) for spec in (router, alone))
-    ours_usd, theirs_usd = (
-        sum(float(d.choice.pmf @ d.choice.expected[1]) for d in decisions) for decisions in (ours, theirs)
-    )
-    assert ours_usd == pytest.approx(theirs_usd, rel=0.05)
+    np.testing.assert_array_equal(free, [0.0, 0.0, 1.0])
+    assert bounded[2] > 0.0
+    assert bounded @ cost == pytest.approx(1e-5 + 1e-6)
