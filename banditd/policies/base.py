@@ -1,5 +1,6 @@
 """What a policy is made of. The types say who may change what."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -112,6 +113,8 @@ class Question(msgspec.Struct, frozen=True, gc=False):
             tokens in the costs.
         members: Shape (M, 2, K'), as in `Prediction`.
         objective: The trade-off, with the shadow price of the budget in it.
+        allowance_usd: What exploration may cost more than the greatest utility does; infinite without a budget.
+        loss_share: What trying a model that costs no more may lose, as a share of what is at stake, or infinite.
     """
 
     context: Context
@@ -119,6 +122,8 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     expected: Array64
     members: Array64 | None
     objective: Objective
+    allowance_usd: float = math.inf
+    loss_share: float = math.inf
 
 
 # Errors of one-step predictions of quality, cost and latency, each over its predicted deviation; NaN where none was

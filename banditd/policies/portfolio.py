@@ -43,7 +43,8 @@ from banditd.errors import DataLossError, Reason
 from banditd.features.spec import INTERCEPT, FeatureKind
 from banditd.kernels import contrast
 from banditd.kernels import contrasts as at
-from banditd.kernels.exploration import softmax, ucb
+from banditd.kernels.exploration import greedy, softmax, ucb
+from banditd.kernels.pacing import try_within
 from banditd.policies.base import (
     Belief,
     BeliefSnapshot,
@@ -159,7 +160,7 @@ class PortfolioSnapshot:
         for m, (policy, belief) in enumerate(zip(self.policies, self.beliefs, strict=True)):
             quality, deviation = question.members[m]
             if not isinstance(belief, PolicySnapshot):
-                ucb(quality + worth, deviation, eligible, policy.exploration, pmfs[m])
+                _explore(quality + worth, deviation, eligible, policy.exploration, question, pmfs[m])
             elif objective == self.objective:
                 belief.fill_pmf(question, eligible, pmfs[m])
             else:
@@ -427,7 +428,9 @@ class PortfolioBelief:
         pmfs = np.zeros((len(self._members), len(slots)))
         for price, share in decision.choice.pacing.prices:
             objective = Objective(decision.objective.usd_weight + price, decision.objective.second_weight)
-            question = Question(decision.context, candidates, values, members, objective)
+            question = Question(
+                decision.context, candidates, values, members, objective, decision.choice.pacing.allowance_usd
+            )
             pmfs += share * snapshot.member_pmfs(question, everyone)
         return pmfs
 
@@ -444,6 +447,23 @@ def _seen(policy: PolicyParameters, rows: Array32) -> Array32:
     if policy.features is FeatureKind.INTERCEPT_ONLY:
         return np.ascontiguousarray(rows[..., INTERCEPT : INTERCEPT + 1])
     return rows
+
+
+def _explore(
+    utility: Array64, deviation: Array64, eligible: Mask, alpha: float, question: Question, out_pmf: Array64
+) -> None:
+    """Write how a member draws: as it would alone, within the same allowance."""
+    if math.isinf(question.allowance_usd):
+        ucb(utility, deviation, eligible, alpha, out_pmf)
+        return
+    greedy(utility, eligible, out_pmf)
+    loss = math.inf
+    if question.loss_share < math.inf and eligible.any():
+        loss = question.loss_share * float(np.ptp(utility[eligible]))
+    try_within(
+        utility, deviation, np.ascontiguousarray(question.expected[2]), eligible, alpha, question.allowance_usd, loss,
+        out_pmf,
+    )  # fmt: skip
 
 
 def _mixed(weights: Array64, parts: Sequence[Array64]) -> Array64:
