@@ -44,7 +44,7 @@ from banditd.features.spec import INTERCEPT, FeatureKind
 from banditd.kernels import contrast
 from banditd.kernels import contrasts as at
 from banditd.kernels.exploration import greedy, softmax, ucb
-from banditd.kernels.pacing import try_within
+from banditd.kernels.pacing import stake_of, try_within
 from banditd.policies.base import (
     Belief,
     BeliefSnapshot,
@@ -457,13 +457,10 @@ def _explore(
         ucb(utility, deviation, eligible, alpha, out_pmf)
         return
     greedy(utility, eligible, out_pmf)
-    loss = math.inf
-    if question.loss_share < math.inf and eligible.any():
-        loss = question.loss_share * float(np.ptp(utility[eligible]))
-    try_within(
-        utility, deviation, np.ascontiguousarray(question.expected[2]), eligible, alpha, question.allowance_usd, loss,
-        out_pmf,
-    )  # fmt: skip
+    cost, losses = np.ascontiguousarray(question.expected[2]), np.full(len(utility), math.inf)
+    if question.loss_shares is not None:
+        losses = question.loss_shares * stake_of(utility, cost, eligible, question.price)
+    try_within(utility, deviation, cost, eligible, alpha, question.allowance_usd, losses, out_pmf)
 
 
 def _mixed(weights: Array64, parts: Sequence[Array64]) -> Array64:

@@ -281,7 +281,8 @@ def _own_pmf(
     free = eligible & (rule.caps >= 1.0)
     for price, share in Pacing(rule.price_low, rule.price_high, rule.share_high).prices:
         objective = Objective(rule.usd_weight + price, rule.second_weight)
-        question = Question(context, terms.candidates, values, members, objective, rule.allowance_usd, rule.loss_share)
+        allowances = rule.allowance_usd, rule.loss_shares, price
+        question = Question(context, terms.candidates, values, members, objective, *allowances)
         pmf = np.empty(len(exclusions))
         if count:
             whole.fill_pmf(question, eligible, pmf)
