@@ -278,6 +278,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         "knn": _tabled(
             "knn",
             FeatureKind.LINEAR,
+            alpha=Parameter(2.0, _ALPHA.low, _ALPHA.high, _ALPHA.meaning),
             neighbours=Parameter(192.0, 1.0, 256.0, "nearest prompts per model; whole number"),
         ),
         "portfolio": Preset(

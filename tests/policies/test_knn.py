@@ -186,3 +186,22 @@ def test_an_alarm_leaves_few_prompts_and_the_snapshot_before_it_alone():
     assert shelf.count == 30
     assert {shelf.position(row): (0, row) for row in range(30)} == belief._places
     assert before.predict(many[3]).values.tobytes() == said
+
+
+def test_errors_within_a_deviation_of_the_estimate_say_nothing():
+    """The largest of many estimates disappoints by about that; what is beyond it is told, on both sides."""
+    belief, row = belief_of(), rows(1)[0]
+    for i in range(40):
+        belief.learn(MODEL, row, Lesson(quality=0.5 + 0.2 * (-1) ** i))
+    said = belief.freeze((MODEL,)).predict(row)
+    quality, deviation = float(said.quality[0]), float(said.deviation[0])
+    assert 0.0 < deviation < 0.2
+
+    def residual(error):
+        """What the detector would be shown of the next value."""
+        shelf, near = belief._shelves[0], knn.nearest(belief._shelves[0].parts(), direction(row).astype(np.float32), 5)
+        return belief._residuals(shelf, near, np.array([quality + error, np.nan, np.nan], np.float32))[0]
+
+    assert residual(0.5 * deviation) == residual(-0.5 * deviation) == 0.0
+    assert residual(0.3) == pytest.approx(-residual(-0.3), abs=1e-3)
+    assert residual(0.3) > 0.5

@@ -33,7 +33,6 @@ LEARNING = (
     "softmax",
     "adaptive",
     "nonlinear",
-    "knn",
     "vowpal_squarecb",
     "vowpal_bag",
     "vowpal_softmax",
@@ -89,6 +88,9 @@ def test_the_adaptive_preset_follows_the_shift(streams: ModuleType) -> None:
         ("shift", "adaptive", SHIFT_BAR),
         ("nonlinear", "nonlinear", NONLINEAR_BAR),
         *(("linear", preset, ANY_LINEAR_BAR) for preset in LEARNING),
+        pytest.param(
+            "linear", "knn", ANY_LINEAR_BAR, marks=pytest.mark.xfail(reason="516: see ARCHITECTURE", strict=True)
+        ),
     ],
 )
 def test_mean_regret_over_five_seeds(streams: ModuleType, kind: str, preset: str, bar: float) -> None:

@@ -549,7 +549,11 @@ class KnnBelief:
                     similarity, np.ascontiguousarray(seen[order]), means, variances, nothing, share, sharpness, found
                 )
                 spread = found[1] * found[1] + level[0] + (1.0 - share) * variances[0]
-                residuals[metric] = (float(values[metric]) - float(found[0])) / math.sqrt(spread)
+                # Whoever is chosen for the largest estimate is overestimated, by up to what the estimate may be off:
+                # neighbours tell that in one place after the other, which a regression over all of them averages out.
+                error = float(values[metric]) - float(found[0])
+                excess = max(abs(error) - float(found[1]), 0.0)
+                residuals[metric] = math.copysign(excess, error) / math.sqrt(spread)
         return residuals[0], residuals[1], residuals[2]
 
     def _weigh_evidence(self, shelf: Shelf, neighbours: tuple[Array32, Array32], quality: float) -> None:
