@@ -147,7 +147,7 @@ def _choose(
         members = None if members is None else members.take(terms.candidates, axis=2)
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
-    limited = _limited_latency(snapshot, terms, values)
+    limited = values[_LATENCY] if terms.limits.latency_percentile is None else _limited_latency(snapshot, terms, values)
     (rule, pacing), given, source = _rule(snapshot, terms), _NONE_GIVEN, _POLICY
     resorts = _LAST_RESORTS if snapshot.unhealthy is not None else ()
     while True:
@@ -203,8 +203,11 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
     """Return the numbers by which a router decides under a request's terms, whatever the context; and the prices."""
     policy, objective = snapshot.policy, terms.objective
     is_budgeted = snapshot.pacer is not None
-    minimises_cost = terms.limits.minimises_cost
-    pacing = snapshot.pacing if terms.pacing is None else terms.pacing
+    # One step instead of three where nothing is asked for: this stands in every decision's way.
+    minimises_cost = terms.limits is not NO_LIMITS and terms.limits.minimises_cost
+    pacing = terms.pacing
+    if pacing is None:
+        pacing = snapshot.pacing if is_budgeted else FREE
     if minimises_cost:
         # There is nothing cheaper to pace to, and nothing to explore but by the floor: the deviations are qualities'.
         pacing, explorer, parameter = FREE, GREEDY, 0.0
@@ -328,16 +331,13 @@ _BELOW_ONE = 1.0 - 2.0**-53
 
 
 def _limited_latency(snapshot: RouterSnapshot, terms: Terms, values: Array64) -> Array64:
-    """Return the latencies that are limited, shape (K,): the expected ones, or a percentile where that is asked for."""
-    percentile = terms.limits.latency_percentile
-    if percentile is None:
-        expected: Array64 = values[_LATENCY]
-        return expected
+    """Return the percentile of each latency that is limited, shape (K,)."""
+    assert terms.limits.latency_percentile is not None
     assert snapshot.belief is not None
     deviation = snapshot.belief.latency_deviation
     if terms.candidates is not None:
         deviation = deviation[terms.candidates]
-    return latency_quantiles(values, deviation, percentile)
+    return latency_quantiles(values, deviation, terms.limits.latency_percentile)
 
 
 # Whom health leaves out is taken back in before a caller is refused, for what health tells is of the past: first those
