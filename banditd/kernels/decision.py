@@ -346,29 +346,19 @@ def _order(
         out_order[at] = k
 
 
-@kernel(array(f32, "TK"), array(u8, "K"), f64, f64, i64, array(i64, "K", out=True))
-def rank_models(
-    expected: Array32,  # (3, K) quality, cost and latency as they are logged
-    codes: Codes,  # (K,) reasons of exclusion
-    usd_weight: float,  # what a dollar is worth in quality, >= 0
-    second_weight: float,  # what a second is worth in quality, >= 0
-    chosen: int,  # the drawn model
-    out_order: Index,  # (K,) written: a permutation of the models
-) -> None:
-    """Order the models: the chosen one, the other eligible ones by falling utility, the excluded; ties in order."""
-    _order(expected, codes, usd_weight, second_weight, chosen, out_order)
-
-
 @kernel(array(f32, "BTK"), array(u8, "BK"), array(f64, "B"), f64, array(i64, "B"), array(i64, "BK", out=True))
 def rank_models_rows(
-    expected: Array32,  # (B, 3, K) as of `rank_models`, row by row
-    codes: Codes,  # (B, K)
-    usd_weights: Array64,  # (B,)
-    second_weight: float,
-    drawn: Index,  # (B,)
+    expected: Array32,  # (B, 3, K) quality, cost and latency as they are logged
+    codes: Codes,  # (B, K) reasons of exclusion
+    usd_weights: Array64,  # (B,) what a dollar is worth in quality, >= 0
+    second_weight: float,  # what a second is worth in quality, >= 0
+    drawn: Index,  # (B,) the drawn model
     out_order: Index,  # (B, K) written: a permutation of the models in each row
 ) -> None:
-    """Order the models of each row as `rank_models` does."""
+    """Order the models of each row: the drawn one, the other eligible ones by falling utility, the excluded.
+
+    Equal ones keep their order.
+    """
     for row in range(codes.shape[0]):
         _order(expected[row], codes[row], usd_weights[row], second_weight, drawn[row], out_order[row])
 

@@ -18,7 +18,7 @@ from banditd.domain.decision import NO_LIMITS, NO_SLOT, Choice, DecisionSource, 
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
 from banditd.kernels.choice import GIVEN, GREEDY, NOBODY, decide, decide_rows
-from banditd.kernels.decision import rank_models, rank_models_rows, weigh
+from banditd.kernels.decision import rank_models_rows, weigh
 from banditd.kernels.exploration import draw
 from banditd.objective.bounds import bounds_of, latency_quantiles
 from banditd.policies.base import Prediction, Question
@@ -388,15 +388,10 @@ def rank(choice: Choice, objective: Objective, limits: Limits = NO_LIMITS) -> li
 
     Works from what is stored of a choice, so that a repeated request is answered with the same order.
     """
-    order: Index = np.empty(len(choice.exclusions), np.int64)
-    expected, usd_weight = choice.expected, objective.usd_weight + choice.pacing.mean
-    second_weight = objective.second_weight
-    if limits.minimises_cost:
-        # By cost alone: a quality of nothing and a weight of one.
-        expected, usd_weight, second_weight = expected.copy(), 1.0, 0.0
-        expected[0] = 0.0
-    rank_models(expected, choice.exclusions, usd_weight, second_weight, choice.index, order)
-    return [int(k) for k in order.tolist()]
+    order: list[int] = rank_rows([choice], choice.expected[None], choice.exclusions[None], objective, limits)[
+        0
+    ].tolist()
+    return order
 
 
 def rank_rows(
@@ -416,6 +411,7 @@ def rank_rows(
     usd_weights = np.array([objective.usd_weight + choice.pacing.mean for choice in choices])
     second_weight = objective.second_weight
     if limits.minimises_cost:
+        # By cost alone: a quality of nothing and a weight of one.
         expected, second_weight = expected.copy(), 0.0
         expected[:, 0], usd_weights[:] = 0.0, 1.0
     rank_models_rows(expected, exclusions, usd_weights, second_weight, chosen, order)

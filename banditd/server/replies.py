@@ -48,8 +48,7 @@ class RouteReplies:
         names = [catalog.names[slot] for slot in first.slots.tolist()]
         leads = [_lead(name) for name in names]
         head = self._head
-        head.create_time.seconds = time_ms // 1000
-        head.create_time.nanos = time_ms % 1000 * 1_000_000
+        head.create_time.CopyFrom(timestamp(time_ms))
         responses = []
         for decision, choice, places, (quality, cost, latency), reasons in zip(
             decisions, choices, order.tolist(), expected.tolist(), exclusions.tolist(), strict=True

@@ -66,7 +66,7 @@ def settle(values, eligible, floor, uniform, inout_pmf, out_expected):
     return int(np.searchsorted(np.cumsum(inout_pmf), uniform * inout_pmf.sum(), side="right"))
 
 
-def rank_models(expected, codes, usd_weight, second_weight, chosen, out_order):
+def _order(expected, codes, usd_weight, second_weight, chosen, out_order):
     """By a stable sort."""
     keys = np.where(codes == 0, -_utility(*expected.astype(float), usd_weight, second_weight), np.inf)
     keys[chosen] = -np.inf
@@ -76,7 +76,7 @@ def rank_models(expected, codes, usd_weight, second_weight, chosen, out_order):
 def rank_models_rows(expected, codes, usd_weights, second_weight, drawn, out_order):
     """Row by row."""
     for row, order in enumerate(out_order):
-        rank_models(expected[row], codes[row], usd_weights[row], second_weight, drawn[row], order)
+        _order(expected[row], codes[row], usd_weights[row], second_weight, drawn[row], order)
 
 
 def count_support(slots, pmf, inout_support):
