@@ -18,7 +18,16 @@ from banditd.kernels.decision import (
     weigh,
 )
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
-from banditd.kernels.exploration import bound_shares, draw, greedy, inverse_gap, mix_floor, softmax, ucb
+from banditd.kernels.exploration import (
+    bound_shares,
+    draw,
+    greedy,
+    inverse_gap,
+    mix_floor,
+    softmax,
+    ucb,
+    widen_unknown,
+)
 from banditd.kernels.half import to_half
 from banditd.kernels.linear import (
     learn_metrics,
@@ -119,4 +128,5 @@ __all__ = [
     "update_utility",
     "warm_up",
     "weigh",
+    "widen_unknown",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from banditd.kernels._jit import Array32, Array64, Codes, Index, Mask, array, f32, f64, helper, i64, kernel, u8
 from banditd.kernels.decision import settle, weigh
-from banditd.kernels.exploration import bound_shares, greedy, inverse_gap, softmax, ucb
+from banditd.kernels.exploration import bound_shares, greedy, inverse_gap, softmax, ucb, widen_unknown
 from banditd.kernels.pacing import hold_within, mix_floor_within, mix_into, stake_of, try_within
 from banditd.kernels.thompson import probability_best
 
@@ -101,6 +101,7 @@ def _decide(
     share_high: float,
     explorer: int,
     parameter: float,
+    evidence: Array64,
     caps: Array64,
     floor: float,
     spend_share: float,
@@ -115,6 +116,7 @@ def _decide(
     models = inout_codes.shape[0]
     eligible = np.empty(models, np.bool_)
     utility = np.empty(models, np.float64)
+    deviation = values[1].copy()
     is_bounded = allowance_usd < math.inf and explorer != GIVEN
     # At the high price, and what the greatest utility alone would draw.
     dear = np.empty_like(out_pmf) if share_high > 0.0 else out_pmf
@@ -135,18 +137,21 @@ def _decide(
         )
         if count == 0:
             return NOBODY
-        _explore(explorer, parameter, utility, values[1], eligible, caps, floor, given, dear if turn else out_pmf)
+        if explorer == UCB:
+            # By a fixed number of deviations nobody would come back to a model of bad luck.
+            widen_unknown(values[1], evidence, eligible, deviation)
+        _explore(explorer, parameter, utility, deviation, eligible, caps, floor, given, dear if turn else out_pmf)
         if turn:
             mix_into(out_pmf, dear, share_high)
         if is_bounded:
-            _explore(GREEDY, 0.0, utility, values[1], eligible, caps, floor, given, dear if turn else base)
+            _explore(GREEDY, 0.0, utility, deviation, eligible, caps, floor, given, dear if turn else base)
             if turn:
                 mix_into(base, dear, share_high)
     if is_bounded:
         if explorer == UCB and not _is_anyone_capped(eligible, caps):
             price = price_high if share_high > 0.0 else price_low
             losses = loss_shares * stake_of(utility, values[2], eligible, price)
-            try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, losses, base)
+            try_within(utility, deviation, values[2], eligible, parameter, allowance_usd, losses, base)
             out_pmf[:] = base
         else:
             hold_within(base, values[2], allowance_usd, out_pmf)
@@ -170,6 +175,7 @@ def _decide(
     f64,
     i64,
     f64,
+    array(f64, "K"),
     array(f64, "K"),
     f64,
     f64,
@@ -196,6 +202,7 @@ def decide(
     share_high: float,  # that share, in [0, 1]
     explorer: int,  # one of those above
     parameter: float,  # the explorer's
+    evidence: Array64,  # (K,) outcomes known of each model, by which optimism widens; zeros where nobody can tell
     caps: Array64,  # (K,) largest share of each model; 1 for no bound
     floor: float,  # share of uniform exploration, in [0, 1]
     spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound
@@ -226,6 +233,7 @@ def decide(
         share_high,
         explorer,
         parameter,
+        evidence,
         caps,
         floor,
         spend_share,
@@ -254,6 +262,7 @@ def decide(
     i64,
     f64,
     array(f64, "K"),
+    array(f64, "K"),
     f64,
     f64,
     f64,
@@ -279,6 +288,7 @@ def decide_rows(
     share_high: float,
     explorer: int,
     parameter: float,
+    evidence: Array64,  # (K,)
     caps: Array64,  # (K,)
     floor: float,
     spend_share: float,
@@ -307,6 +317,7 @@ def decide_rows(
             share_high,
             explorer,
             parameter,
+            evidence,
             caps,
             floor,
             spend_share,

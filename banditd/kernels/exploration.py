@@ -9,7 +9,10 @@ zero. Differences of utilities are halved before they are taken, so that 1e308 -
 import math
 
 from banditd.kernels._jit import Array64, Mask, array, boolean, f64, helper, i64, kernel
-from banditd.kernels.elementary import exp_negative
+from banditd.kernels.elementary import exp_negative, logarithm
+
+# e^2, where half the logarithm is 1.
+_RATIO_AT_ONE = 7.38905609893065
 
 
 @helper
@@ -72,6 +75,35 @@ def greedy(
         _share_largest(u, eligible, out_pmf)
     else:
         _fill(math.nan, eligible, out_pmf)
+
+
+@kernel(array(f64, "K"), array(f64, "K"), array(boolean, "K"), array(f64, "K", out=True))
+def widen_unknown(
+    spread: Array64,  # (K,) standard deviation of the utility
+    evidence: Array64,  # (K,) outcomes known of each model, >= 0; equal ones, as where nobody can tell, widen nothing
+    eligible: Mask,  # (K,)
+    out_spread: Array64,  # (K,) written; spread where not eligible
+) -> None:
+    """Write spread * sqrt(max(1, log(n / n_k) / 2)), with n_k outcomes of a model, at least 1, and n their mean.
+
+    A fixed number of deviations may never come back to a model whose first answers happened to be bad: it learns
+    nothing more of it, however much of the others. So the less is known of a model beside the others, the more it is
+    hoped for: the index of MOSS (Audibert and Bubeck 2009), whose bonus is the root of log(t / (K n_k)) / n_k, in its
+    form for any horizon (Degenne and Perchet 2016). Up to a ratio of e^2, about 7, nothing is changed.
+    """
+    total = 0.0
+    eligible_count = 0
+    for k in range(spread.shape[0]):
+        out_spread[k] = spread[k]
+        if eligible[k]:
+            total += evidence[k]
+            eligible_count += 1
+    for k in range(spread.shape[0]):
+        if eligible[k]:
+            ratio = total / (eligible_count * max(evidence[k], 1.0))
+            # Not a number fails the comparison, and no logarithm is taken in most decisions.
+            if ratio > _RATIO_AT_ONE:
+                out_spread[k] *= math.sqrt(0.5 * logarithm(ratio))
 
 
 @kernel(array(f64, "K"), array(f64, "K"), array(boolean, "K"), f64, array(f64, "K", out=True))

@@ -192,6 +192,7 @@ class _Rule(NamedTuple):
     share_high: float
     explorer: int
     parameter: float
+    evidence: Array64
     caps: Array64
     floor: float
     spend_share: float
@@ -217,11 +218,11 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
         learnt_count = 0 if snapshot.belief is None else snapshot.belief.learnt_count
         explorer, parameter = policy.explorer, parameter_now(policy.explorer, policy.exploration, learnt_count)
     is_frugal = is_budgeted or objective.usd_weight > 0.0 or minimises_cost
-    caps, losses = snapshot.share_caps, snapshot.unbounded
+    caps, losses, evidence = snapshot.share_caps, snapshot.unbounded, snapshot.evidence
     if snapshot.pacer is not None and pacing.high > 0.0 and snapshot.pacer.loss_shares is not None:
         losses = snapshot.pacer.loss_shares
     if terms.candidates is not None:
-        caps, losses = caps[terms.candidates], losses[terms.candidates]
+        caps, losses, evidence = caps[terms.candidates], losses[terms.candidates], evidence[terms.candidates]
     # A tuple's own constructor: that of a named tuple is a function in Python.
     rule = (
         terms.left_usd,
@@ -233,6 +234,7 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
         pacing.share_high,
         explorer,
         parameter,
+        evidence,
         caps,
         policy.floor,
         snapshot.router.exploration_share if is_frugal else 0.0,

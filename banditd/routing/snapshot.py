@@ -43,6 +43,7 @@ class RouterSnapshot:
         unhealthy: Shape (K,), uint8: who is left out for its health; None where nobody is.
         share_caps: Shape (K,), float64: largest share of each model, 1 for no bound.
         unbounded: Shape (K,), float64: infinite bounds.
+        untold: Shape (K,), float64: zeros, the evidence of a belief that cannot tell it.
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
         fallback_index: Index of the configured fallback model; -1 for none.
         charges: What calls cost beside tokens; None where nothing.
@@ -64,6 +65,7 @@ class RouterSnapshot:
     unhealthy: Codes | None = field(init=False)
     share_caps: Array64 = field(init=False)
     unbounded: Array64 = field(init=False)
+    untold: Array64 = field(init=False)
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
     index_of: Mapping[str, int] = field(init=False)
@@ -78,6 +80,12 @@ class RouterSnapshot:
         whole = belief if self.whole is not None and isinstance(belief, PolicySnapshot) else None
         changed.__dict__.update(self.__dict__, belief=belief, whole=whole, version=version, pacer=pacer)
         return changed
+
+    @property
+    def evidence(self) -> Array64:
+        """Outcomes known of each model: shape (K,), equal ones where nobody can tell."""
+        evidence = None if self.belief is None else self.belief.evidence
+        return self.untold if evidence is None else evidence
 
     @property
     def pacing(self) -> Pacing:
@@ -119,6 +127,7 @@ class RouterSnapshot:
             "share_caps": self._share_caps(),
             "unbounded": frozen(np.full(len(self.models), np.inf)),
             "_by_tags": {},
+            "untold": frozen(np.zeros(len(self.models))),
             "window_tokens_min": min(windows, default=np.inf),
             "index_of": MappingProxyType(index_of),
             "whole": self.belief if isinstance(self.belief, PolicySnapshot) else None,

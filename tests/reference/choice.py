@@ -42,6 +42,7 @@ def decide(
     share_high,
     explorer,
     parameter,
+    evidence,
     caps,
     floor,
     spend_share,
@@ -63,13 +64,16 @@ def decide(
         weights = (left_usd, usd_weight + price, second_weight)
         if not decision.weigh(values, limited_ms, *weights, *limits, inout_codes, eligible, utility):
             return -2
-        mixed += share * _bounded(explorer, parameter, utility, values[1], eligible, caps, floor, given)
+        deviation = values[1].copy()
+        if explorer == 1:
+            exploration.widen_unknown(values[1], evidence, eligible, deviation)
+        mixed += share * _bounded(explorer, parameter, utility, deviation, eligible, caps, floor, given)
         base += share * _bounded(0, 0.0, utility, values[1], eligible, caps, floor, given)
     if explorer != 5 and np.isfinite(allowance_usd):
         if explorer == 1 and (caps[eligible] >= 1).all():
             mixed[:] = base
             losses = loss_shares * pacing.stake_of(utility, values[2], eligible, price)
-            pacing.try_within(utility, values[1], values[2], eligible, parameter, allowance_usd, losses, mixed)
+            pacing.try_within(utility, deviation, values[2], eligible, parameter, allowance_usd, losses, mixed)
         else:
             pacing.hold_within(base, values[2], allowance_usd, mixed)
     out_pmf[:] = mixed
@@ -93,6 +97,7 @@ def decide_rows(
     share_high,
     explorer,
     parameter,
+    evidence,
     caps,
     floor,
     spend_share,
@@ -114,6 +119,7 @@ def decide_rows(
         share_high,
         explorer,
         parameter,
+        evidence,
         caps,
         floor,
         spend_share,

@@ -14,6 +14,14 @@ def greedy(u, eligible, out_pmf):
     _scatter(eligible, best / best.sum(), out_pmf)
 
 
+def widen_unknown(spread, evidence, eligible, out_spread):
+    """By powers of the ratio."""
+    known = np.maximum(evidence, 1.0)
+    ratio = evidence[eligible].sum() / max(eligible.sum(), 1) / known
+    widths = np.sqrt(np.maximum(np.log(np.maximum(ratio, 1e-300)) / 2, 1.0))
+    out_spread[:] = spread * np.where(eligible, widths, 1.0)
+
+
 def ucb(u, spread, eligible, alpha, out_pmf):
     """Greedy on the upper bound."""
     greedy(u + alpha * spread, eligible, out_pmf)

@@ -93,7 +93,7 @@ def decided(
     pmf, expected = np.empty(3), np.empty((3, 3), np.float32)
     prices = 0.004, 0.006, share_high
     money = 0.0, 0.0, math.inf, math.inf, -math.inf, *prices
-    rule = explorer, parameter, np.ones(3), FLOOR, FLOOR_SHARE, allowance, np.full(3, math.inf)
+    rule = explorer, parameter, np.zeros(3), np.ones(3), FLOOR, FLOOR_SHARE, allowance, np.full(3, math.inf)
     codes = np.zeros(3, np.uint8)
     index = decide(VALUES, VALUES[3].copy(), math.inf, *money, *rule, np.zeros((2, 3)), uniform, codes, pmf, expected)
     return index, pmf
