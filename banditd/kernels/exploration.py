@@ -13,6 +13,8 @@ from banditd.kernels.elementary import exp_negative, logarithm
 
 # e^2, where half the logarithm is 1.
 _RATIO_AT_ONE = 7.38905609893065
+# Outcomes from which on luck has evened out.
+_FEW = 15.0
 
 
 @helper
@@ -84,12 +86,13 @@ def widen_unknown(
     eligible: Mask,  # (K,)
     out_spread: Array64,  # (K,) written; spread where not eligible
 ) -> None:
-    """Write spread * sqrt(max(1, log(n / n_k) / 2)), with n_k outcomes of a model, at least 1, and n their mean.
+    """Write spread * sqrt(max(1, log(n / n_k) / 2)) where fewer than 15 outcomes of a model are known; else spread.
 
-    A fixed number of deviations may never come back to a model whose first answers happened to be bad: it learns
-    nothing more of it, however much of the others. So the less is known of a model beside the others, the more it is
-    hoped for: the index of MOSS (Audibert and Bubeck 2009), whose bonus is the root of log(t / (K n_k)) / n_k, in its
-    form for any horizon (Degenne and Perchet 2016). Up to a ratio of e^2, about 7, nothing is changed.
+    n_k is their number, at least 1, and n its mean over the models. A fixed number of deviations may never come back to
+    a model whose first answers happened to be bad: it learns nothing more of it, however much of the others. So the
+    less is known of it beside them, the more it is hoped for: the index of MOSS (Audibert and Bubeck 2009), whose bonus
+    is the root of log(t / (K n_k)) / n_k, in its form for any horizon (Degenne and Perchet 2016). With more outcomes
+    the bonus is for worlds without context, and costs more than it finds.
     """
     total = 0.0
     eligible_count = 0
@@ -99,7 +102,7 @@ def widen_unknown(
             total += evidence[k]
             eligible_count += 1
     for k in range(spread.shape[0]):
-        if eligible[k]:
+        if eligible[k] and evidence[k] < _FEW:
             ratio = total / (eligible_count * max(evidence[k], 1.0))
             # Not a number fails the comparison, and no logarithm is taken in most decisions.
             if ratio > _RATIO_AT_ONE:

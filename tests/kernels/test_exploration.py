@@ -147,13 +147,13 @@ def test_ucb_with_nothing_for_width_is_greedy():
 
 
 def test_the_less_is_known_the_more_is_hoped_for():
-    """1,000 outcomes on average: 100 are enough, 10 widen by the root of log(100) / 2, none counts as one."""
+    """1,000 outcomes on average: 15 are enough, 10 widen by the root of log(100) / 2, none counts as one."""
     spread, everybody = np.array([0.1, 0.1, 0.1, 0.1]), np.ones(4, bool)
     wide = np.empty(4)
-    widen_unknown(spread, np.array([3890.0, 100.0, 10.0, 0.0]), everybody, wide)
-    np.testing.assert_allclose(wide, [0.1, 0.1 * np.sqrt(np.log(10) / 2), 0.1 * np.sqrt(np.log(100) / 2), 0.1858461])
+    widen_unknown(spread, np.array([3975.0, 15.0, 10.0, 0.0]), everybody, wide)
+    np.testing.assert_allclose(wide, [0.1, 0.1, 0.1 * np.sqrt(np.log(100) / 2), 0.1858461], rtol=1e-6)
     # Who is not eligible neither widens others nor is widened.
-    widen_unknown(spread, np.array([1e6, 100.0, 50.0, 0.0]), np.array([False, True, True, False]), wide)
+    widen_unknown(spread, np.array([1e6, 14.0, 5.0, 0.0]), np.array([False, True, True, False]), wide)
     np.testing.assert_array_equal(wide, spread)
     widen_unknown(spread, np.zeros(4), everybody, wide)
     np.testing.assert_array_equal(wide, spread)

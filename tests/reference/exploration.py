@@ -19,7 +19,7 @@ def widen_unknown(spread, evidence, eligible, out_spread):
     known = np.maximum(evidence, 1.0)
     ratio = evidence[eligible].sum() / max(eligible.sum(), 1) / known
     widths = np.sqrt(np.maximum(np.log(np.maximum(ratio, 1e-300)) / 2, 1.0))
-    out_spread[:] = spread * np.where(eligible, widths, 1.0)
+    out_spread[:] = spread * np.where(eligible & (evidence < 15), widths, 1.0)
 
 
 def ucb(u, spread, eligible, alpha, out_pmf):
