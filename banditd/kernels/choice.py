@@ -15,6 +15,8 @@ from banditd.kernels.thompson import probability_best
 
 # Explorers. The last has its pmf from elsewhere.
 GREEDY, UCB, THOMPSON, INVERSE_GAP, SOFTMAX, GIVEN = range(6)
+# Deviations by which what is drawn without exploring is held down where exploring is paid for apart, within a budget.
+_CAUTION = 0.5
 # Results that are no model.
 NO_PMF, NOBODY = -1, -2
 
@@ -118,7 +120,7 @@ def _decide(
     utility = np.empty(models, np.float64)
     deviation = values[1].copy()
     is_bounded = allowance_usd < math.inf and explorer != GIVEN
-    # At the high price, and what the greatest utility alone would draw.
+    # At the high price, and what would be drawn without exploring.
     dear = np.empty_like(out_pmf) if share_high > 0.0 else out_pmf
     base = np.empty_like(out_pmf) if is_bounded else out_pmf
     for turn in range(2 if share_high > 0.0 else 1):
@@ -144,7 +146,10 @@ def _decide(
         if turn:
             mix_into(out_pmf, dear, share_high)
         if is_bounded:
-            _explore(GREEDY, 0.0, utility, deviation, eligible, caps, floor, given, dear if turn else base)
+            # The greatest of many estimates is the luckiest, and of little known models the most; what they may be
+            # worth is found out within the allowance (pessimism: Jin, Yang and Wang 2021, arXiv:2012.15085).
+            sure = utility - _CAUTION * values[1]
+            _explore(GREEDY, 0.0, sure, deviation, eligible, caps, floor, given, dear if turn else base)
             if turn:
                 mix_into(base, dear, share_high)
     if is_bounded:

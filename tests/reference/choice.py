@@ -68,7 +68,7 @@ def decide(
         if explorer == 1:
             exploration.widen_unknown(values[1], evidence, eligible, deviation)
         mixed += share * _bounded(explorer, parameter, utility, deviation, eligible, caps, floor, given)
-        base += share * _bounded(0, 0.0, utility, values[1], eligible, caps, floor, given)
+        base += share * _bounded(0, 0.0, utility - 0.5 * values[1], values[1], eligible, caps, floor, given)
     if explorer != 5 and np.isfinite(allowance_usd):
         if explorer == 1 and (caps[eligible] >= 1).all():
             mixed[:] = base

@@ -117,6 +117,23 @@ def test_no_explorer_costs_more_than_its_allowance(explorer: int, parameter: flo
     assert held.min() > 0.0
 
 
+def test_what_is_little_known_is_tried_and_not_chosen_within_a_budget() -> None:
+    """The third is better by 0.05, give or take 0.4, and costs 10 more: it is what 1 pays for, a tenth of the time."""
+    values = np.array([[0.6, 0.1, 0.65], [0.01, 0.2, 0.4], [1.0, 1.0, 11.0], [0.0, 0.0, 0.0]])
+
+    def shares(allowance: float) -> list[float]:
+        pmf, expected, codes = np.empty(3), np.empty((3, 3), np.float32), np.zeros(3, np.uint8)
+        money = math.inf, 0.0, 0.0, math.inf, math.inf, -math.inf, 0.001, 0.001, 0.0
+        rule = UCB, 0.5, np.zeros(3), np.ones(3), 0.0, 0.0, allowance, np.ones(3)
+        decide(values, values[3].copy(), *money, *rule, np.zeros((2, 3)), 0.5, codes, pmf, expected)
+        return pmf.tolist()
+
+    assert shares(1.0) == pytest.approx([0.9, 0.0, 0.1])
+    # As well known as the first, it is chosen.
+    values[1, 2] = 0.01
+    assert shares(1.0) == [0.0, 0.0, 1.0]
+
+
 @pytest.mark.parametrize("explorer, parameter", [(UCB, 3.0), (SOFTMAX, 0.5)], ids=str)
 def test_models_are_drawn_as_often_as_their_propensity_says(explorer: int, parameter: float) -> None:
     """Over 4,000 uniform numbers, evenly spread, to one draw."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from banditd_sim.report.schema import Row, Summary
 
 _PER: Final = 1000.0  # costs are shown per so many prompts
 _GREY: Final = "#555555"
+_LIGHT_GREY: Final = "#aaaaaa"
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 _COLORS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b6914", "#7a3b8f")
 _ORACLE_COLOR: Final = "#b8860b"
@@ -301,11 +302,12 @@ def _budget(over_time: Sequence[dict[str, Any]]) -> Figure:
 def _styled(over_time: Sequence[dict[str, Any]]) -> Iterator[tuple[tuple[str, float | None], dict[str, Any]]]:
     """Yield each policy and budget with its line's style: policies in colour, baselines thin and grey."""
     keys = dict.fromkeys((row["policy"], row["budget_usd"]) for row in over_time)
-    colors, dashes = cycle(_COLORS), cycle(_DASHES)
+    colors, thin = cycle(_COLORS), cycle(product((_GREY, _LIGHT_GREY), _DASHES))
     for key in keys:
         if is_baseline(key[0]):
-            color = _ORACLE_COLOR if key[0] == "oracle" else _GREY
-            yield key, {"color": color, "linewidth": 1.0, "linestyle": next(dashes), "zorder": 2}
+            grey, dash = next(thin)
+            color = _ORACLE_COLOR if key[0] == "oracle" else grey
+            yield key, {"color": color, "linewidth": 1.0, "linestyle": dash, "zorder": 2}
         else:
             yield key, {"color": next(colors), "linewidth": 2.0, "zorder": 3}
 
