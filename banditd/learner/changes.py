@@ -112,14 +112,12 @@ class Changes:
         """Find out anew who is loud."""
         self.loud = {slot for slot, sums in self.sums.items() if any(map(alarms, sums))}
 
-    def watch(self, slot: int, residuals: Residuals | None) -> None:
+    def watch(self, slot: int, residuals: Residuals) -> None:
         """Show the detectors of a model what one lesson's predictions missed by."""
-        if residuals is None:
-            return
-        quality, cost, latency = self.sums.get(slot, (START, START, START))
-        quality, cost, latency = watch(quality, residuals[0]), watch(cost, residuals[1]), watch(latency, residuals[2])
-        self.sums[slot] = quality, cost, latency
-        if alarms(quality) or alarms(cost) or alarms(latency):
+        sums = self.sums.get(slot, (START, START, START))
+        seen = watch(sums[0], residuals[0]), watch(sums[1], residuals[1]), watch(sums[2], residuals[2])
+        self.sums[slot] = seen
+        if alarms(seen[0]) or alarms(seen[1]) or alarms(seen[2]):
             self.loud.add(slot)
 
     def due(self, router_id: str) -> Iterator[ChangeAlarm]:
@@ -195,21 +193,12 @@ class Changes:
             parameters: Of the policy.
             live: As `Belief.freeze` has it.
         """
-        if not fades(parameters) or not isinstance(belief, ChangingBelief):
+        if not parameters.fades or not isinstance(belief, ChangingBelief):
             return belief.freeze(models, live=live)
         shares = {
             slot: seen.share * _kept(seen, parameters, self.decisions, self.time_ms) for slot, seen in self.seen.items()
         }
         return belief.freeze_faded(models, shares)
-
-
-def fades(parameters: ChangeParameters) -> bool:
-    """Return whether evidence grows old."""
-    return (
-        parameters.half_life_decisions > 0.0
-        or parameters.half_life_hours > 0.0
-        or parameters.stale_half_life_decisions > 0.0
-    )
 
 
 def do_again(belief: Belief, mark: Mark, by_slot: Mapping[int, ModelSpec]) -> None:

@@ -147,6 +147,11 @@ class RouterState:
             effective_samples=figures.effective_samples,
         )
 
+    def note_change(self, decision_count: int, time_ms: int) -> None:
+        """Take note that what it decides by is about to differ, after so many decisions of the router."""
+        self.changes.decisions, self.changes.time_ms = decision_count, time_ms
+        self.preview = None
+
     @property
     def start_position(self) -> int:
         """Where the router was made. What was decided before, under its name, was another's."""

@@ -78,7 +78,10 @@ class RouterSnapshot:
         """Return the same with what was learnt since; settings, models and what is derived of them are kept."""
         changed = object.__new__(RouterSnapshot)
         whole = belief if self.whole is not None and isinstance(belief, PolicySnapshot) else None
-        changed.__dict__.update(self.__dict__, belief=belief, whole=whole, version=version, pacer=pacer)
+        # Of a dictionary the copy is made at once, where adding to an empty one takes three times as long.
+        values = self.__dict__.copy()
+        values["belief"], values["whole"], values["version"], values["pacer"] = belief, whole, version, pacer
+        object.__setattr__(changed, "__dict__", values)
         return changed
 
     @property

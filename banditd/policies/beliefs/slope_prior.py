@@ -56,11 +56,6 @@ class SlopePrior:
         return sorted(self._sums)
 
     @property
-    def is_due(self) -> bool:
-        """Whether enough was seen since the last choice for another."""
-        return self._learnt >= self._next_choice
-
-    @property
     def room(self) -> int:
         """Pieces of evidence until that is so."""
         return self._next_choice - self._learnt
@@ -94,9 +89,10 @@ class SlopePrior:
         for half in range(2):
             sums.add(half, row, value, 0.5 * strength, 1.0, 0.0)
 
-    def count(self, pieces: int) -> None:
-        """Count pieces of evidence."""
+    def count(self, pieces: int) -> bool:
+        """Count pieces of evidence; return whether enough was seen since the last choice for another."""
         self._learnt += pieces
+        return self._learnt >= self._next_choice
 
     def fade(self, slot: int, share: float) -> None:
         """Keep a share of what was seen of a model."""
