@@ -107,8 +107,12 @@ class LearnerState:
         if last is not None and last[0] is context and last[1] is features:
             return last[2]
         row = encode(features, context.embedding, context.input_tokens)
-        self._encoded = (context, features, row)
+        self.take_row(features, context, row)
         return row
+
+    def take_row(self, features: FeatureSpec, context: Context, row: Array32) -> None:
+        """Take note that *row* is what `encode` makes of a context, which is about to be decided for."""
+        self._encoded = (context, features, row)
 
     def apply(self, entry: LogEntry, log: LogView) -> None:
         """Take in the next entry of the log.

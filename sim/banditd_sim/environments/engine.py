@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from banditd.domain.arrays import Array16, Index
+from banditd.domain.arrays import Array16, Array32, Index
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import Choice, Decision, DecisionSource, Exclusion, Objective, Resolution
 from banditd.domain.ids import KEY_BYTES, issue_decision_id
@@ -26,6 +26,7 @@ from banditd.domain.records import (
     RouterChange,
 )
 from banditd.domain.router import RouterSpec
+from banditd.features.encode import encode
 from banditd.learner.router_state import FIT_PROMPTS_MAX, RouterState, due_fit, missing_fit
 from banditd.learner.state import LearnerState
 from banditd.policies.registry import resolve
@@ -165,9 +166,21 @@ class Engine:
         """Decide for one prompt; returns position and decision."""
         snapshot = self.ready_snapshot()
         context = Context(embedding, input_tokens, category)
-        decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
         assert snapshot.features is not None
-        row = self.state.encoded(snapshot.features, context)
+        return self.decide(snapshot, context, encode(snapshot.features, embedding, input_tokens), terms)
+
+    def decide(self, snapshot: RouterSnapshot, context: Context, row: Array32, terms: Terms) -> tuple[int, Decision]:
+        """Decide for one prompt; returns position and decision.
+
+        Args:
+            snapshot: The `ready_snapshot`.
+            context: What is known of the prompt.
+            row: The same under the snapshot's encoding.
+            terms: What is asked for.
+        """
+        assert snapshot.features is not None
+        self.state.take_row(snapshot.features, context, row)
+        decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
         choice = choose_encoded(snapshot, row, context, terms, uniform)
         decision = Decision(
             decision_id=decision_id,
