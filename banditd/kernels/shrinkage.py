@@ -257,13 +257,33 @@ def expect(
     out_values: Array64,  # (B, K) written
 ) -> None:
     """Write rows theta'."""
-    columns = theta.T.copy()
-    for b in range(rows.shape[0]):
-        out = out_values[b]
-        for k in range(out.shape[0]):
-            out[k] = 0.0
-        for i in range(rows.shape[1]):
-            x_i = np.float64(rows[b, i])
+    # One model after the other, the contexts innermost: there are more of these.
+    columns = rows.T.copy()
+    sums = np.empty(rows.shape[0], np.float64)
+    for k in range(theta.shape[0]):
+        for b in range(sums.shape[0]):
+            sums[b] = 0.0
+        for i in range(columns.shape[0]):
             column = columns[i]
-            for k in range(out.shape[0]):
-                out[k] += x_i * column[k]
+            value = theta[k, i]
+            for b in range(sums.shape[0]):
+                sums[b] += np.float64(column[b]) * value
+        for b in range(sums.shape[0]):
+            out_values[b, k] = sums[b]
+
+
+@kernel(array(f64, "NN"), array(f64, "N"), array(f64, "N", out=True))
+def times(
+    matrix: Array64,  # (N, N) symmetric
+    vector: Array64,  # (N,)
+    out_product: Array64,  # (N,) written
+) -> None:
+    """Write matrix vector, as a sum of rows; one of which there is nothing may hold anything."""
+    for j in range(out_product.shape[0]):
+        out_product[j] = 0.0
+    for i in range(vector.shape[0]):
+        value = vector[i]
+        if value != 0.0:
+            row = matrix[i]
+            for j in range(out_product.shape[0]):
+                out_product[j] += row[j] * value
