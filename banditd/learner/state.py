@@ -225,8 +225,9 @@ class LearnerState:
         """Give a router a new version."""
         state.version = position
         state.note_change(state.decision_count, self._time_ms)
-        for shadow in state.shadows.values():
-            shadow.note_change(state.decision_count, self._time_ms)
+        if state.shadows:
+            for shadow in state.shadows.values():
+                shadow.note_change(state.decision_count, self._time_ms)
 
     def _settle(self, state: RouterState, position: int) -> None:
         """Give a router a new version of which more than the belief is new."""
@@ -645,7 +646,7 @@ class LearnerState:
                 gathering.flush()
             while marks and marks[0].position < entry.position:
                 do_again(belief, marks.pop(0), self.catalog.by_slot)
-            if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
+            if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics is not _NO_METRICS:
                 decided = log.decision(entry.record.decision_position)
                 lesson = entry.record.ruling.lesson
                 self._learn_outcome(state, lesson, decisions, entry.time_ms, decided, gathering)

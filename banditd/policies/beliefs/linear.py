@@ -93,7 +93,8 @@ class LinearBelief:
             self._learnt_count += 1
             if self._chooses:
                 self._slope_prior.add(model.slot, row, values[QUALITY], weight=lesson.weight, retention=self._retention)
-                self._count(1)
+                if self._slope_prior.count(1):
+                    self._choose_prior()
         return residuals
 
     def learn_rows(self, models: Sequence[ModelSpec], rows: Array32, lessons: Sequence[Lesson]) -> None:
@@ -121,8 +122,8 @@ class LinearBelief:
                 self._changed.add(slot)
             learnt = int(qualities[end - 1]) - counted
             self._learnt_count += learnt
-            if self._chooses:
-                self._count(learnt)
+            if self._chooses and self._slope_prior.count(learnt):
+                self._choose_prior()
             begin, counted = end, counted + learnt
 
     def widen(self, model: ModelSpec, metric: int) -> None:
@@ -182,8 +183,8 @@ class LinearBelief:
         quality_a, variance_a, quality_b, variance_b = seen.qualities
         self._observe(model_a, row, quality_b + seen.value, seen.variance + variance_b)
         self._observe(model_b, row, quality_a - seen.value, seen.variance + variance_a)
-        if self._chooses:
-            self._count(1)
+        if self._chooses and self._slope_prior.count(1):
+            self._choose_prior()
 
     def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
         """Set the prior of a model's quality at the average prompt."""
@@ -221,24 +222,18 @@ class LinearBelief:
             models: The models.
             live: Whether the snapshot is done with before the belief changes again, and so need not be a copy.
         """
-        mirror = self._refreshed(models)
-        return mirror.snapshot if live else mirror.copied()
-
-    def _refreshed(self, models: tuple[ModelSpec, ...]) -> Mirror:
-        """Return the mirror of *models*, to which only what has changed since it was last asked for is written."""
         mirror = self._mirror
         if mirror is None or not (mirror.models is models or mirror.models == models):
             mirror = self._mirror = Mirror(models, self._penalties.shape[1])
-            for k, model in enumerate(models):
-                mirror.write(k, self._peek(model))
-        else:
-            for slot in self._changed:
-                if slot in mirror.places:
-                    k = mirror.places[slot]
-                    mirror.write(k, self._peek(models[k]))
-        mirror.count(self._learnt_count)
+            self._changed.update(mirror.places)
+        for slot in self._changed:
+            k = mirror.places.get(slot)
+            if k is not None:
+                mirror.write(k, self._peek(models[k]))
         self._changed.clear()
-        return mirror
+        if mirror.snapshot.learnt_count != self._learnt_count:
+            mirror.count(self._learnt_count)
+        return mirror.snapshot if live else mirror.copied()
 
     def summary(self, model: ModelSpec) -> ModelSummary:
         """Return what is held of one model; the average prompt is the row that is 0 but for its intercept."""
@@ -300,10 +295,8 @@ class LinearBelief:
         """Prior precision of a slope of quality, in units of the noise precision: configured, then chosen."""
         return float(self._slope_prior.penalties[-1])
 
-    def _count(self, pieces: int) -> None:
-        """Count pieces of evidence of qualities; at times, put every model on a prior chosen anew."""
-        if not self._slope_prior.count(pieces):
-            return
+    def _choose_prior(self) -> None:
+        """Put every model on a prior of its quality that is chosen anew."""
         arms = [self._arms[slot] for slot in self._slope_prior.slots]
         moved = self._slope_prior.choose(
             np.array([arm.quality.prior for arm in arms]),

@@ -103,9 +103,8 @@ class Mirror:
 
     def count(self, learnt_count: int) -> None:
         """Take note of how many qualities were learnt."""
-        if self.snapshot.learnt_count != learnt_count:
-            was = self.snapshot
-            self.snapshot = LinearSnapshot(was.theta, was.a_inv, was.offsets, was.evidence, learnt_count)
+        was = self.snapshot
+        self.snapshot = LinearSnapshot(was.theta, was.a_inv, was.offsets, was.evidence, learnt_count)
 
     def copied(self) -> LinearSnapshot:
         """Return a frozen copy of the snapshot."""

@@ -44,18 +44,14 @@ class MemoryLog:
 
     def append(self, entry: LogEntry) -> None:
         """Keep what can be looked up."""
-        # By type and not by isinstance: nobody inherits from records, and this is asked twice a round.
-        record, kind = entry.record, type(entry.record)
-        if kind is Decision:
-            assert isinstance(record, Decision)
+        record = entry.record
+        if isinstance(record, Decision):
             self._decisions[entry.position] = record
-        elif kind is OutcomeRecord or kind is ComparisonRecord or kind is Expiry or kind is LeaderboardPrior:
+        elif isinstance(record, _TEACHING):
             self._outcomes.append(entry)
-        elif kind is Example:
-            assert isinstance(record, Example)
-            self._outcomes.append(entry)
-            self._decisions[entry.position] = record
-        elif kind is ModelChange or kind is RouterChange:
+            if isinstance(record, Example):
+                self._decisions[entry.position] = record
+        elif isinstance(record, ModelChange | RouterChange):
             self._settings.append(entry)
 
     def copy(self) -> MemoryLog:
@@ -85,7 +81,7 @@ class MemoryLog:
         """Return the newest outcomes and expiries of a router before a position, oldest first."""
         found = []
         for entry in reversed(self._outcomes):
-            assert isinstance(entry.record, OutcomeRecord | ComparisonRecord | Expiry | Example | LeaderboardPrior)
+            assert isinstance(entry.record, _TEACHING)
             if entry.position < before and entry.record.router_id == router_id:
                 found.append(entry)
                 if len(found) == count_max:
@@ -144,7 +140,7 @@ class Engine:
 
     def ready_snapshot(self) -> RouterSnapshot:
         """Return what the next decision reads, after fitting the encoding if that is due."""
-        state = self.router
+        state = self.state.routers[self._router_id]
         if state.fit_is_due:
             self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
         if state.changes.any_due:
@@ -306,6 +302,8 @@ def _recovered(settings: Sequence[LogEntry], states: dict[str, bytes], position:
     return state
 
 
+# A tuple: a union is asked member by member, in Python.
+_TEACHING = (OutcomeRecord, Example, ComparisonRecord, Expiry, LeaderboardPrior)
 _NONE = Terms(Objective())
 # The fold reads of an outcome whether it failed, and everything else from the ruling: one serves for all.
 _GOOD = Outcome(b"")
