@@ -93,7 +93,7 @@ class LearnerState:
         self._time_ms = 0
         self._unhealthy: Mapping[int, Health] = MappingProxyType({})
         self._published: dict[str, RouterSnapshot] = {}
-        # Routers whose published snapshot shares memory with what goes on changing.
+        # Routers whose published snapshot was made to be done with soon: it shares memory with what goes on changing.
         self._live: set[str] = set()
         self._encoded: tuple[Context, FeatureSpec, Array32] | None = None
 
@@ -169,9 +169,7 @@ class LearnerState:
         """
         state, last = self.routers[router_id], self._published.get(router_id)
         was_live = router_id in self._live
-        if live and not was_live:
-            self._live.add(router_id)
-        elif was_live and not live:
+        if was_live and not live:
             self._live.discard(router_id)
         if (
             last is not None
@@ -183,7 +181,13 @@ class LearnerState:
             if (state.version != last.version or was_live) and state.belief is not None:
                 belief = state.changes.freeze(state.belief, last.models, state.policy.change, live=live)
             if belief is not last.belief or state.pacer is not None:
-                last = self._published[router_id] = last.renewed(belief, state.version, state.pacer_view(belief))
+                pacer = state.pacer_view(belief)
+                if live and was_live:
+                    last.overwrite(belief, state.version, pacer)
+                    return last
+                last = self._published[router_id] = last.renewed(belief, state.version, pacer)
+                if live:
+                    self._live.add(router_id)
             return last
         models = offered_models(self.catalog, state.router)
         belief = None
@@ -201,6 +205,8 @@ class LearnerState:
             health=self._unhealthy,
             newcomers=frozenset(state.changes.newcomers),
         )
+        if live:
+            self._live.add(router_id)
         return snapshot
 
     def health_of(self, slot: int) -> ModelHealth:
@@ -225,9 +231,8 @@ class LearnerState:
         """Give a router a new version."""
         state.version = position
         state.note_change(state.decision_count, self._time_ms)
-        if state.shadows:
-            for shadow in state.shadows.values():
-                shadow.note_change(state.decision_count, self._time_ms)
+        for shadow in state.shadows.values():
+            shadow.note_change(state.decision_count, self._time_ms)
 
     def _settle(self, state: RouterState, position: int) -> None:
         """Give a router a new version of which more than the belief is new."""
