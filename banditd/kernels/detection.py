@@ -49,14 +49,14 @@ def _watch(
 @kernel(array(f64, "TT", inout=True), f64, f64, f64, returns=(boolean,))
 def watch_metrics(
     inout_sums: Array64,  # (3, 3) of each metric: rise, fall, values seen; updated
-    quality: float,  # residual; nan or infinite for none, which changes nothing
-    cost: float,  # likewise
-    latency: float,  # likewise
+    of_quality: float,  # residual; nan or infinite for none, which changes nothing
+    of_cost: float,  # likewise
+    of_latency: float,  # likewise
 ) -> bool:
     """Sum up what one lesson's predictions missed by; return whether a metric has changed."""
-    _watch(inout_sums[0], quality)
-    _watch(inout_sums[1], cost)
-    _watch(inout_sums[2], latency)
+    _watch(inout_sums[0], of_quality)
+    _watch(inout_sums[1], of_cost)
+    _watch(inout_sums[2], of_latency)
     changed = False
     for metric in range(3):
         if inout_sums[metric, RISE] > THRESHOLD or inout_sums[metric, FALL] > THRESHOLD:

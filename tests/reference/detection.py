@@ -3,9 +3,9 @@
 import numpy as np
 
 
-def watch_metrics(inout_sums, quality, cost, latency):
+def watch_metrics(inout_sums, of_quality, of_cost, of_latency):
     """All metrics at once."""
-    residuals = np.array([quality, cost, latency])
+    residuals = np.array([of_quality, of_cost, of_latency])
     finite = np.isfinite(residuals)
     inout_sums[finite, 2] += 1
     summed = finite & (inout_sums[:, 2] > 30)

@@ -192,7 +192,7 @@ def margin_of(sums: list[Sums], learnt: int, sample: Sample) -> float | None:
 
 def context_key(row: Array32) -> int:
     """Return 52 bits that depend on the row alone; the lowest says which half its outcomes belong to."""
-    digest = hashlib.blake2b(row, digest_size=8).digest()
+    digest = hashlib.blake2b(row.tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> (64 - _DIGEST_BITS)
 
 
