@@ -302,7 +302,7 @@ def _recovered(settings: Sequence[LogEntry], states: dict[str, bytes], position:
     return state
 
 
-# A tuple: a union is asked member by member, in Python.
+# What a rebuild reads, decisions apart; the most frequent first.
 _TEACHING = (OutcomeRecord, Example, ComparisonRecord, Expiry, LeaderboardPrior)
 _NONE = Terms(Objective())
 # The fold reads of an outcome whether it failed, and everything else from the ruling: one serves for all.

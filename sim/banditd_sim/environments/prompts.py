@@ -10,8 +10,8 @@ from banditd.features.spec import FeatureSpec
 from banditd_sim.environments.arena import Arena
 from banditd_sim.ope.arrays import Int64
 
-# Prompts that are encoded at once. A tenth of the time of one by one; more are no faster, and a new encoding, of which
-# there are few, makes those that were not asked for vain.
+# Prompts that are encoded at once, which costs each a fraction of what it would alone. A new encoding, of which there
+# are few, makes those vain that were not asked for.
 _AHEAD = 128
 
 
