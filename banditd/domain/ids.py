@@ -22,7 +22,7 @@ KEY_BYTES: Final = 32
 POSITION_MAX: Final = 2**48 - 1
 _EPOCHS: Final = 2**16
 _HEAD = struct.Struct(">Q")
-_TAIL_BITS: Final = struct.Struct(">Q")
+_DIGEST: Final = struct.Struct(">8sQ")
 _TO_UNIT: Final = 2.0**-53
 
 
@@ -43,9 +43,8 @@ def issue_decision_id(key: bytes, position: int, epoch: int) -> tuple[bytes, flo
     """Return the id of the decision at *position* and the uniform number in [0, 1) that draws its model."""
     assert 0 < position <= POSITION_MAX
     head = _HEAD.pack(position << 16 | epoch % _EPOCHS)
-    digest = hashlib.blake2b(head, digest_size=16, key=key).digest()
-    uniform = (_TAIL_BITS.unpack_from(digest, 8)[0] >> 11) * _TO_UNIT
-    return head + digest[:8], uniform
+    tag, bits = _DIGEST.unpack(hashlib.blake2b(head, digest_size=16, key=key).digest())
+    return head + tag, (bits >> 11) * _TO_UNIT
 
 
 def verify_decision_id(key: bytes, raw: bytes, field: str = "decision_id") -> DecisionId:

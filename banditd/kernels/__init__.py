@@ -17,6 +17,7 @@ from banditd.kernels.decision import (
     settle,
     weigh,
 )
+from banditd.kernels.detection import watch_metrics
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.kernels.exploration import (
     bound_shares,
@@ -56,6 +57,7 @@ from banditd.kernels.shrinkage import (
     invert_factorised,
     solve_factorised,
     tell_apart,
+    times,
 )
 from banditd.kernels.terms import add_charges, to_quantiles
 from banditd.kernels.thompson import probability_best
@@ -117,6 +119,7 @@ __all__ = [
     "take_values",
     "tally",
     "tell_apart",
+    "times",
     "to_half",
     "to_quantiles",
     "try_within",
@@ -127,6 +130,7 @@ __all__ = [
     "update_ridge_forgetting",
     "update_utility",
     "warm_up",
+    "watch_metrics",
     "weigh",
     "widen_unknown",
 ]

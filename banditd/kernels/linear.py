@@ -318,24 +318,31 @@ def learn_metrics_rows(
     array(f64, "TNN"),
     array(f64, "TN"),
     array(f64, "TY"),
+    array(f64, "K"),
     f64,
     i64,
     array(f32, "NTK", inout=True),
     array(f32, "NNK", inout=True),
     array(f64, "TK", inout=True),
+    array(f64, "K", inout=True),
 )
 def mirror_model(
     a_inv: Array64,  # (3, N, N) as `learn_metrics` keeps it
     theta: Array64,  # (3, N)
     numbers: Array64,  # (3, 5)
-    log_price: float,  # -inf for a free model, nan where no cost is known
+    log_prices: Array64,  # (K,) -inf for a free model, nan without a price, where costs are known once they were seen
+    guess_count: float,  # what the guess of the noise counts for in the weights
     chosen: int,  # the model's place among the K
     theta_of_all: Array32,  # (N, 3, K) its part is written, as `predict_models` reads it
     a_inv_of_all: Array32,  # (N, N, K) of quality, likewise
     offsets_of_all: Array64,  # (3, K) likewise: the standard deviation of its quality's noise, the log price plus half
     # the variance of the log cost's noise, half the variance of the log latency's
+    evidence_of_all: Array64,  # (K,) likewise: qualities learnt, as far as they are not forgotten
 ) -> None:
     """Write one model's part of what decisions read."""
+    log_price = log_prices[chosen]
+    if math.isnan(log_price) and numbers[1, COUNT] > 0.0:
+        log_price = 0.0
     for i in range(theta.shape[1]):
         row = a_inv[0, i]
         out = a_inv_of_all[i]
@@ -346,3 +353,4 @@ def mirror_model(
     offsets_of_all[0, chosen] = math.sqrt(numbers[0, ERRORS] / numbers[0, WEIGHT])
     offsets_of_all[1, chosen] = log_price + 0.5 * (numbers[1, ERRORS] / numbers[1, WEIGHT])
     offsets_of_all[2, chosen] = 0.5 * (numbers[2, ERRORS] / numbers[2, WEIGHT])
+    evidence_of_all[chosen] = max(numbers[0, WEIGHT] - guess_count, 0.0)

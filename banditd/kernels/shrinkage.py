@@ -164,8 +164,8 @@ def factorise(
 ) -> None:
     """Write the upper triangular R with R' R = gram + diag(penalties) (Cholesky), zero below the diagonal.
 
-    Golub & Van Loan 2013, algorithm 4.2.2 by outer products: each step takes a multiple of a row from the rows below
-    it, so that the innermost loop runs along rows. nan where the matrix is not positive.
+    Golub & Van Loan 2013, section 4.2.5, by rows: from each are taken multiples of those above it, four at a time, so
+    that the innermost loop runs along rows. nan where the matrix is not positive.
     """
     n = penalties.shape[0]
     for i in range(n):
@@ -173,18 +173,29 @@ def factorise(
         for j in range(n):
             row[j] = gram[i, j] if j >= i else 0.0
         row[i] += penalties[i]
-    for k in range(n):
-        pivot = out_root[k]
-        scale = 1.0 / np.sqrt(pivot[k])
-        for j in range(k, n):
-            pivot[j] *= scale
-        for i in range(k + 1, n):
-            factor = pivot[i]
-            # Slices, since a loop that starts at 0 is known not to index from the end, and becomes vector code.
-            target = out_root[i, i:]
-            source = pivot[i:]
+        # Slices, since a loop that starts at 0 is known not to index from the end, and becomes vector code.
+        target = row[i:]
+        i_by_four = i - i % 4
+        for k in range(0, i_by_four, 4):
+            row_0 = out_root[k, i:]
+            row_1 = out_root[k + 1, i:]
+            row_2 = out_root[k + 2, i:]
+            row_3 = out_root[k + 3, i:]
+            f_0 = row_0[0]
+            f_1 = row_1[0]
+            f_2 = row_2[0]
+            f_3 = row_3[0]
+            for j in range(target.shape[0]):
+                two = (target[j] - f_0 * row_0[j]) - f_1 * row_1[j]
+                target[j] = (two - f_2 * row_2[j]) - f_3 * row_3[j]
+        for k in range(i_by_four, i):
+            source = out_root[k, i:]
+            factor = source[0]
             for j in range(target.shape[0]):
                 target[j] -= factor * source[j]
+        scale = 1.0 / np.sqrt(target[0])
+        for j in range(target.shape[0]):
+            target[j] *= scale
 
 
 @kernel(array(f64, "NN"), array(f64, "N"), array(f64, "N", out=True), returns=(f64,))
@@ -257,13 +268,33 @@ def expect(
     out_values: Array64,  # (B, K) written
 ) -> None:
     """Write rows theta'."""
-    columns = theta.T.copy()
-    for b in range(rows.shape[0]):
-        out = out_values[b]
-        for k in range(out.shape[0]):
-            out[k] = 0.0
-        for i in range(rows.shape[1]):
-            x_i = np.float64(rows[b, i])
+    # One model after the other, the contexts innermost: there are more of these.
+    columns = rows.T.copy()
+    sums = np.empty(rows.shape[0], np.float64)
+    for k in range(theta.shape[0]):
+        for b in range(sums.shape[0]):
+            sums[b] = 0.0
+        for i in range(columns.shape[0]):
             column = columns[i]
-            for k in range(out.shape[0]):
-                out[k] += x_i * column[k]
+            value = theta[k, i]
+            for b in range(sums.shape[0]):
+                sums[b] += np.float64(column[b]) * value
+        for b in range(sums.shape[0]):
+            out_values[b, k] = sums[b]
+
+
+@kernel(array(f64, "NN"), array(f64, "N"), array(f64, "N", out=True))
+def times(
+    matrix: Array64,  # (N, N) symmetric
+    vector: Array64,  # (N,)
+    out_product: Array64,  # (N,) written
+) -> None:
+    """Write matrix vector, as a sum of rows; one of which there is nothing may hold anything."""
+    for j in range(out_product.shape[0]):
+        out_product[j] = 0.0
+    for i in range(vector.shape[0]):
+        value = vector[i]
+        if value != 0.0:
+            row = matrix[i]
+            for j in range(out_product.shape[0]):
+                out_product[j] += row[j] * value

@@ -31,6 +31,8 @@ _WIDTH: Final = _CATEGORIES_AT + _CATEGORIES + SKETCH
 # Prior variances of log odds: common ones reach chances of 2 to 98 % at once; a model's own are smaller by half.
 _COMMON_VARIANCE: Final = 4.0
 _OWN_VARIANCE: Final = 1.0
+# Resolutions that wait to be learnt: many at a time, for the reason that `policies.beliefs.evidence` has.
+_WAITING_MAX: Final = 64
 
 
 class Arrival:
@@ -41,17 +43,28 @@ class Arrival:
         self._own: dict[int, Array64] = {}
         # Per model, how many qualities arrived and how many did not.
         self._counts: dict[int, list[int]] = {}
+        # Slot, context and whether it arrived: learnt before anybody looks.
+        self._waiting: list[tuple[int, Context, bool]] = []
 
     def note(self, slot: int, context: Context, *, arrived: bool) -> None:
         """Take note of how a decision was resolved."""
-        own, counts = self._own.get(slot), self._counts.get(slot)
-        if own is None or counts is None:
-            own, counts = self._own[slot], self._counts[slot] = _prior(_OWN_VARIANCE), [0, 0]
-        counts[0 if arrived else 1] += 1
-        update_arrival(self._common, own, *_known(context), 1.0 if arrived else 0.0)
+        self._waiting.append((slot, context, arrived))
+        if len(self._waiting) == _WAITING_MAX:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Learn what waits."""
+        for slot, context, arrived in self._waiting:
+            own, counts = self._own.get(slot), self._counts.get(slot)
+            if own is None or counts is None:
+                own, counts = self._own[slot], self._counts[slot] = _prior(_OWN_VARIANCE), [0, 0]
+            counts[0 if arrived else 1] += 1
+            update_arrival(self._common, own, *_known(context), 1.0 if arrived else 0.0)
+        self._waiting.clear()
 
     def counts(self, slot: int) -> tuple[int, int]:
         """Return how many qualities of a model arrived and how many did not."""
+        self._settle()
         arrived, missing = self._counts.get(slot, (0, 0))
         return arrived, missing
 
@@ -62,6 +75,7 @@ class Arrival:
 
     def probability(self, slot: int, context: Context) -> float:
         """Return how likely a quality of a model is to arrive in a context."""
+        self._settle()
         own = self._own.get(slot)
         return expect_arrival(self._common, _prior(_OWN_VARIANCE) if own is None else own, *_known(context))
 
@@ -83,6 +97,7 @@ class Arrival:
 
     def drop(self, slot: int) -> None:
         """Forget a model."""
+        self._settle()
         self._own.pop(slot, None)
         self._counts.pop(slot, None)
 
@@ -91,6 +106,7 @@ class Arrival:
 
         What models have in common outlasts them: it is there even if all were removed.
         """
+        self._settle()
         slots = sorted(self._counts)
         if not slots and np.array_equal(self._common, _prior(_COMMON_VARIANCE)):
             return {}
@@ -106,6 +122,7 @@ class Arrival:
         Raises:
             DataLossError: The arrays do not fit.
         """
+        self._waiting.clear()
         if not arrays:
             self._common, self._own, self._counts = _prior(_COMMON_VARIANCE), {}, {}
             return

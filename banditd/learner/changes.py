@@ -5,11 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
+from banditd.domain.arrays import Array64
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.domain.records import ChangeAlarm
+from banditd.kernels.detection import FALL, RISE, SEEN, THRESHOLD, watch_metrics
 from banditd.policies.base import Belief, BeliefSnapshot, ChangingBelief, Residuals
-from banditd.policies.detector import START, Sums, alarms, watch
 from banditd.policies.registry import ChangeParameters
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
@@ -59,7 +62,7 @@ class Changes:
     """A router's memory of change. Mutable; the writer's thread only.
 
     Attributes:
-        sums: Of the detectors, by slot: one per metric.
+        sums: Of the detectors, by slot: shape (3, 3), one row per metric, as `kernels.detection` has them.
         newcomers: Qualities that are yet to be learnt until a model is known, by slot.
         marks: What a rebuild does again, in order of position.
         alarm_counts: Alarms per metric, by slot.
@@ -70,7 +73,7 @@ class Changes:
         time_ms: The time then.
     """
 
-    sums: dict[int, tuple[Sums, Sums, Sums]] = field(default_factory=dict)
+    sums: dict[int, Array64] = field(default_factory=dict)
     newcomers: dict[int, int] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
     alarm_counts: dict[int, list[int]] = field(default_factory=dict)
@@ -83,7 +86,7 @@ class Changes:
     def header(self) -> dict[str, Any]:
         """Return JSON values."""
         return {
-            "sums": sorted((slot, [list(one) for one in sums]) for slot, sums in self.sums.items()),
+            "sums": sorted((slot, _values(sums)) for slot, sums in self.sums.items()),
             "newcomers": sorted(self.newcomers.items()),
             "marks": [[m.position, m.slot, m.metric, m.sibling] for m in self.marks],
             "alarm_counts": sorted(self.alarm_counts.items()),
@@ -96,7 +99,7 @@ class Changes:
     def of_header(header: Mapping[str, Any]) -> "Changes":
         """Return what `header` was made of."""
         changes = Changes(
-            sums={slot: (_sums(a), _sums(b), _sums(c)) for slot, (a, b, c) in header["sums"]},
+            sums={slot: np.array(rows, np.float64) for slot, rows in header["sums"]},
             newcomers=dict(map(tuple, header["newcomers"])),
             marks=[Mark(*mark) for mark in header["marks"]],
             alarm_counts=dict(map(tuple, header["alarm_counts"])),
@@ -110,24 +113,22 @@ class Changes:
 
     def listen(self) -> None:
         """Find out anew who is loud."""
-        self.loud = {slot for slot, sums in self.sums.items() if any(map(alarms, sums))}
+        self.loud = {slot for slot, sums in self.sums.items() if _alarms(sums)}
 
-    def watch(self, slot: int, residuals: Residuals | None) -> None:
+    def watch(self, slot: int, residuals: Residuals) -> None:
         """Show the detectors of a model what one lesson's predictions missed by."""
-        if residuals is None:
-            return
-        quality, cost, latency = self.sums.get(slot, (START, START, START))
-        quality, cost, latency = watch(quality, residuals[0]), watch(cost, residuals[1]), watch(latency, residuals[2])
-        self.sums[slot] = quality, cost, latency
-        if alarms(quality) or alarms(cost) or alarms(latency):
+        sums = self.sums.get(slot)
+        if sums is None:
+            sums = self.sums[slot] = _nothing()
+        if watch_metrics(sums, *residuals):
             self.loud.add(slot)
 
     def due(self, router_id: str) -> Iterator[ChangeAlarm]:
         """Yield the alarms that are to be logged."""
         for slot in sorted(self.loud):
-            for metric, one in zip(METRICS, self.sums[slot], strict=True):
-                if alarms(one):
-                    yield ChangeAlarm(router_id, slot, metric, one[0] > one[1], max(one[0], one[1]))
+            for metric, (rise, fall, _) in zip(METRICS, self.sums[slot].tolist(), strict=True):
+                if max(rise, fall) > THRESHOLD:
+                    yield ChangeAlarm(router_id, slot, metric, rise > fall, max(rise, fall))
 
     @property
     def any_due(self) -> bool:
@@ -137,10 +138,9 @@ class Changes:
     def sound(self, position: int, time_ms: int, alarm: ChangeAlarm) -> Mark:
         """Take note of an alarm; its detector starts anew."""
         metric = METRICS.index(alarm.metric)
-        sums = list(self.sums.get(alarm.slot, (START, START, START)))
-        sums[metric] = START
-        self.sums[alarm.slot] = sums[0], sums[1], sums[2]
-        if not any(map(alarms, sums)):
+        sums = self.sums.setdefault(alarm.slot, _nothing())
+        sums[metric] = 0.0
+        if not _alarms(sums):
             self.loud.discard(alarm.slot)
         self.alarm_counts.setdefault(alarm.slot, [0, 0, 0])[metric] += 1
         self.alarm_times[alarm.slot] = time_ms
@@ -195,21 +195,12 @@ class Changes:
             parameters: Of the policy.
             live: As `Belief.freeze` has it.
         """
-        if not fades(parameters) or not isinstance(belief, ChangingBelief):
+        if not parameters.fades or not isinstance(belief, ChangingBelief):
             return belief.freeze(models, live=live)
         shares = {
             slot: seen.share * _kept(seen, parameters, self.decisions, self.time_ms) for slot, seen in self.seen.items()
         }
         return belief.freeze_faded(models, shares)
-
-
-def fades(parameters: ChangeParameters) -> bool:
-    """Return whether evidence grows old."""
-    return (
-        parameters.half_life_decisions > 0.0
-        or parameters.half_life_hours > 0.0
-        or parameters.stale_half_life_decisions > 0.0
-    )
 
 
 def do_again(belief: Belief, mark: Mark, by_slot: Mapping[int, ModelSpec]) -> None:
@@ -243,5 +234,16 @@ def _kept(seen: Seen, parameters: ChangeParameters, decisions: int, time_ms: int
 _HALVINGS_MAX: Final = 60
 
 
-def _sums(values: list[float]) -> Sums:
-    return values[0], values[1], int(values[2])
+def _nothing() -> Array64:
+    """Return the sums of detectors that have seen nothing."""
+    return np.zeros((len(METRICS), SEEN + 1))
+
+
+def _alarms(sums: Array64) -> bool:
+    """Return whether a metric has changed."""
+    return bool((sums[:, [RISE, FALL]] > THRESHOLD).any())
+
+
+def _values(sums: Array64) -> list[list[float]]:
+    """Return JSON values; what is counted is whole."""
+    return [[rise, fall, int(seen)] for rise, fall, seen in sums.tolist()]

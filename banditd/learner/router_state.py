@@ -147,6 +147,11 @@ class RouterState:
             effective_samples=figures.effective_samples,
         )
 
+    def note_change(self, decision_count: int, time_ms: int) -> None:
+        """Take note that what it decides by is about to differ, after so many decisions of the router."""
+        self.changes.decisions, self.changes.time_ms = decision_count, time_ms
+        self.preview = None
+
     @property
     def start_position(self) -> int:
         """Where the router was made. What was decided before, under its name, was another's."""
@@ -165,7 +170,7 @@ class RouterState:
     def fit_is_due(self) -> bool:
         """Whether enough prompts have been seen to fit the encoding (again)."""
         return (
-            self.prompt_count >= self.next_fit
+            self.decision_count + self.example_count >= self.next_fit
             and self.features is not None
             and self.features.kind is not FeatureKind.INTERCEPT_ONLY
         )

@@ -40,7 +40,7 @@ from banditd.evaluation import Account
 from banditd.features.encode import encode
 from banditd.features.fit import intercept_spec
 from banditd.features.spec import FeatureKind, FeatureSpec, decode_spec
-from banditd.learner.changes import Changes, Mark, do_again, fades
+from banditd.learner.changes import Changes, Mark, do_again
 from banditd.learner.gathering import Gathering
 from banditd.learner.router_state import FIRST_FIT_PROMPTS, FIT_GROWTH, RouterState
 from banditd.objective.pacer import Pacer
@@ -93,7 +93,7 @@ class LearnerState:
         self._time_ms = 0
         self._unhealthy: Mapping[int, Health] = MappingProxyType({})
         self._published: dict[str, RouterSnapshot] = {}
-        # Routers whose published snapshot shares memory with what goes on changing.
+        # Routers whose published snapshot was made to be done with soon: it shares memory with what goes on changing.
         self._live: set[str] = set()
         self._encoded: tuple[Context, FeatureSpec, Array32] | None = None
 
@@ -107,8 +107,12 @@ class LearnerState:
         if last is not None and last[0] is context and last[1] is features:
             return last[2]
         row = encode(features, context.embedding, context.input_tokens)
-        self._encoded = (context, features, row)
+        self.take_row(features, context, row)
         return row
+
+    def take_row(self, features: FeatureSpec, context: Context, row: Array32) -> None:
+        """Take note that *row* is what `encode` makes of a context, which is about to be decided for."""
+        self._encoded = (context, features, row)
 
     def apply(self, entry: LogEntry, log: LogView) -> None:
         """Take in the next entry of the log.
@@ -165,9 +169,7 @@ class LearnerState:
         """
         state, last = self.routers[router_id], self._published.get(router_id)
         was_live = router_id in self._live
-        if live:
-            self._live.add(router_id)
-        else:
+        if was_live and not live:
             self._live.discard(router_id)
         if (
             last is not None
@@ -179,7 +181,13 @@ class LearnerState:
             if (state.version != last.version or was_live) and state.belief is not None:
                 belief = state.changes.freeze(state.belief, last.models, state.policy.change, live=live)
             if belief is not last.belief or state.pacer is not None:
-                last = self._published[router_id] = last.renewed(belief, state.version, state.pacer_view(belief))
+                pacer = state.pacer_view(belief)
+                if live and was_live:
+                    last.overwrite(belief, state.version, pacer)
+                    return last
+                last = self._published[router_id] = last.renewed(belief, state.version, pacer)
+                if live:
+                    self._live.add(router_id)
             return last
         models = offered_models(self.catalog, state.router)
         belief = None
@@ -197,6 +205,8 @@ class LearnerState:
             health=self._unhealthy,
             newcomers=frozenset(state.changes.newcomers),
         )
+        if live:
+            self._live.add(router_id)
         return snapshot
 
     def health_of(self, slot: int) -> ModelHealth:
@@ -220,9 +230,9 @@ class LearnerState:
     def _touch(self, state: RouterState, position: int) -> None:
         """Give a router a new version."""
         state.version = position
-        for each in state.everyone:
-            each.changes.decisions, each.changes.time_ms = state.decision_count, self._time_ms
-            each.preview = None
+        state.note_change(state.decision_count, self._time_ms)
+        for shadow in state.shadows.values():
+            shadow.note_change(state.decision_count, self._time_ms)
 
     def _settle(self, state: RouterState, position: int) -> None:
         """Give a router a new version of which more than the belief is new."""
@@ -233,19 +243,21 @@ class LearnerState:
         state = self.routers.get(decision.router_id)
         if state is None:
             return  # its router was removed while it was on its way
-        chosen = decision.slot
+        chosen, choice = decision.slot, decision.choice
         state.decision_count += 1
         state.decision_counts[chosen] = state.decision_counts.get(chosen, 0) + 1
-        state.support.count(decision.slots, decision.choice.pmf)
-        is_ours = decision.choice.source is not _CALLER
+        state.support.count(decision.slots, choice.pmf)
+        is_ours = choice.source is not _CALLER
         if state.pacer is not None and is_ours:
             state.pacer.observe(decision, time_ms)
-        state.sessions.remember(decision.context.session, chosen)
+        if decision.context.session:
+            state.sessions.remember(decision.context.session, chosen)
         if not decision.learnable:
             state.censored += 1
-        if is_comparable(decision):
-            # The shadows are compared with the policy that decides, and that one with callers who decide themselves.
-            for watcher in state.shadows.values() if is_ours else (state,):
+        # The shadows are compared with the policy that decides, and that one with callers who decide themselves.
+        watchers = state.shadows.values() if is_ours else (state,)
+        if watchers and is_comparable(decision):
+            for watcher in watchers:
                 self._compare(state, watcher, position, decision)
 
     def _compare(self, state: RouterState, watcher: RouterState, position: int, decision: Decision) -> None:
@@ -272,38 +284,35 @@ class LearnerState:
         watcher.account.note(position, decision.choice, pmf, measure(decision))
 
     def _apply_outcome(self, position: int, record: OutcomeRecord, log: LogView) -> None:
-        slot = record.ruling.health_slot
+        ruling, decided_at = record.ruling, record.decision_position
+        slot = ruling.health_slot
         if slot in self.catalog.by_slot:
-            self.health[slot] = note(
-                self.health_of(slot), record.decision_position, self._time_ms, record.outcome.failure
-            )
+            self.health[slot] = note(self.health_of(slot), decided_at, self._time_ms, record.outcome.failure)
         state = self.routers.get(record.router_id)
-        if state is None or record.decision_position <= state.start_position:
+        if state is None or decided_at <= state.start_position:
             return
-        ruling = record.ruling
         resolution, lesson = ruling.resolution, ruling.lesson
         if resolution is _OBSERVED:
             state.observed += 1
         elif resolution is _CENSORED:
             state.censored += 1
             for each in state.everyone:
-                each.account.forget(record.decision_position)
+                each.account.forget(decided_at)
         if record.outcome.failure is not _NO_FAILURE:
-            slot = log.decision(record.decision_position).slot
+            slot = log.decision(decided_at).slot
             state.failure_counts[slot] = state.failure_counts.get(slot, 0) + 1
         if lesson.metrics is not _NO_METRICS:
-            decision = log.decision(record.decision_position)
+            decision = log.decision(decided_at)
             choice, slot = decision.choice, decision.slot
             if state.pacer is not None and lesson.cost_usd is not None and choice.source is not _CALLER:
                 state.pacer.correct(float(choice.expected[1, choice.index]), lesson.cost_usd)
             residuals = self._teach(state, decision, lesson)
             if resolution is _OBSERVED:
                 state.arrival.note(slot, decision.context, arrived=True)
-            if lesson.quality is not None:
+            if lesson.quality is not None and (state.shadows or state.account.waits_for(decided_at)):
                 for each in state.everyone:
-                    if each.account.waits_for(record.decision_position):
-                        each.account.settle(record.decision_position, lesson, measure(decision))
-            if state.policy.change.change_detection:
+                    each.account.settle(decided_at, lesson, measure(decision))
+            if residuals is not None and state.policy.change.change_detection:
                 state.changes.watch(slot, residuals)
             state.changes.count(slot, lesson)
             self._touch(state, position)
@@ -454,9 +463,9 @@ class LearnerState:
         model = self.catalog.by_slot.get(slot)
         if model is None or state.features is None or state.belief is None:
             return None  # the model was removed: what was seen of it stays in the log
-        if context.embedding.shape[0] != state.features.input_dimension:
+        if context.embedding.shape != state.features.centre.shape:
             return None  # logged before the router was made anew under its name, with another embedding
-        if fades(state.policy.change):
+        if state.policy.change.fades:
             kept = state.changes.see(model.slot, state.policy.change, decisions, time_ms)
             if kept < 1.0 and isinstance(state.belief, ChangingBelief):
                 if gathering is not None:
@@ -642,7 +651,7 @@ class LearnerState:
                 gathering.flush()
             while marks and marks[0].position < entry.position:
                 do_again(belief, marks.pop(0), self.catalog.by_slot)
-            if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics:
+            if isinstance(entry.record, OutcomeRecord) and entry.record.ruling.lesson.metrics is not _NO_METRICS:
                 decided = log.decision(entry.record.decision_position)
                 lesson = entry.record.ruling.lesson
                 self._learn_outcome(state, lesson, decisions, entry.time_ms, decided, gathering)

@@ -24,6 +24,6 @@ EXPLORERS: Final[Mapping[str, int]] = MappingProxyType(
 )
 
 
-def parameter_now(explorer: int, parameter: float, learnt_count: int) -> float:
-    """Return an explorer's parameter after so many qualities: the gamma of inverse gaps grows with their root."""
-    return parameter * math.sqrt(learnt_count + 1.0) if explorer == choice.INVERSE_GAP else parameter
+def gamma_now(gamma: float, learnt_count: int) -> float:
+    """Return the gamma of inverse gaps after so many qualities: it grows with their root."""
+    return gamma * math.sqrt(learnt_count + 1.0)

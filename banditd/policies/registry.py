@@ -67,7 +67,11 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class ChangeParameters:
-    """How a policy follows change; each field is the parameter of its name."""
+    """How a policy follows change; each field is the parameter of its name.
+
+    Attributes:
+        fades: Whether evidence grows old.
+    """
 
     change_detection: bool
     newcomer_share: float
@@ -76,6 +80,11 @@ class ChangeParameters:
     half_life_decisions: float
     half_life_hours: float
     stale_half_life_decisions: float
+    fades: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        ages = self.half_life_decisions, self.half_life_hours, self.stale_half_life_decisions
+        object.__setattr__(self, "fades", any(age > 0.0 for age in ages))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ from banditd.errors import DataLossError, Reason
 from banditd.features.encode import length_feature
 from banditd.features.spec import FeatureSpec
 from banditd.policies.base import ModelSummary, Prediction, Question, Residuals
-from banditd.policies.beliefs.linear import LinearBelief, LinearSnapshot
+from banditd.policies.beliefs.linear import LinearBelief
+from banditd.policies.beliefs.linear_snapshot import LinearSnapshot
 from banditd.policies.registry import PolicyParameters
 from banditd.policies.vowpal_options import FIXED_OPTIONS, require_vowpal
 

@@ -17,12 +17,12 @@ from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, NO_SLOT, Choice, DecisionSource, Exclusion, Limits, Objective, Rival
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
-from banditd.kernels.choice import GIVEN, GREEDY, NOBODY, decide, decide_rows
+from banditd.kernels.choice import GIVEN, GREEDY, INVERSE_GAP, NOBODY, decide, decide_rows
 from banditd.kernels.decision import rank_models_rows, weigh
 from banditd.kernels.exploration import draw
 from banditd.objective.bounds import bounds_of, latency_quantiles
 from banditd.policies.base import Prediction, Question
-from banditd.policies.explorers import parameter_now
+from banditd.policies.explorers import gamma_now
 from banditd.policies.pairs import rival_pmf
 from banditd.routing.snapshot import RouterSnapshot
 
@@ -141,9 +141,9 @@ def _choose(
     values, members = prediction.values, prediction.members
     if snapshot.charges is not None:
         values = snapshot.charges.added(prediction, context.input_tokens, previous_slot).values
-    exclusions = _exclusions(snapshot, context, terms)
+    exclusions = snapshot.exclusions_for(terms.limits, context.input_tokens)
     if terms.candidates is not None:
-        values = values.take(terms.candidates, axis=1)
+        exclusions, values = exclusions[terms.candidates], values.take(terms.candidates, axis=1)
         members = None if members is None else members.take(terms.candidates, axis=2)
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
@@ -202,25 +202,24 @@ class _Rule(NamedTuple):
 
 def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
     """Return the numbers by which a router decides under a request's terms, whatever the context; and the prices."""
-    policy, objective = snapshot.policy, terms.objective
-    is_budgeted = snapshot.pacer is not None
+    policy, objective, limits, pacer = snapshot.policy, terms.objective, terms.limits, snapshot.pacer
     # One step instead of three where nothing is asked for: this stands in every decision's way.
-    minimises_cost = terms.limits is not NO_LIMITS and terms.limits.minimises_cost
+    minimises_cost = limits is not NO_LIMITS and limits.minimises_cost
     pacing = terms.pacing
     if pacing is None:
-        pacing = snapshot.pacing if is_budgeted else FREE
+        pacing = FREE if pacer is None else snapshot.pacing
+    explorer, parameter = policy.explorer, policy.exploration
     if minimises_cost:
         # There is nothing cheaper to pace to, and nothing to explore but by the floor: the deviations are qualities'.
         pacing, explorer, parameter = FREE, GREEDY, 0.0
     elif snapshot.whole is not None:
         explorer, parameter = GIVEN, 0.0
-    else:
-        learnt_count = 0 if snapshot.belief is None else snapshot.belief.learnt_count
-        explorer, parameter = policy.explorer, parameter_now(policy.explorer, policy.exploration, learnt_count)
-    is_frugal = is_budgeted or objective.usd_weight > 0.0 or minimises_cost
+    elif explorer == INVERSE_GAP and snapshot.belief is not None:
+        parameter = gamma_now(parameter, snapshot.belief.learnt_count)
+    is_frugal = pacer is not None or objective.usd_weight > 0.0 or minimises_cost
     caps, losses, evidence = snapshot.share_caps, snapshot.unbounded, snapshot.evidence
-    if snapshot.pacer is not None and pacing.high > 0.0 and snapshot.pacer.loss_shares is not None:
-        losses = snapshot.pacer.loss_shares
+    if pacer is not None and pacing.high > 0.0 and pacer.loss_shares is not None:
+        losses = pacer.loss_shares
     if terms.candidates is not None:
         caps, losses, evidence = caps[terms.candidates], losses[terms.candidates], evidence[terms.candidates]
     # A tuple's own constructor: that of a named tuple is a function in Python.
@@ -228,7 +227,7 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
         terms.left_usd,
         objective.usd_weight,
         objective.second_weight,
-        *bounds_of(terms.limits, is_budgeted=is_budgeted),
+        *bounds_of(limits, is_budgeted=pacer is not None),
         pacing.low,
         pacing.high,
         pacing.share_high,

@@ -77,9 +77,15 @@ class RouterSnapshot:
     def renewed(self, belief: BeliefSnapshot | None, version: int, pacer: PacerView | None) -> "RouterSnapshot":
         """Return the same with what was learnt since; settings, models and what is derived of them are kept."""
         changed = object.__new__(RouterSnapshot)
-        whole = belief if self.whole is not None and isinstance(belief, PolicySnapshot) else None
-        changed.__dict__.update(self.__dict__, belief=belief, whole=whole, version=version, pacer=pacer)
+        object.__setattr__(changed, "__dict__", self.__dict__.copy())
+        changed.overwrite(belief, version, pacer)
         return changed
+
+    def overwrite(self, belief: BeliefSnapshot | None, version: int, pacer: PacerView | None) -> None:
+        """Become what `renewed` would return. Only for who made the snapshot, while nobody else holds it."""
+        values = self.__dict__
+        values["belief"], values["version"], values["pacer"] = belief, version, pacer
+        values["whole"] = belief if self.whole is not None and isinstance(belief, PolicySnapshot) else None
 
     @property
     def evidence(self) -> Array64:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from banditd.kernels import COMPILED, learn_metrics, predict_models, update_ridge, update_ridge_forgetting
+from banditd.kernels import COMPILED, learn_metrics, mirror_model, predict_models, update_ridge, update_ridge_forgetting
 
 N = 12 if COMPILED else 5
 STEPS = 10_000 if COMPILED else 400
@@ -246,3 +246,19 @@ def test_a_metric_that_was_not_seen_keeps_its_bits(gamma, value):
     for ours, theirs in zip(unseen[:3], seen[:3], strict=True):
         np.testing.assert_array_equal(ours[1:], theirs[1:])
     assert unseen[3][1:] == seen[3][1:]
+
+
+def test_a_cost_without_a_price_is_known_once_it_was_seen():
+    """In dollars; where nothing was seen it is unknown, and a free model costs nothing whatever was seen."""
+    numbers = np.tile([0.0, 2.0, 10.0, 0.0, 0.0], (3, 1))
+    log_prices = np.array([np.nan, -np.inf])
+    found = []
+    for count in (0.0, 5.0):
+        numbers[1, 0] = count
+        offsets, evidence = np.empty((3, 2)), np.empty(2)
+        theta, a_inv = np.empty((N, 3, 2), np.float32), np.empty((N, N, 2), np.float32)
+        for k in range(2):
+            state = np.stack([np.eye(N)] * 3), np.zeros((3, N)), numbers
+            mirror_model(*state, log_prices, 10.0, k, theta, a_inv, offsets, evidence)
+        found.append(offsets[1])
+    np.testing.assert_array_equal(found, [[np.nan, -np.inf], [0.1, -np.inf]])

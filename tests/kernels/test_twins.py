@@ -188,6 +188,14 @@ SPECIAL = {
     "index": lambda rng, s: rng.integers(-1, 2000, s["J"]),
     "similarity": lambda rng, s: -np.sort(-rng.uniform(-0.5, 1.01, s["J"])),
     "numbers": lambda rng, _: rng.integers(1, 50, (3, 5)).astype(float),
+    "log_prices": lambda rng, s: rng.choice([math.nan, -3.0, 2.0], s["K"]),
+    "guess_count": lambda rng, _: 25.0,
+    "matrix": lambda rng, s: _gram(rng, s["N"]),
+    # Near the threshold, and on both sides of the warm-up.
+    "inout_sums": lambda rng, _: np.column_stack([rng.uniform(0.0, 10.0, (3, 2)), rng.integers(28, 33, 3)]),
+    "of_quality": lambda rng, _: rng.choice([math.nan, math.inf, -9.0, 0.7]),
+    "of_cost": lambda rng, _: rng.choice([math.nan, -math.inf, 9.0, 0.7]),
+    "of_latency": lambda rng, _: rng.choice([math.nan, 1.5, -0.7]),
     "prior_theta": lambda rng, s: rng.normal(size=(3, s["N"]) if "Y" in s else s.get("N")),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }

@@ -8,11 +8,26 @@ import pytest
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec
+from banditd.kernels.detection import CLIP, SLACK, THRESHOLD, WARM_UP, watch_metrics
 from banditd.policies.beliefs.linear import LinearBelief
-from banditd.policies.detector import CLIP, SLACK, START, THRESHOLD, WARM_UP, alarms, watch
 from banditd.policies.registry import resolve
 
 WARM = (0.0, 0.0, WARM_UP)
+
+
+def watch(sums, residual):
+    """Return the sums of one metric after a residual; of the others nothing is seen."""
+    every = np.array([sums] * 3)
+    watch_metrics(every, math.nan, residual, math.nan)
+    assert every[[0, 2]].tolist() == [list(sums)] * 2
+    return tuple(every[1].tolist())
+
+
+def alarms(sums):
+    """Return whether these sums of any one metric raise an alarm."""
+    found = [watch_metrics(np.insert(np.zeros((2, 3)), at, sums, axis=0), *[math.nan] * 3) for at in range(3)]
+    assert len(set(found)) == 1
+    return found[0]
 
 
 def run_length(residuals, sums=WARM):
@@ -37,7 +52,7 @@ def test_the_sums_by_hand():
 
 def test_nothing_is_summed_while_the_noise_is_a_guess():
     """However wild it is."""
-    sums = START
+    sums = (0.0, 0.0, 0)
     for _ in range(WARM_UP):
         sums = watch(sums, 50.0)
     assert sums == WARM

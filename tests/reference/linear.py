@@ -47,9 +47,13 @@ def learn_metrics_rows(a_inv, theta, numbers, prior_theta, prior_precision, gamm
         learn_metrics(a_inv, theta, numbers, prior_theta, prior_precision, gamma, row, *values, weight)
 
 
-def mirror_model(a_inv, theta, numbers, log_price, chosen, theta_of_all, a_inv_of_all, offsets_of_all):
+def mirror_model(
+    a_inv, theta, numbers, log_prices, guess_count, chosen, theta_of_all, a_inv_of_all, offsets_of_all, evidence_of_all
+):
     """By NumPy's assignments."""
     theta_of_all[:, :, chosen] = theta.T
     a_inv_of_all[:, :, chosen] = a_inv[0]
     variance = numbers[:, 1] / numbers[:, 2]
+    log_price = 0.0 if np.isnan(log_prices[chosen]) and numbers[1, 0] else log_prices[chosen]
     offsets_of_all[:, chosen] = np.sqrt(variance[0]), log_price + variance[1] / 2, variance[2] / 2
+    evidence_of_all[chosen] = np.maximum(numbers[0, 2] - guess_count, 0.0)

@@ -52,3 +52,8 @@ def invert_factorised(root, out_inverse):
 def expect(rows, theta, out_values):
     """One product."""
     out_values[:] = rows.astype(float) @ theta.T
+
+
+def times(matrix, vector, out_product):
+    """One product."""
+    out_product[:] = vector @ matrix

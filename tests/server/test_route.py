@@ -9,7 +9,7 @@ import pytest
 
 from banditd.domain.decision import Decision
 from banditd.learner.writer import REQUEST_MEMORY_MS
-from banditd.policies.beliefs.linear import LinearSnapshot
+from banditd.policies.beliefs.linear_snapshot import LinearSnapshot
 from banditd_proto.v1 import decision_pb2, model_pb2, outcome_pb2, router_pb2
 from banditd_proto.v1 import routing_service_pb2 as pb
 from tests.server.conftest import furnish

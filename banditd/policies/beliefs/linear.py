@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from banditd.domain.arrays import AnyArray, Array32, Array64, frozen
@@ -21,16 +20,15 @@ from banditd.domain.decision import Decision
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.features.spec import INTERCEPT
-from banditd.kernels.decision import predict_models, predict_models_rows
-from banditd.kernels.linear import mirror_model
-from banditd.policies.base import ModelSummary, Prediction, Residuals
+from banditd.kernels.decision import predict_models_rows
+from banditd.policies.base import ModelSummary, Residuals
 from banditd.policies.beliefs.arm import Arm
 from banditd.policies.beliefs.difference import difference
 from banditd.policies.beliefs.judges import Judges, is_of_judges
+from banditd.policies.beliefs.linear_snapshot import LinearSnapshot, Mirror
 from banditd.policies.beliefs.measures import (
     COST,
     LATENCY,
-    NOISE_GUESS_COUNT,
     QUALITY,
     cost_offset,
     expected,
@@ -44,48 +42,6 @@ from banditd.policies.beliefs.slope_prior import SlopePrior, is_of_slope_prior, 
 from banditd.policies.registry import PolicyParameters
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
-
-
-class LinearSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """A frozen linear belief over K models.
-
-    Attributes:
-        theta: Shape (N, 3, K), float32: quality, log cost ratio, log latency; models innermost, as kernels read.
-        a_inv: Shape (N, N, K), float32, of the quality.
-        offsets: Shape (3, K), float64: standard deviation of the quality's noise; log of the blended price, plus half
-            the log's noise variance, -inf for a free model, NaN where neither price nor cost is known; half the noise
-            variance of the log of latency.
-        evidence: Shape (K,), float64: qualities learnt of each model, as far as they are not forgotten.
-        learnt_count: Qualities learnt so far, over all models.
-    """
-
-    theta: Array32
-    a_inv: Array32
-    offsets: Array64
-    evidence: Array64
-    learnt_count: int
-
-    @property
-    def latency_deviation(self) -> Array64:
-        """Standard deviation of a log latency's noise: shape (K,)."""
-        deviation: Array64 = np.sqrt(2.0 * self.offsets[LATENCY])
-        return deviation
-
-    def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - as others have it
-        """Return what is expected for one encoded context, shape (N,)."""
-        values = np.empty((4, self.offsets.shape[1]))
-        predict_models(self.theta, self.a_inv, self.offsets, row, values)
-        return Prediction(values)
-
-    def predict_rows(
-        self,
-        rows: Array32,
-        categories: Sequence[str] | None = None,  # noqa: ARG002 - as others have it
-    ) -> Prediction:
-        """Return the same for rows (B, N)."""
-        values = np.empty((len(rows), 4, self.offsets.shape[1]))
-        predict_models_rows(self.theta, self.a_inv, self.offsets, rows, values)
-        return Prediction(values)
 
 
 class LinearBelief:
@@ -109,8 +65,8 @@ class LinearBelief:
         self._arms: dict[int, Arm] = {}
         self._judges = Judges()
         self._learnt_count = 0
-        # What decisions read, as it was when frozen last, and the models that have changed since.
-        self._mirror: tuple[tuple[ModelSpec, ...], LinearSnapshot] | None = None
+        # What decisions read, as it was when frozen last, and the models that have changed since, by slot.
+        self._mirror: Mirror | None = None
         self._changed: set[int] = set()
 
     def learn(
@@ -137,7 +93,8 @@ class LinearBelief:
             self._learnt_count += 1
             if self._chooses:
                 self._slope_prior.add(model.slot, row, values[QUALITY], weight=lesson.weight, retention=self._retention)
-                self._count(1)
+                if self._slope_prior.count(1):
+                    self._choose_prior()
         return residuals
 
     def learn_rows(self, models: Sequence[ModelSpec], rows: Array32, lessons: Sequence[Lesson]) -> None:
@@ -165,8 +122,8 @@ class LinearBelief:
                 self._changed.add(slot)
             learnt = int(qualities[end - 1]) - counted
             self._learnt_count += learnt
-            if self._chooses:
-                self._count(learnt)
+            if self._chooses and self._slope_prior.count(learnt):
+                self._choose_prior()
             begin, counted = end, counted + learnt
 
     def widen(self, model: ModelSpec, metric: int) -> None:
@@ -226,8 +183,8 @@ class LinearBelief:
         quality_a, variance_a, quality_b, variance_b = seen.qualities
         self._observe(model_a, row, quality_b + seen.value, seen.variance + variance_b)
         self._observe(model_b, row, quality_a - seen.value, seen.variance + variance_a)
-        if self._chooses:
-            self._count(1)
+        if self._chooses and self._slope_prior.count(1):
+            self._choose_prior()
 
     def suppose(self, model: ModelSpec, quality: float, strength: float) -> None:
         """Set the prior of a model's quality at the average prompt."""
@@ -265,45 +222,18 @@ class LinearBelief:
             models: The models.
             live: Whether the snapshot is done with before the belief changes again, and so need not be a copy.
         """
-        mirror = self._refreshed(models)
-        if live:
-            return mirror
-        return LinearSnapshot(
-            theta=frozen(mirror.theta.copy()),
-            a_inv=frozen(mirror.a_inv.copy()),
-            offsets=frozen(mirror.offsets.copy()),
-            evidence=frozen(mirror.evidence.copy()),
-            learnt_count=mirror.learnt_count,
-        )
-
-    def _refreshed(self, models: tuple[ModelSpec, ...]) -> LinearSnapshot:
-        """Return a snapshot that is overwritten by the next call, and copies only what has changed since the last."""
-        if self._mirror is not None and (self._mirror[0] is models or self._mirror[0] == models):
-            mirror = self._mirror[1]
-            stale = [k for k, model in enumerate(models) if model.slot in self._changed]
-        else:
-            width, count = self._penalties.shape[1], len(models)
-            theta, a_inv = np.empty((width, 3, count), np.float32), np.empty((width, width, count), np.float32)
-            mirror = LinearSnapshot(theta, a_inv, np.empty((3, count)), np.empty(count), 0)
-            stale = list(range(count))
-        for k in stale:
-            arm = self._peek(models[k])
-            mirror_model(
-                arm.a_inv,
-                arm.theta,
-                arm.numbers,
-                cost_offset(models[k], 0.0, arm.cost.count),
-                k,
-                mirror.theta,
-                mirror.a_inv,
-                mirror.offsets,
-            )
-            mirror.evidence[k] = max(arm.quality.noise_weight - NOISE_GUESS_COUNT, 0.0)
-        if mirror.learnt_count != self._learnt_count:
-            mirror = LinearSnapshot(mirror.theta, mirror.a_inv, mirror.offsets, mirror.evidence, self._learnt_count)
-        self._mirror = (models, mirror)
+        mirror = self._mirror
+        if mirror is None or not (mirror.models is models or mirror.models == models):
+            mirror = self._mirror = Mirror(models, self._penalties.shape[1])
+            self._changed.update(mirror.places)
+        for slot in self._changed:
+            k = mirror.places.get(slot)
+            if k is not None:
+                mirror.write(k, self._peek(models[k]))
         self._changed.clear()
-        return mirror
+        if mirror.snapshot.learnt_count != self._learnt_count:
+            mirror.count(self._learnt_count)
+        return mirror.snapshot if live else mirror.copied()
 
     def summary(self, model: ModelSpec) -> ModelSummary:
         """Return what is held of one model; the average prompt is the row that is 0 but for its intercept."""
@@ -365,11 +295,8 @@ class LinearBelief:
         """Prior precision of a slope of quality, in units of the noise precision: configured, then chosen."""
         return float(self._slope_prior.penalties[-1])
 
-    def _count(self, pieces: int) -> None:
-        """Count pieces of evidence of qualities; at times, put every model on a prior chosen anew."""
-        self._slope_prior.count(pieces)
-        if not self._slope_prior.is_due:
-            return
+    def _choose_prior(self) -> None:
+        """Put every model on a prior of its quality that is chosen anew."""
         arms = [self._arms[slot] for slot in self._slope_prior.slots]
         moved = self._slope_prior.choose(
             np.array([arm.quality.prior for arm in arms]),

@@ -29,14 +29,16 @@ _LOG_MAX: Final = 60.0
 
 def measured(model: ModelSpec, lesson: Lesson) -> tuple[float, float, float]:
     """Return quality, log cost ratio and log latency of a lesson; NaN where nothing finite was seen."""
-    quality = math.nan if lesson.quality is None or not math.isfinite(lesson.quality) else lesson.quality
+    quality, cost_usd, latency_ms = lesson.quality, lesson.cost_usd, lesson.latency_ms
     cost = latency = math.nan
-    if lesson.cost_usd is not None and math.isfinite(lesson.cost_usd) and not is_free(model):
+    if quality is None or not math.isfinite(quality):
+        quality = math.nan
+    if cost_usd is not None and math.isfinite(cost_usd) and not is_free(model):
         told = lesson.price_mtok_usd or 0.0
         unit = told if model.price is not None and told >= _PRICE_MTOK_USD_MIN else unit_price(model)
         cost = math.log(max(lesson.token_cost_usd, _COST_USD_MIN) / unit)
-    if lesson.latency_ms is not None and math.isfinite(lesson.latency_ms):
-        latency = math.log(max(lesson.latency_ms, _LATENCY_MS_MIN))
+    if latency_ms is not None and math.isfinite(latency_ms):
+        latency = math.log(max(latency_ms, _LATENCY_MS_MIN))
     return quality, cost, latency
 
 

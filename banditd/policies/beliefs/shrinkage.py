@@ -49,6 +49,7 @@ from banditd.kernels.shrinkage import (
     invert_factorised,
     solve_factorised,
     tell_apart,
+    times,
 )
 
 Choices = npt.NDArray[np.int64]
@@ -131,12 +132,12 @@ class Sums:
 class Sample:
     """Contexts, each once: those of the smallest digests of all that were offered. Mutable.
 
-    Args:
+    Attributes:
         width: Values in a row, N.
     """
 
     def __init__(self, width: int) -> None:
-        self._width = width
+        self.width = width
         # In order, and by digest.
         self._keys: list[int] = []
         self._rows: dict[int, Array32] = {}
@@ -150,7 +151,7 @@ class Sample:
     def rows(self) -> Array32:
         """Contexts in the order of their digests: shape (m, N)."""
         rows: Array32 = np.array([self._rows[key] for key in self._keys], np.float32)
-        return rows.reshape(-1, self._width)
+        return rows.reshape(-1, self.width)
 
     def offer(self, key: int, row: Array32) -> None:
         """Take in a context, if it belongs to the sample."""
@@ -186,7 +187,7 @@ def margin_of(sums: list[Sums], learnt: int, sample: Sample) -> float | None:
     if learnt > OUTCOMES_PER_CONTEXT * sample.contexts():
         return 0.0
     weight = sum(float(s.gram[0, INTERCEPT, INTERCEPT] + s.gram[1, INTERCEPT, INTERCEPT]) for s in sums)
-    return MARGIN if weight >= OUTCOMES_PER_VALUE * len(sums) * sample.rows.shape[1] else None
+    return MARGIN if weight >= OUTCOMES_PER_VALUE * len(sums) * sample.width else None
 
 
 def context_key(row: Array32) -> int:
@@ -265,12 +266,12 @@ def likeliest(sums: list[Sums], prior: Array64, configured: Array64) -> float:
     for penalty in candidates:
         penalties = np.full(width, penalty)
         penalties[INTERCEPT] = configured[INTERCEPT]
-        half_log_prior = 0.5 * math.fsum(math.log(p) for p in penalties.tolist())
+        half_log_prior = 0.5 * math.fsum(map(math.log, penalties.tolist()))
         rest, evidence = square, 0.0
         for gram, left in zip(grams, lefts, strict=True):
             factorise(gram, penalties, root)
             rest -= solve_factorised(root, left, scratch)
-            evidence += half_log_prior - math.fsum(math.log(d) for d in root.diagonal().tolist())
+            evidence += half_log_prior - math.fsum(map(math.log, root.diagonal().tolist()))
         logs.append(evidence - 0.5 * count * math.log(max(rest, _NOISE_VARIANCE)))
     weights = [math.exp(value - max(logs)) for value in logs]
     variance = sum(w / p for w, p in zip(weights, candidates, strict=True)) / sum(weights)
@@ -410,7 +411,8 @@ def compare(
         return found[0], np.sqrt(found[1])
 
     gain, gain_error = beside(0)
-    lead, shortfall_error = beside(int(np.argmax(gain)))
+    best = int(np.argmax(gain))
+    lead, shortfall_error = beside(best) if best > 0 else (gain, gain_error)
     return PenaltyWorth(np.array(penalties), gain, gain_error, -lead, shortfall_error)
 
 
@@ -449,12 +451,10 @@ def _expect(rows: Array32, theta: Array64) -> Array64:
 
 
 def _times(matrix: Array64, vector: Array64) -> Array64:
-    """Return the product as a sum of rows, whose order is ours and not a library's; the matrix is symmetric."""
-    total: Array64 = np.zeros_like(vector)
-    for row, value in zip(matrix, vector, strict=True):
-        if value != 0.0:
-            total += row * value
-    return total
+    """Return the product of a symmetric matrix, in an order that is ours and not a library's."""
+    product: Array64 = np.empty_like(vector)
+    times(matrix, vector, product)
+    return product
 
 
 def _slope(quality: Array64, cost_usd: Array64, i: int, j: int) -> float:

@@ -8,13 +8,11 @@ import numpy as np
 from banditd.domain.arrays import AnyArray, Array32, Array64
 from banditd.errors import DataLossError, Reason
 from banditd.features.spec import INTERCEPT
-from banditd.policies.beliefs.measures import QUALITY
+from banditd.policies.beliefs.evidence import Evidence
 from banditd.policies.beliefs.shrinkage import (
-    Sample,
     Sums,
     common_slopes,
     compare,
-    context_key,
     likeliest,
     margin_of,
     posterior,
@@ -46,19 +44,13 @@ class SlopePrior:
         self.penalties = penalties_of(width, slope_penalty, intercept_penalty)
         self.slopes: Array64 = np.zeros(width)
         self._configured = self.penalties.copy()
-        self._sums: dict[int, Sums] = {}
-        self._sample = Sample(width)
+        self._evidence = Evidence(width)
         self._learnt, self._next_choice = 0, FIRST_COUNT
 
     @property
     def slots(self) -> list[int]:
         """Models of which a quality was seen, by slot."""
-        return sorted(self._sums)
-
-    @property
-    def is_due(self) -> bool:
-        """Whether enough was seen since the last choice for another."""
-        return self._learnt >= self._next_choice
+        return sorted(self._evidence.sums)
 
     @property
     def room(self) -> int:
@@ -67,50 +59,39 @@ class SlopePrior:
 
     def add(self, slot: int, row: Array32, value: float, *, weight: float = 1.0, retention: float = 1.0) -> None:
         """Take note of a quality that was learnt, or of what amounts to one."""
-        key = context_key(row)
-        sums = self._sums.get(slot)
-        if sums is None:
-            sums = self._sums[slot] = Sums.empty(len(row))
-        sums.add(key & 1, row, value, weight, retention)
-        self._sample.offer(key, row)
+        self._evidence.add(slot, row, value, weight, retention)
 
     def add_rows(self, slot: int, rows: Array32, measured: Array64, weights: Array64, retention: float) -> None:
         """Do `add` for each of B rows (B, N), with what was `measured` (B, 3), of which not all are qualities."""
-        seen = np.isfinite(measured[:, QUALITY])
-        if not seen.any():
-            return
-        keys = [context_key(row) for row in rows]
-        sums = self._sums.setdefault(slot, Sums.empty(rows.shape[1]))
-        sums.add_rows(np.array([key & 1 for key in keys]), rows, measured, weights, retention)
-        for b in np.flatnonzero(seen).tolist():
-            self._sample.offer(keys[b], rows[b])
+        self._evidence.add_rows(slot, rows, measured, weights, retention)
 
     def suppose(self, slot: int, value: float, strength: float) -> None:
         """Take note of a prior of a model's level: as observations at the average prompt, which is no context."""
         row = np.zeros(len(self.slopes), np.float32)
         row[INTERCEPT] = 1.0
-        sums = self._sums.setdefault(slot, Sums.empty(len(row)))
+        sums = self._evidence.of(slot)
         # Half of it to each half of the outcomes: it is no outcome that one of them could judge the other by.
         for half in range(2):
             sums.add(half, row, value, 0.5 * strength, 1.0, 0.0)
 
-    def count(self, pieces: int) -> None:
-        """Count pieces of evidence."""
+    def count(self, pieces: int) -> bool:
+        """Count pieces of evidence; return whether enough was seen since the last choice for another."""
         self._learnt += pieces
+        return self._learnt >= self._next_choice
 
     def fade(self, slot: int, share: float) -> None:
         """Keep a share of what was seen of a model."""
-        if slot in self._sums:
-            self._sums[slot].fade(share)
+        if slot in self._evidence.sums:
+            self._evidence.of(slot).fade(share)
 
     def free_level(self, slot: int) -> None:
         """Make what was seen of a model that of another level than the present one."""
-        if slot in self._sums:
-            self._sums[slot].free_level(float(self.penalties[INTERCEPT]))
+        if slot in self._evidence.sums:
+            self._evidence.of(slot).free_level(float(self.penalties[INTERCEPT]))
 
     def drop(self, slot: int) -> None:
         """Forget a model."""
-        self._sums.pop(slot, None)
+        self._evidence.sums.pop(slot, None)
 
     def choose(self, prior: Array64, noise: Array64, expect_cost: Callable[[Array32], Array64]) -> Array64 | None:
         """Choose penalties and slopes from all that was seen.
@@ -124,8 +105,8 @@ class SlopePrior:
             By what the centre moved, shape (N,), after which every posterior is another; None if it is too early.
         """
         self._next_choice *= GROWTH
-        sums = [self._sums[slot] for slot in self.slots]
-        margin = margin_of(sums, self._learnt, self._sample)
+        sums = [self._evidence.sums[slot] for slot in self.slots]
+        margin = margin_of(sums, self._learnt, self._evidence.sample)
         intercept = float(self._configured[INTERCEPT])
         start = self._configured
         if not self._forgets and (margin is None or margin > 0.0):
@@ -140,7 +121,7 @@ class SlopePrior:
             intercept,
         )
         moved, self.slopes = slopes - self.slopes, slopes
-        rows = self._sample.rows
+        rows = self._evidence.sample.rows
         if len(sums) > 1 and len(rows):
             worth = compare(sums, prior + moved, noise, rows, expect_cost(rows), start)
             self.penalties = penalties_of(len(slopes), worth.best(margin), intercept)
@@ -148,7 +129,7 @@ class SlopePrior:
 
     def posterior(self, slot: int, prior: Array64) -> tuple[Array64, Array64]:
         """Return A^-1 and theta of a model under the present penalties and the centre *prior*."""
-        sums = self._sums.get(slot)
+        sums = self._evidence.sums.get(slot)
         if sums is None:
             return np.diag(1.0 / self.penalties), prior.copy()
         return posterior(sums.gram.sum(axis=0), sums.moment.sum(axis=0), self.penalties, prior)
@@ -159,13 +140,13 @@ class SlopePrior:
             "slopes": self.slopes,
             "penalties": self.penalties,
             "numbers": np.array([self._learnt, self._next_choice], np.float64),
-            "keys": self._sample.keys,
-            "rows": self._sample.rows.astype(np.float64),
+            "keys": self._evidence.sample.keys,
+            "rows": self._evidence.sample.rows.astype(np.float64),
         }
-        for slot in self.slots:
-            arrays[f"gram/{slot}"] = self._sums[slot].gram
-            arrays[f"moment/{slot}"] = self._sums[slot].moment
-            arrays[f"totals/{slot}"] = self._sums[slot].totals
+        for slot, sums in sorted(self._evidence.sums.items()):
+            arrays[f"gram/{slot}"] = sums.gram
+            arrays[f"moment/{slot}"] = sums.moment
+            arrays[f"totals/{slot}"] = sums.totals
         return {_PREFIX + name: array for name, array in arrays.items()}
 
     def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
@@ -189,9 +170,9 @@ class SlopePrior:
                 gram = loaded(arrays, name, (2, width, width))
                 moment = loaded(arrays, f"{_PREFIX}moment/{slot}", (2, width))
                 found[int(slot)] = Sums(gram, moment, loaded(arrays, f"{_PREFIX}totals/{slot}", (2,)))
-        self.slopes, self.penalties, self._sums = slopes, penalties, found
+        self.slopes, self.penalties = slopes, penalties
         self._learnt, self._next_choice = int(learnt), int(next_choice)
-        self._sample.load(keys, rows.astype(np.float32))
+        self._evidence.load(found, keys, rows.astype(np.float32))
 
 
 _PREFIX: Final = "slope_prior/"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from banditd.domain.context import INPUT_TOKENS_UNKNOWN
+from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.model import ModelSpec, Price
 from banditd_sim.environments.errors import SimError
 from banditd_sim.environments.scores import MEASURED_COSTS, verdict_scores
@@ -72,6 +72,11 @@ class Arena:
     def category_of(self, row: int) -> str:
         """Return the name of a prompt's category."""
         return self.categories[self.category.item(row)]
+
+    def contexts(self, rows: Int64) -> list[Context]:
+        """Return what is known of prompts before a model is chosen; embeddings are views."""
+        known = zip(rows.tolist(), self.tokens[rows].tolist(), self.category[rows].tolist(), strict=True)
+        return [Context(self.embeddings[row], tokens, self.categories[code]) for row, tokens, code in known]
 
     def index_of(self, model_id: str, field: str) -> int:
         """Return a model's index; raises SimError that names *field*."""

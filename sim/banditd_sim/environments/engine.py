@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from banditd.domain.arrays import Array16, Index
+from banditd.domain.arrays import Array16, Array32, Index
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import Choice, Decision, DecisionSource, Exclusion, Objective, Resolution
 from banditd.domain.ids import KEY_BYTES, issue_decision_id
@@ -26,6 +26,7 @@ from banditd.domain.records import (
     RouterChange,
 )
 from banditd.domain.router import RouterSpec
+from banditd.features.encode import encode
 from banditd.learner.router_state import FIT_PROMPTS_MAX, RouterState, due_fit, missing_fit
 from banditd.learner.state import LearnerState
 from banditd.policies.registry import resolve
@@ -43,18 +44,14 @@ class MemoryLog:
 
     def append(self, entry: LogEntry) -> None:
         """Keep what can be looked up."""
-        # By type and not by isinstance: nobody inherits from records, and this is asked twice a round.
-        record, kind = entry.record, type(entry.record)
-        if kind is Decision:
-            assert isinstance(record, Decision)
+        record = entry.record
+        if isinstance(record, Decision):
             self._decisions[entry.position] = record
-        elif kind is OutcomeRecord or kind is ComparisonRecord or kind is Expiry or kind is LeaderboardPrior:
+        elif isinstance(record, _TEACHING):
             self._outcomes.append(entry)
-        elif kind is Example:
-            assert isinstance(record, Example)
-            self._outcomes.append(entry)
-            self._decisions[entry.position] = record
-        elif kind is ModelChange or kind is RouterChange:
+            if isinstance(record, Example):
+                self._decisions[entry.position] = record
+        elif isinstance(record, ModelChange | RouterChange):
             self._settings.append(entry)
 
     def copy(self) -> MemoryLog:
@@ -84,7 +81,7 @@ class MemoryLog:
         """Return the newest outcomes and expiries of a router before a position, oldest first."""
         found = []
         for entry in reversed(self._outcomes):
-            assert isinstance(entry.record, OutcomeRecord | ComparisonRecord | Expiry | Example | LeaderboardPrior)
+            assert isinstance(entry.record, _TEACHING)
             if entry.position < before and entry.record.router_id == router_id:
                 found.append(entry)
                 if len(found) == count_max:
@@ -143,7 +140,7 @@ class Engine:
 
     def ready_snapshot(self) -> RouterSnapshot:
         """Return what the next decision reads, after fitting the encoding if that is due."""
-        state = self.router
+        state = self.state.routers[self._router_id]
         if state.fit_is_due:
             self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
         if state.changes.any_due:
@@ -165,9 +162,21 @@ class Engine:
         """Decide for one prompt; returns position and decision."""
         snapshot = self.ready_snapshot()
         context = Context(embedding, input_tokens, category)
-        decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
         assert snapshot.features is not None
-        row = self.state.encoded(snapshot.features, context)
+        return self.decide(snapshot, context, encode(snapshot.features, embedding, input_tokens), terms)
+
+    def decide(self, snapshot: RouterSnapshot, context: Context, row: Array32, terms: Terms) -> tuple[int, Decision]:
+        """Decide for one prompt; returns position and decision.
+
+        Args:
+            snapshot: The `ready_snapshot`.
+            context: What is known of the prompt.
+            row: The same under the snapshot's encoding.
+            terms: What is asked for.
+        """
+        assert snapshot.features is not None
+        self.state.take_row(snapshot.features, context, row)
+        decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
         choice = choose_encoded(snapshot, row, context, terms, uniform)
         decision = Decision(
             decision_id=decision_id,
@@ -293,6 +302,8 @@ def _recovered(settings: Sequence[LogEntry], states: dict[str, bytes], position:
     return state
 
 
+# What a rebuild reads, decisions apart; the most frequent first.
+_TEACHING = (OutcomeRecord, Example, ComparisonRecord, Expiry, LeaderboardPrior)
 _NONE = Terms(Objective())
 # The fold reads of an outcome whether it failed, and everything else from the ruling: one serves for all.
 _GOOD = Outcome(b"")

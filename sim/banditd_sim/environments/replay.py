@@ -20,6 +20,7 @@ from banditd.routing.choose import Terms
 from banditd_sim.environments.arena import Arena, model_spec
 from banditd_sim.environments.engine import Engine, slots_to_candidates
 from banditd_sim.environments.errors import SimError
+from banditd_sim.environments.prompts import Prompts
 from banditd_sim.environments.rounds import Rounds
 from banditd_sim.environments.router import RouterPolicy, router_spec
 from banditd_sim.environments.timeline import Timeline
@@ -177,16 +178,18 @@ class _Played:
 def _play_plain(world: World, router: LearningRouter, played: _Played) -> None:
     """Play a world in which nothing happens and every report is true and comes at once: the same, in fewer steps."""
     arena, engine, choosable, terms = world.arena, router.engine, world.choosable, router.terms
-    tokens, model_of, prices = arena.tokens.tolist(), router.model_of, router.prices(0)
+    model_of, prices, prompts = router.model_of, router.prices(0), Prompts(arena, world.rows)
     has_latency = bool(np.isfinite(arena.latency_ms).any())
     model, propensity = played.model, played.propensity
-    embeddings, category_of, route, learn = arena.embeddings, arena.category_of, engine.route, engine.learn
     # `item` gives a Python number at once.
     quality_at, cost_at, latency_at = arena.quality.item, arena.cost_usd.item, arena.latency_ms.item
-    for t, row in enumerate(world.rows.tolist()):
+    ready, decide, learn, encoded = engine.ready_snapshot, engine.decide, engine.learn, prompts.row
+    for t, (row, context) in enumerate(zip(world.rows.tolist(), prompts.contexts, strict=True)):
         if choosable is not None:
             terms = _terms(router, choosable[t], t)
-        position, decision = route(embeddings[row], terms, tokens[row], category_of(row))
+        snapshot = ready()
+        assert snapshot.features is not None
+        position, decision = decide(snapshot, context, encoded(t, snapshot.features), terms)
         choice = decision.choice
         k = model_of[decision.slots.item(choice.index)]
         model[t], propensity[t] = k, choice.pmf.item(choice.index)
@@ -199,7 +202,7 @@ def _play(world: World, router: LearningRouter, played: _Played) -> None:
     """Play any world."""
     n = len(world)
     arena, engine, choosable = world.arena, router.engine, world.choosable
-    rows, tokens, segments = world.rows.tolist(), arena.tokens.tolist(), world.segment.tolist()
+    segments, prompts = world.segment.tolist(), Prompts(arena, world.rows)
     restarts = {world.learn_count + at for at in world.scenario.restarts}
     waiting: list[tuple[int, int, int, Decision, Report]] = []
     # Round and position of what will be known never to come; all wait as long, so that it is in order.
@@ -218,8 +221,10 @@ def _play(world: World, router: LearningRouter, played: _Played) -> None:
         while expiring and expiring[0][0] <= t:
             engine.expire(expiring.popleft()[1])
         terms = router.terms if choosable is None else _terms(router, choosable[t], t)
-        row = rows[t]
-        position, decision = engine.route(arena.embeddings[row], terms, tokens[row], arena.category_of(row))
+        snapshot = engine.ready_snapshot()
+        assert snapshot.features is not None
+        row = prompts.row(t, snapshot.features)
+        position, decision = engine.decide(snapshot, prompts.contexts[t], row, terms)
         k = router.model_of[decision.slot]
         played.model[t], played.propensity[t] = k, decision.choice.propensity
         report = world.report(t, k, world.truth(t, k))

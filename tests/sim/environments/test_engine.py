@@ -152,3 +152,24 @@ def test_of_the_fallback_nothing_is_learnt():
     digest = one.router.belief.digest()
     one.learn(position, msgspec.structs.replace(decision, learnable=False), Lesson(1.0))
     assert one.router.belief.digest() == digest
+
+
+def test_a_live_snapshot_is_overwritten_and_a_published_one_is_not():
+    """Both say the same when they are made; what was published keeps its bits and its version."""
+    one = engine()
+    go(one, range(60))
+    row = np.ones(one.router.features.row_width, np.float32)
+    live = one.ready_snapshot()
+    kept = one.router_snapshot
+    said = kept.belief.predict(row).values
+    np.testing.assert_array_equal(live.belief.predict(row).values, said)
+    assert live.version == kept.version == one.router.version
+    go(one, range(60, 120))
+    np.testing.assert_array_equal(kept.belief.predict(row).values, said)
+    assert kept.version < one.router.version
+    again = one.ready_snapshot()
+    assert again is not kept
+    assert again.version == one.router.version
+    position, decision = one.route(X[0], TERMS)
+    one.learn(position, decision, Lesson(0.5))
+    assert one.ready_snapshot() is again

@@ -18,30 +18,47 @@ disappointed a little by each: the slack lets half a deviation of that pass, and
 """
 
 import math
-from typing import Final
 
-SLACK: Final = 0.5
-THRESHOLD: Final = 10.0
-CLIP: Final = 3.0
+from banditd.kernels._jit import Array64, array, boolean, f64, helper, kernel
+
+SLACK = 0.5
+THRESHOLD = 10.0
+CLIP = 3.0
 # Values of a metric that go by before its residuals are believed: until then it is the guess of the noise that errs.
-WARM_UP: Final = 30
+WARM_UP = 30
 
-# What is kept of one metric: rise, fall, values seen since the last alarm.
-Sums = tuple[float, float, int]
-START: Final[Sums] = (0.0, 0.0, 0)
+# Places in the sums of a metric; the last counts values seen since the last alarm.
+RISE, FALL, SEEN = range(3)
 
 
-def watch(sums: Sums, residual: float) -> Sums:
-    """Return the sums after one residual; NaN stands for none and changes nothing."""
-    rise, fall, count = sums
+@helper
+def _watch(
+    sums: Array64,  # (3,) updated
+    residual: float,
+) -> None:
     if not math.isfinite(residual):
-        return sums
-    if count < WARM_UP:
-        return rise, fall, count + 1
+        return
+    sums[SEEN] += 1.0
+    if sums[SEEN] <= WARM_UP:
+        return
     z = min(max(residual, -CLIP), CLIP)
-    return max(0.0, rise + z - SLACK), max(0.0, fall - z - SLACK), count + 1
+    sums[RISE] = max(0.0, sums[RISE] + z - SLACK)
+    sums[FALL] = max(0.0, sums[FALL] - z - SLACK)
 
 
-def alarms(sums: Sums) -> bool:
-    """Return whether the metric has changed."""
-    return sums[0] > THRESHOLD or sums[1] > THRESHOLD
+@kernel(array(f64, "TT", inout=True), f64, f64, f64, returns=(boolean,))
+def watch_metrics(
+    inout_sums: Array64,  # (3, 3) of each metric: rise, fall, values seen; updated
+    of_quality: float,  # residual; nan or infinite for none, which changes nothing
+    of_cost: float,  # likewise
+    of_latency: float,  # likewise
+) -> bool:
+    """Sum up what one lesson's predictions missed by; return whether a metric has changed."""
+    _watch(inout_sums[0], of_quality)
+    _watch(inout_sums[1], of_cost)
+    _watch(inout_sums[2], of_latency)
+    changed = False
+    for metric in range(3):
+        if inout_sums[metric, RISE] > THRESHOLD or inout_sums[metric, FALL] > THRESHOLD:
+            changed = True
+    return changed

@@ -1,0 +1,43 @@
+"""Prompts: those of a world in the order in which they come, encoded many at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from banditd.domain.arrays import Array32
+from banditd.features.encode import encode_rows
+from banditd.features.spec import FeatureSpec
+from banditd_sim.environments.arena import Arena
+from banditd_sim.ope.arrays import Int64
+
+# Prompts that are encoded at once, which costs each a fraction of what it would alone. A new encoding, of which there
+# are few, makes those vain that were not asked for.
+_AHEAD = 128
+
+
+class Prompts:
+    """Prompts and their rows.
+
+    Args:
+        arena: The data.
+        rows: Which of its prompts come, in order.
+    """
+
+    def __init__(self, arena: Arena, rows: Int64) -> None:
+        self.contexts = arena.contexts(rows)
+        self._features: FeatureSpec | None = None
+        self._begin = 0
+        self._rows: list[Array32] = []
+
+    def row(self, t: int, features: FeatureSpec) -> Array32:
+        """Return prompt *t* under an encoding: the bits that `encode` gives."""
+        if features is not self._features or not 0 <= t - self._begin < len(self._rows):
+            self._encode(t, features)
+        return self._rows[t - self._begin]
+
+    def _encode(self, begin: int, features: FeatureSpec) -> None:
+        coming = self.contexts[begin : begin + _AHEAD]
+        embeddings = np.stack([context.embedding for context in coming])
+        tokens = [context.input_tokens for context in coming]
+        self._rows = list(encode_rows(features, embeddings, tokens))
+        self._features, self._begin = features, begin
