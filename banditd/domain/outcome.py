@@ -92,8 +92,7 @@ class Lesson(msgspec.Struct, frozen=True, gc=False):
     def token_cost_usd(self) -> float:
         """The cost without the fee: what is learnt. A reported cost below the fee has nothing left for tokens."""
         assert self.cost_usd is not None
-        cost_usd = self.cost_usd - self.fee_usd
-        return max(0.0, cost_usd)
+        return max(self.cost_usd - self.fee_usd, 0.0)
 
     @property
     def metrics(self) -> Metric:

@@ -74,8 +74,8 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: Featur
 
     The components come from a randomised block Krylov space (Musco and Musco 2015, arXiv:1504.05477, algorithm 2),
     which takes about two seconds for 4,096 prompts of 4,096 values, where a full decomposition takes a minute. Up to
-    400 values the space is everything and the components are exact, so that they do not depend on the seed; how far a
-    belief leans on the context did where a subspace of the same iterations was iterated instead.
+    400 values the space is everything and the components are exact, so that but for their signs they do not depend on
+    the seed; how far a belief leans on the context did where a subspace of the same iterations was iterated instead.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     x = embeddings.astype(np.float64)

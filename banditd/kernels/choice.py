@@ -147,7 +147,8 @@ def _decide(
             mix_into(out_pmf, dear, share_high)
         if is_bounded:
             # The greatest of many estimates is the luckiest, and of little known models the most; what they may be
-            # worth is found out within the allowance (pessimism: Jin, Yang and Wang 2021, arXiv:2012.15085).
+            # worth is found out within the allowance (pessimism: Jin, Yang and Wang 2021, arXiv:2012.15085). A model
+            # that costs less and is expected to be better may be drawn all the same: trying it loses nothing.
             sure = utility - _CAUTION * values[1]
             _explore(GREEDY, 0.0, sure, deviation, eligible, caps, floor, given, dear if turn else base)
             if turn:
@@ -211,7 +212,7 @@ def decide(
     caps: Array64,  # (K,) largest share of each model; 1 for no bound
     floor: float,  # share of uniform exploration, in [0, 1]
     spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound
-    allowance_usd: float,  # what the explorer may cost more than the greatest utility does; inf for no such bound
+    allowance_usd: float,  # what the explorer may cost more than not exploring does; inf for no such bound
     loss_shares: Array64,  # (K,) what trying a model that costs no more may lose, as a share of the stake; inf for all
     given: Array64,  # (2, K) a pmf, and one without the bounded models; read where the explorer is `GIVEN`
     uniform: float,  # in [0, 1): the caller owns the randomness

@@ -289,7 +289,7 @@ def times(
     vector: Array64,  # (N,)
     out_product: Array64,  # (N,) written
 ) -> None:
-    """Write matrix vector, as a sum of rows; one of which there is nothing may hold anything."""
+    """Write matrix vector, as a sum of rows; a row whose factor is 0 is left out, whatever it holds."""
     for j in range(out_product.shape[0]):
         out_product[j] = 0.0
     for i in range(vector.shape[0]):

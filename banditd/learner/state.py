@@ -509,6 +509,7 @@ class LearnerState:
         shadow.belief, state.belief = state.belief, shadow.belief
         shadow.changes.seen, state.changes.seen = state.changes.seen, shadow.changes.seen
         state.changes.sums.clear()
+        state.changes.listen()
         state.shadows = {p.name: state.shadows.get(p.name, shadow) for p in state.router.shadows}
         # There is no way back from a way back but the rule's for any shadow.
         state.former = "" if record.cause.goes_back else former

@@ -147,6 +147,18 @@ def test_a_promotion_changes_places_and_replays(shadowed):
     assert record.decisions == 40
 
 
+def test_a_promotion_ends_the_alarms_of_who_decided(shadowed):
+    """One that is due, and not yet logged, was another policy's: nobody waits for it."""
+    changes = shadowed.state.routers["r"].changes
+    live_for(shadowed, 20)
+    changes.sums[0][0] = 99.0, 0.0, 50.0
+    changes.listen()
+    assert changes.any_due
+    promote(shadowed, "greedy")
+    assert not changes.any_due
+    assert list(changes.due("r")) == []
+
+
 def test_the_rule_promotes_and_takes_back(rig, clock):
     """The better shadow takes over by itself; when the world turns, the former policy comes back, both on record."""
     rig.change(router_change(shadows=(GREEDY,), promotion=AUTOMATIC))

@@ -360,6 +360,24 @@ def test_where_evidence_fades_the_configured_penalty_stays() -> None:
     assert belief.slope_penalty == 1.0
 
 
+def test_what_is_expected_of_an_unseen_model_does_not_depend_on_who_looked() -> None:
+    """A prior that is chosen anew is that of every model: live, looked at between, and restored."""
+    models = tuple(ModelSpec(k, f"m{k}", Price(1.0, 1.0)) for k in range(3))
+    beliefs = [LinearBelief(resolve(PolicySpec("linucb")), 8, 0.5) for _ in range(3)]
+    rng = np.random.default_rng(0)
+    for i in range(4 * FIRST_COUNT):
+        row = np.concatenate([[1.0], 0.4 * rng.standard_normal(7)]).astype(np.float32)
+        lesson = Lesson(quality=float(0.5 + 0.3 * row[3] + 0.05 * rng.normal()))
+        for belief in beliefs[:2]:
+            belief.learn(models[i % 2], row, lesson)
+        if i % 10 == 0:
+            beliefs[0].freeze(models)
+    beliefs[2].load_arrays(beliefs[0].to_arrays())
+    first, *others = (belief.freeze(models).predict(row).values for belief in beliefs)
+    for other in others:
+        np.testing.assert_array_equal(first, other)
+
+
 def test_a_restored_belief_counts_costs_at_the_prices_in_force() -> None:
     """Prices are the catalogue's: what a snapshot knew of them ends with its restore."""
     theta, specs = world(3, 0.1, 1)

@@ -15,7 +15,7 @@ def greedy(u, eligible, out_pmf):
 
 
 def widen_unknown(spread, evidence, eligible, out_spread):
-    """By powers of the ratio."""
+    """For all models at once."""
     known = np.maximum(evidence, 1.0)
     ratio = evidence[eligible].sum() / max(eligible.sum(), 1) / known
     widths = np.sqrt(np.maximum(np.log(np.maximum(ratio, 1e-300)) / 2, 1.0))

@@ -310,7 +310,8 @@ class LinearBelief:
             quality = arm.quality
             quality.prior += moved
             quality.a_inv[:], quality.theta[:] = self._slope_prior.posterior(slot, quality.prior)
-        self._changed.update(self._arms)
+        # All of it is another one, also of models of which nothing was seen.
+        self._mirror = None
 
     def _observe(self, model: ModelSpec, row: Array32, value: float, variance: float) -> None:
         """Learn what amounts to a quality of known variance."""

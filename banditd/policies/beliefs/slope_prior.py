@@ -54,7 +54,7 @@ class SlopePrior:
 
     @property
     def room(self) -> int:
-        """Pieces of evidence until that is so."""
+        """Pieces of evidence until the prior is chosen anew."""
         return self._next_choice - self._learnt
 
     def add(self, slot: int, row: Array32, value: float, *, weight: float = 1.0, retention: float = 1.0) -> None:
