@@ -208,7 +208,7 @@ def decide(
     share_high: float,  # that share, in [0, 1]
     explorer: int,  # one of those above
     parameter: float,  # the explorer's
-    evidence: Array64,  # (K,) outcomes known of each model, by which optimism widens; zeros where nobody can tell
+    evidence: Array64,  # (K,) qualities learnt of each model, by which optimism widens; zeros where nobody can tell
     caps: Array64,  # (K,) largest share of each model; 1 for no bound
     floor: float,  # share of uniform exploration, in [0, 1]
     spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound

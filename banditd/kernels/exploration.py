@@ -13,7 +13,7 @@ from banditd.kernels.elementary import exp_negative, logarithm
 
 # e^2, where half the logarithm is 1.
 _RATIO_AT_ONE = 7.38905609893065
-# Outcomes from which on luck has evened out.
+# Qualities from which on luck has evened out.
 _FEW = 15.0
 
 
@@ -82,16 +82,16 @@ def greedy(
 @kernel(array(f64, "K"), array(f64, "K"), array(boolean, "K"), array(f64, "K", out=True))
 def widen_unknown(
     spread: Array64,  # (K,) standard deviation of the utility
-    evidence: Array64,  # (K,) outcomes known of each model, >= 0; equal ones, as where nobody can tell, widen nothing
+    evidence: Array64,  # (K,) qualities learnt of each model, >= 0; equal ones, as where nobody can tell, widen nothing
     eligible: Mask,  # (K,)
     out_spread: Array64,  # (K,) written; spread where not eligible
 ) -> None:
-    """Write spread * sqrt(max(1, log(n / n_k) / 2)) where fewer than 15 outcomes of a model are known; else spread.
+    """Write spread * sqrt(max(1, log(n / n_k) / 2)) where fewer than 15 qualities of a model are learnt; else spread.
 
     n_k is their number, at least 1, and n its mean over the models. A fixed number of deviations may never come back to
     a model whose first answers happened to be bad: it learns nothing more of it, however much of the others. So the
     less is known of it beside them, the more it is hoped for: the index of MOSS (Audibert and Bubeck 2009), whose bonus
-    is the root of log(t / (K n_k)) / n_k, in its form for any horizon (Degenne and Perchet 2016). With more outcomes
+    is the root of log(t / (K n_k)) / n_k, in its form for any horizon (Degenne and Perchet 2016). With more of them
     the bonus is for worlds without context, and costs more than it finds.
     """
     total = 0.0

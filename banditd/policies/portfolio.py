@@ -452,7 +452,7 @@ def _seen(policy: PolicyParameters, rows: Array32) -> Array32:
 def _explore(
     utility: Array64, deviation: Array64, eligible: Mask, alpha: float, question: Question, out_pmf: Array64
 ) -> None:
-    """Write how a member draws: as it would alone, within the same allowance."""
+    """Write how a member draws: by upper confidence bounds, within the allowance."""
     if math.isinf(question.allowance_usd):
         ucb(utility, deviation, eligible, alpha, out_pmf)
         return

@@ -89,7 +89,7 @@ class RouterSnapshot:
 
     @property
     def evidence(self) -> Array64:
-        """Outcomes known of each model: shape (K,), equal ones where nobody can tell."""
+        """Qualities learnt of each model: shape (K,), zeros where nobody can tell."""
         evidence = None if self.belief is None else self.belief.evidence
         return self.untold if evidence is None else evidence
 
