@@ -93,7 +93,7 @@ def constrained() -> dict[str, float]:
     model is degraded.
     """
     prompts, objective = traffic.embeddings(LEARNT_ROUNDS).astype(np.float16), Objective(second_weight=0.01)
-    bound = taught(prompts, choosing.Terms(objective), Budget(2e-4))
+    bound = taught(prompts, choosing.Terms(objective), Budget(1.5e-4))
     bound.append(HealthChange(traffic.MODELS - 1, Health.DEGRADED, 1 << 40))
     limits = Limits(cost_usd_max=1.0, latency_ms_max=1e6, required_tags=("eu",), latency_percentile=95.0)
     calls: dict[str, Callable[[], object]] = {}
