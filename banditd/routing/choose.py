@@ -203,6 +203,7 @@ class _Rule(NamedTuple):
 def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
     """Return the numbers by which a router decides under a request's terms, whatever the context; and the prices."""
     policy, objective, limits, pacer = snapshot.policy, terms.objective, terms.limits, snapshot.pacer
+    belief = snapshot.belief
     # One step instead of three where nothing is asked for: this stands in every decision's way.
     minimises_cost = limits is not NO_LIMITS and limits.minimises_cost
     pacing = terms.pacing
@@ -214,10 +215,12 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
         pacing, explorer, parameter = FREE, GREEDY, 0.0
     elif snapshot.whole is not None:
         explorer, parameter = GIVEN, 0.0
-    elif explorer == INVERSE_GAP and snapshot.belief is not None:
-        parameter = gamma_now(parameter, snapshot.belief.learnt_count)
+    elif explorer == INVERSE_GAP and belief is not None:
+        parameter = gamma_now(parameter, belief.learnt_count)
     is_frugal = pacer is not None or objective.usd_weight > 0.0 or minimises_cost
-    caps, losses, evidence = snapshot.share_caps, snapshot.unbounded, snapshot.evidence
+    caps, losses, evidence = snapshot.share_caps, snapshot.unbounded, None if belief is None else belief.evidence
+    if evidence is None:
+        evidence = snapshot.untold
     if pacer is not None and pacing.high > 0.0 and pacer.loss_shares is not None:
         losses = pacer.loss_shares
     if terms.candidates is not None:

@@ -88,12 +88,6 @@ class RouterSnapshot:
         values["whole"] = belief if self.whole is not None and isinstance(belief, PolicySnapshot) else None
 
     @property
-    def evidence(self) -> Array64:
-        """Qualities learnt of each model: shape (K,), zeros where nobody can tell."""
-        evidence = None if self.belief is None else self.belief.evidence
-        return self.untold if evidence is None else evidence
-
-    @property
     def pacing(self) -> Pacing:
         """The shadow prices of its budget; a policy whose trade-off is learnt can follow none."""
         return FREE if self.pacer is None or self.policy.has_fixed_objective else self.pacer.pacing
