@@ -11,7 +11,7 @@ from banditd.domain.arrays import Array64
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.domain.records import ChangeAlarm
-from banditd.kernels.detection import FALL, RISE, SEEN, THRESHOLD, watch_metrics
+from banditd.kernels.detection import SEEN, THRESHOLD, watch_metrics
 from banditd.policies.base import Belief, BeliefSnapshot, ChangingBelief, Residuals
 from banditd.policies.registry import ChangeParameters
 
@@ -241,7 +241,7 @@ def _nothing() -> Array64:
 
 def _alarms(sums: Array64) -> bool:
     """Return whether a metric has changed."""
-    return bool((sums[:, [RISE, FALL]] > THRESHOLD).any())
+    return watch_metrics(sums, math.nan, math.nan, math.nan)
 
 
 def _values(sums: Array64) -> list[list[float]]:

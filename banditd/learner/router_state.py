@@ -170,7 +170,7 @@ class RouterState:
     def fit_is_due(self) -> bool:
         """Whether enough prompts have been seen to fit the encoding (again)."""
         return (
-            self.decision_count + self.example_count >= self.next_fit
+            self.prompt_count >= self.next_fit
             and self.features is not None
             and self.features.kind is not FeatureKind.INTERCEPT_ONLY
         )

@@ -387,7 +387,7 @@ class LearnerState:
         context, models = record.context, self.catalog.by_slot
         if state.belief is None or state.features is None:
             return
-        if isinstance(state.belief, WitnessingBelief) and len(context.embedding) == state.features.input_dimension:
+        if isinstance(state.belief, WitnessingBelief) and context.embedding.shape[0] == state.features.input_dimension:
             seen = [(models[slot], lesson) for slot, lesson in record.lessons if slot in models]
             state.belief.witness(context, self.encoded(state.features, context), seen, record.choice)
 
@@ -463,7 +463,7 @@ class LearnerState:
         model = self.catalog.by_slot.get(slot)
         if model is None or state.features is None or state.belief is None:
             return None  # the model was removed: what was seen of it stays in the log
-        if context.embedding.shape != state.features.centre.shape:
+        if context.embedding.shape[0] != state.features.input_dimension:
             return None  # logged before the router was made anew under its name, with another embedding
         if state.policy.change.fades:
             kept = state.changes.see(model.slot, state.policy.change, decisions, time_ms)

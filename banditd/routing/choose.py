@@ -392,9 +392,8 @@ def rank(choice: Choice, objective: Objective, limits: Limits = NO_LIMITS) -> li
 
     Works from what is stored of a choice, so that a repeated request is answered with the same order.
     """
-    order: list[int] = rank_rows([choice], choice.expected[None], choice.exclusions[None], objective, limits)[
-        0
-    ].tolist()
+    order: list[int]
+    (order,) = rank_rows([choice], choice.expected[None], choice.exclusions[None], objective, limits).tolist()
     return order
 
 

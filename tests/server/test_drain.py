@@ -1,6 +1,7 @@
 """Stopping, overload and early acknowledgement: what is promised while not everything can be done at once."""
 
 import asyncio
+import contextlib
 import time
 
 import grpc
@@ -16,6 +17,15 @@ from tests.server.harness import batch_request, config_for, refused, route_reque
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@contextlib.asynccontextmanager
+async def deciding(config):
+    """Run a server with three models that has made a decision."""
+    async with running(config) as server:
+        await furnish(server)
+        await server.route()
+        yield server
 
 
 async def health(server):
@@ -64,9 +74,7 @@ async def test_what_was_answered_while_draining_is_there_after_the_restart(tmp_p
 async def test_draining_waits_no_longer_than_it_was_given(tmp_path, blocked_writer):
     """A call that does not end is cut off; what it queued is still done before the store is closed."""
     config = config_for(tmp_path / "data", server={"drain_grace_ms": 200})
-    async with running(config) as server:
-        await furnish(server)
-        await server.route()
+    async with deciding(config) as server:
         release = await blocked_writer(server)
         stuck = asyncio.ensure_future(refused(server.route(1)))
         await asyncio.sleep(0.05)
@@ -98,9 +106,7 @@ async def test_a_health_watch_does_not_hold_up_the_end(server):
 async def test_calls_beyond_the_limit_are_refused_quickly(tmp_path, blocked_writer):
     """While the disk stands still, what fits waits, and what does not is told at once; nobody is answered wrongly."""
     config = config_for(tmp_path / "data", server={"in_flight_max": 8})
-    async with running(config) as server:
-        await furnish(server)
-        await server.route()
+    async with deciding(config) as server:
         release = await blocked_writer(server)
         waiting = [asyncio.ensure_future(server.route(seed)) for seed in range(8)]
         await asyncio.sleep(0.1)
@@ -145,9 +151,7 @@ async def test_commands_beyond_the_queue_are_refused_and_counted(tmp_path, block
 async def test_a_call_without_a_deadline_is_not_worked_on_for_ever(tmp_path, blocked_writer):
     """While the disk stands still it is given up; one that has a deadline keeps to that; what was queued is done."""
     config = config_for(tmp_path / "data", server={"deadline_ms": 300})
-    async with running(config) as server:
-        await furnish(server)
-        await server.route()
+    async with deciding(config) as server:
         release = await blocked_writer(server)
         patient = asyncio.ensure_future(server.routing.Route(route_request(2), timeout=20.0))
         refusal = await refused(server.route(1))

@@ -73,10 +73,9 @@ class Arena:
         """Return the name of a prompt's category."""
         return self.categories[self.category.item(row)]
 
-    def contexts(self, rows: Int64) -> list[Context]:
-        """Return what is known of prompts before a model is chosen; embeddings are views."""
-        known = zip(rows.tolist(), self.tokens[rows].tolist(), self.category[rows].tolist(), strict=True)
-        return [Context(self.embeddings[row], tokens, self.categories[code]) for row, tokens, code in known]
+    def context_of(self, row: int) -> Context:
+        """Return what is known of a prompt before a model is chosen; the embedding is a view."""
+        return Context(self.embeddings[row], self.tokens.item(row), self.category_of(row))
 
     def index_of(self, model_id: str, field: str) -> int:
         """Return a model's index; raises SimError that names *field*."""

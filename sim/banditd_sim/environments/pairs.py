@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 
 from banditd.domain.comparison import Comparison, Winner
-from banditd.domain.context import Context
 from banditd.domain.outcome import OutcomeStatus
 from banditd.domain.records import ComparisonRecord
 from banditd.domain.router import DEFAULT_ROUTER
@@ -60,10 +59,8 @@ class PairRouter:
         """Return the index of the pair to compare."""
         arena, models = self._arena, np.unique(duel.pairs)
         terms = msgspec.structs.replace(self._router.terms, compares=True, candidates=models)
-        row = duel.prompt
-        _, decision = self._router.engine.route(
-            arena.embeddings[row], terms, int(arena.tokens[row]), arena.category_of(row)
-        )
+        context = arena.context_of(duel.prompt)
+        _, decision = self._router.engine.route(context.embedding, terms, context.input_tokens, context.category)
         choice = decision.choice
         assert choice.rival is not None
         first = int(models[choice.index])
@@ -82,8 +79,7 @@ class PairRouter:
         self._record(duel.prompt, (verdict.first, verdict.second), verdict.winner, verdict.judge)
 
     def _record(self, row: int, pair: tuple[int, int], winner: int, judge: str) -> None:
-        arena = self._arena
-        context = Context(arena.embeddings[row], int(arena.tokens[row]), arena.category_of(row))
+        context = self._arena.context_of(row)
         comparison = Comparison(*pair, _WINNER.get(winner, Winner.BOTH_BAD), judge)
         self._router.engine.append(ComparisonRecord(DEFAULT_ROUTER, 0, context, comparison, OutcomeStatus.APPLIED))
 

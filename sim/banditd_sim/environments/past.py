@@ -8,7 +8,7 @@ from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.outcome import Lesson
 from banditd_sim.environments.arena import Arena
 from banditd_sim.environments.errors import SimError
-from banditd_sim.environments.replay import LearningRouter
+from banditd_sim.environments.replay import LearningRouter, known
 from banditd_sim.ope.log import LoggedRounds
 
 
@@ -44,7 +44,7 @@ def teach_log(router: LearningRouter, arena: Arena, log: LoggedRounds) -> None:
     prompts = []
     for t, action in enumerate(log.action.tolist()):
         slot, price = slot_of.get(log.model_ids[action], (None, None))
-        lesson = Lesson(_known(quality.item(t)), None if log.cost is None else _known(log.cost.item(t)), price)
+        lesson = Lesson(known(quality.item(t)), None if log.cost is None else known(log.cost.item(t)), price)
         if slot is not None and lesson.metrics:
             context = Context(embeddings[t], INPUT_TOKENS_UNKNOWN, _category(log, t))
             prompts.append((context, [(slot, lesson)]))
@@ -54,7 +54,3 @@ def teach_log(router: LearningRouter, arena: Arena, log: LoggedRounds) -> None:
 def _category(log: LoggedRounds, t: int) -> str:
     code = -1 if log.category is None or log.category_names is None else log.category.item(t)
     return "" if code < 0 or log.category_names is None else log.category_names[code]
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value

@@ -24,7 +24,7 @@ class Prompts:
     """
 
     def __init__(self, arena: Arena, rows: Int64) -> None:
-        self.contexts = arena.contexts(rows)
+        self.contexts = [arena.context_of(row) for row in rows.tolist()]
         self._features: FeatureSpec | None = None
         self._begin = 0
         self._rows: list[Array32] = []

@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from banditd.domain.context import Context
 from banditd.domain.decision import Decision, Objective
 from banditd.domain.outcome import Failure, Lesson
 from banditd.domain.records import ModelChange, RouterChange
@@ -75,14 +74,13 @@ class LearningRouter:
                         quality=float(arena.quality[row, k]),
                         cost_usd=float(arena.cost_usd[row, k]),
                         price_mtok_usd=self._blended(0, k),
-                        latency_ms=_known(float(arena.latency_ms[row, k])),
+                        latency_ms=known(float(arena.latency_ms[row, k])),
                     ),
                 )
                 for slot, k in enumerate(self.model_of)
                 if arena.measured[row, k]
             ]
-            context = Context(arena.embeddings[row], int(arena.tokens[row]), arena.category_of(row))
-            prompts.append((context, lessons))
+            prompts.append((arena.context_of(row), lessons))
         self.engine.teach(prompts)
 
     def enter(self, segment: int) -> None:
@@ -193,7 +191,7 @@ def _play_plain(world: World, router: LearningRouter, played: _Played) -> None:
         choice = decision.choice
         k = model_of[decision.slots.item(choice.index)]
         model[t], propensity[t] = k, choice.pmf.item(choice.index)
-        latency = _known(latency_at(row, k)) if has_latency else None
+        latency = known(latency_at(row, k)) if has_latency else None
         learn(position, decision, Lesson(quality_at(row, k), cost_at(row, k), prices[k], latency))
     played.reported[:] = arena.quality[world.rows, model]
 
@@ -244,7 +242,8 @@ def _terms(router: LearningRouter, choosable: Bool, t: int) -> Terms:
     return router.terms_for(choosable)
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """Return a number of a table; None where there is none."""
     return None if np.isnan(value) else value
 
 
