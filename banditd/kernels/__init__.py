@@ -59,7 +59,7 @@ from banditd.kernels.shrinkage import (
     tell_apart,
     times,
 )
-from banditd.kernels.terms import add_charges, to_quantiles
+from banditd.kernels.terms import add_charges, exclude_slow
 from banditd.kernels.thompson import probability_best
 from banditd.kernels.warmup import sample_arguments, warm_up
 
@@ -83,6 +83,7 @@ __all__ = [
     "decide",
     "decide_rows",
     "draw",
+    "exclude_slow",
     "expect",
     "expect_arrival",
     "factorise",
@@ -121,7 +122,6 @@ __all__ = [
     "tell_apart",
     "times",
     "to_half",
-    "to_quantiles",
     "try_within",
     "ucb",
     "update_arrival",

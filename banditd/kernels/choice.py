@@ -91,7 +91,6 @@ def _is_anyone_capped(
 @helper
 def _decide(
     values: Array64,
-    limited_ms: Array64,
     left_usd: float,
     usd_weight: float,
     second_weight: float,
@@ -104,11 +103,11 @@ def _decide(
     explorer: int,
     parameter: float,
     evidence: Array64,
+    known_from: float,
     caps: Array64,
     floor: float,
     spend_share: float,
     allowance_usd: float,
-    loss_shares: Array64,
     given: Array64,
     uniform: float,
     inout_codes: Codes,
@@ -123,10 +122,10 @@ def _decide(
     # At the high price, and what would be drawn without exploring.
     dear = np.empty_like(out_pmf) if share_high > 0.0 else out_pmf
     base = np.empty_like(out_pmf) if is_bounded else out_pmf
+    sure = np.empty_like(out_pmf) if is_bounded else out_pmf
     for turn in range(2 if share_high > 0.0 else 1):
         count = weigh(
             values,
-            limited_ms,
             left_usd,
             usd_weight + (price_high if turn else price_low),
             second_weight,
@@ -149,14 +148,21 @@ def _decide(
             # The greatest of many estimates is the luckiest, and of little known models the most; what they may be
             # worth is found out within the allowance (pessimism: Jin, Yang and Wang 2021, arXiv:2012.15085). A model
             # that costs less and is expected to be better may be drawn all the same: trying it loses nothing.
-            sure = utility - _CAUTION * values[1]
+            for k in range(models):
+                sure[k] = utility[k] - _CAUTION * values[1, k]
             _explore(GREEDY, 0.0, sure, deviation, eligible, caps, floor, given, dear if turn else base)
             if turn:
                 mix_into(base, dear, share_high)
     if is_bounded:
         if explorer == UCB and not _is_anyone_capped(eligible, caps):
             price = price_high if share_high > 0.0 else price_low
-            losses = loss_shares * stake_of(utility, values[2], eligible, price)
+            # Of whom little is known nobody can say what trying him loses; nor is a budget that needs no price a
+            # reason to learn less.
+            stake = stake_of(utility, values[2], eligible, price)
+            losses = np.full(models, math.inf)
+            for k in range(models):
+                if price_high > 0.0 and evidence[k] >= max(known_from, 1.0):
+                    losses[k] = spend_share * stake
             try_within(utility, deviation, values[2], eligible, parameter, allowance_usd, losses, base)
             out_pmf[:] = base
         else:
@@ -169,7 +175,6 @@ def _decide(
 
 @kernel(
     array(f64, "VK"),
-    array(f64, "K"),
     f64,
     f64,
     f64,
@@ -182,11 +187,11 @@ def _decide(
     i64,
     f64,
     array(f64, "K"),
-    array(f64, "K"),
-    f64,
-    f64,
     f64,
     array(f64, "K"),
+    f64,
+    f64,
+    f64,
     array(f64, "HK"),
     f64,
     array(u8, "K", inout=True),
@@ -196,7 +201,6 @@ def _decide(
 )
 def decide(
     values: Array64,  # (4, K) expected quality, its deviation, expected cost (nan where unknown), expected latency
-    limited_ms: Array64,  # (K,) the latency that is limited: expected, or a quantile
     left_usd: float,  # what a hard budget leaves; inf for none
     usd_weight: float,  # what a dollar is worth in quality, >= 0
     second_weight: float,  # what a second is worth in quality, >= 0
@@ -209,11 +213,12 @@ def decide(
     explorer: int,  # one of those above
     parameter: float,  # the explorer's
     evidence: Array64,  # (K,) qualities learnt of each model, by which optimism widens; zeros where nobody can tell
+    known_from: float,  # so many of them, and at least one, make a model known
     caps: Array64,  # (K,) largest share of each model; 1 for no bound
     floor: float,  # share of uniform exploration, in [0, 1]
-    spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound
+    spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound; and what
+    # trying a known model that costs no more may lose within the allowance, as a share of the stake
     allowance_usd: float,  # what the explorer may cost more than not exploring does; inf for no such bound
-    loss_shares: Array64,  # (K,) what trying a model that costs no more may lose, as a share of the stake; inf for all
     given: Array64,  # (2, K) a pmf, and one without the bounded models; read where the explorer is `GIVEN`
     uniform: float,  # in [0, 1): the caller owns the randomness
     inout_codes: Codes,  # (K,) reasons; one that is there already stays
@@ -227,7 +232,6 @@ def decide(
     """
     return _decide(
         values,
-        limited_ms,
         left_usd,
         usd_weight,
         second_weight,
@@ -240,11 +244,11 @@ def decide(
         explorer,
         parameter,
         evidence,
+        known_from,
         caps,
         floor,
         spend_share,
         allowance_usd,
-        loss_shares,
         given,
         uniform,
         inout_codes,
@@ -255,7 +259,6 @@ def decide(
 
 @kernel(
     array(f64, "BVK"),
-    array(f64, "BK"),
     f64,
     f64,
     f64,
@@ -268,11 +271,11 @@ def decide(
     i64,
     f64,
     array(f64, "K"),
-    array(f64, "K"),
-    f64,
-    f64,
     f64,
     array(f64, "K"),
+    f64,
+    f64,
+    f64,
     array(f64, "HK"),
     array(f64, "B"),
     array(u8, "BK", inout=True),
@@ -282,7 +285,6 @@ def decide(
 )
 def decide_rows(
     values: Array64,  # (B, 4, K) as in `decide`
-    limited_ms: Array64,  # (B, K)
     left_usd: float,
     usd_weight: float,
     second_weight: float,
@@ -295,11 +297,11 @@ def decide_rows(
     explorer: int,
     parameter: float,
     evidence: Array64,  # (K,)
+    known_from: float,
     caps: Array64,  # (K,)
     floor: float,
     spend_share: float,
     allowance_usd: float,
-    loss_shares: Array64,
     given: Array64,  # (2, K)
     uniform: Array64,  # (B,)
     inout_codes: Codes,  # (B, K)
@@ -311,7 +313,6 @@ def decide_rows(
     for b in range(values.shape[0]):
         out_index[b] = _decide(
             values[b],
-            limited_ms[b],
             left_usd,
             usd_weight,
             second_weight,
@@ -324,11 +325,11 @@ def decide_rows(
             explorer,
             parameter,
             evidence,
+            known_from,
             caps,
             floor,
             spend_share,
             allowance_usd,
-            loss_shares,
             given,
             uniform[b],
             inout_codes[b],

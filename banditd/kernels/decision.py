@@ -233,7 +233,6 @@ def _utility(
 
 @kernel(
     array(f64, "VK"),
-    array(f64, "K"),
     f64,
     f64,
     f64,
@@ -247,12 +246,11 @@ def _utility(
 )
 def weigh(
     values: Array64,  # (4, K) expected quality, its deviation, expected cost (nan where unknown), expected latency
-    limited_ms: Array64,  # (K,) the latency that is limited: expected, or a quantile
     left_usd: float,  # what a hard budget leaves; inf for none
     usd_weight: float,  # what a dollar is worth in quality, >= 0
     second_weight: float,  # what a second is worth in quality, >= 0
     cost_usd_max: float,  # inf for no limit
-    latency_ms_max: float,  # inf for no limit
+    latency_ms_max: float,  # inf for no limit, or where a quantile is limited (`exclude_slow`)
     quality_min: float,  # -inf for no limit; with one, the cheapest of the eligible wins
     inout_codes: Codes,  # (K,) reasons; one that is there already stays
     out_eligible: Mask,  # (K,) written
@@ -277,7 +275,7 @@ def weigh(
                 inout_codes[k] = PRICE_UNKNOWN
             elif cost_usd > cost_usd_max:
                 inout_codes[k] = COST_LIMIT
-            elif limited_ms[k] > latency_ms_max:
+            elif latency_ms > latency_ms_max:
                 inout_codes[k] = LATENCY_LIMIT
             elif quality < quality_min:
                 inout_codes[k] = QUALITY_FLOOR

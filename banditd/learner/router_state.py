@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import AnyArray, Array16, frozen
+from banditd.domain.arrays import AnyArray, Array16
 from banditd.domain.model import ModelSpec
 from banditd.domain.promotion import Promotion, PromotionCause, Verdict
 from banditd.domain.records import FeatureFit, RouterChange
@@ -185,15 +185,10 @@ class RouterState:
             row[INTERCEPT] = 1.0
             average = belief.predict(row)
         share, change = self.router.exploration_share, self.policy.change
-        losses = None
-        evidence = None if belief is None else belief.evidence
-        if evidence is not None:
-            # Of whom little is known nobody can say what trying him loses.
-            losses = frozen(np.where(evidence >= max(change.newcomer_outcomes, 1), share, np.inf))
         # What a newcomer may have of the traffic he may have of the money: of a share of the latter he would be known
         # much later, and what he costs the others make good.
         paid = max(share, change.newcomer_share) if self.changes.newcomers else share
-        return self.pacer.view(average, self.router.objective, paid, losses)
+        return self.pacer.view(average, self.router.objective, paid)
 
     def offered(self, catalog: Catalog) -> tuple[ModelSpec, ...]:
         """Return the models that the router offers."""

@@ -53,8 +53,6 @@ class PacerView:
         request_count: Decisions in the window; all for a mean per request.
         target_usd: What a request is meant to cost now.
         decided_usd: Expected costs of all decisions up to this view.
-        loss_shares: Shape (K,), float64: what trying a model may lose in quality where a price is needed, as a share of
-            what is at stake; infinite for no bound. None where nobody has one.
     """
 
     budget: Budget
@@ -65,7 +63,6 @@ class PacerView:
     request_count: int
     target_usd: float
     decided_usd: float
-    loss_shares: Array64 | None = None
 
 
 class Pacer:
@@ -165,7 +162,6 @@ class Pacer:
         average: Prediction | None,
         objective: Objective,
         exploration_share: float = EXPLORATION_SHARE,
-        loss_shares: Array64 | None = None,
     ) -> PacerView:
         """Return what decisions see.
 
@@ -174,7 +170,6 @@ class Pacer:
                 made yet; None where nothing is believed.
             objective: The router's own trade-off.
             exploration_share: What exploration may add to the target, as a share of it.
-            loss_shares: Shape (K,): what trying a model may lose, as a share of what is at stake.
         """
         pacing, idle = self._pacing, self._idle_usd
         if self._count == 0 and average is not None:
@@ -195,7 +190,6 @@ class Pacer:
             request_count=self._window_count,
             target_usd=self._target_usd,
             decided_usd=self._decided_usd,
-            loss_shares=loss_shares,
         )
 
     def _enter_window(self, time_ms: int) -> None:

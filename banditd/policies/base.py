@@ -98,8 +98,8 @@ class BeliefSnapshot(Protocol):
         ...
 
     @property
-    def latency_deviation(self) -> Array64:
-        """Standard deviation of a log latency around what `predict` expects: shape (K,), >= 0."""
+    def latency_half_variance(self) -> Array64:
+        """Half the variance of a log latency around what `predict` expects: shape (K,), >= 0."""
         ...
 
 
@@ -114,9 +114,6 @@ class Question(msgspec.Struct, frozen=True, gc=False):
         members: Shape (M, 2, K'), as in `Prediction`.
         objective: The trade-off, with the shadow price of the budget in it.
         allowance_usd: What exploration may cost more than the greatest utility does; infinite without a budget.
-        loss_shares: Shape (K',), what trying a model that costs no more may lose, as a share of what is at stake, or
-            infinite; None means the latter.
-        price: The shadow price alone, which is no part of the stake.
     """
 
     context: Context
@@ -125,8 +122,6 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     members: Array64 | None
     objective: Objective
     allowance_usd: float = math.inf
-    loss_shares: Array64 | None = None
-    price: float = 0.0
 
 
 # Errors of one-step predictions of quality, cost and latency, each over its predicted deviation; NaN where none was

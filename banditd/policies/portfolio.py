@@ -44,7 +44,7 @@ from banditd.features.spec import INTERCEPT, FeatureKind
 from banditd.kernels import contrast
 from banditd.kernels import contrasts as at
 from banditd.kernels.exploration import greedy, softmax, ucb
-from banditd.kernels.pacing import stake_of, try_within
+from banditd.kernels.pacing import try_within
 from banditd.policies.base import (
     Belief,
     BeliefSnapshot,
@@ -118,9 +118,9 @@ class PortfolioSnapshot:
         return
 
     @property
-    def latency_deviation(self) -> Array64:
-        """Standard deviation of a log latency around what `predict` expects: shape (K,)."""
-        return _mixed(self.weights, [belief.latency_deviation for belief in self.beliefs])
+    def latency_half_variance(self) -> Array64:
+        """Half the variance of a log latency around what `predict` expects: shape (K,)."""
+        return _mixed(self.weights, [belief.latency_half_variance for belief in self.beliefs])
 
     def predict(self, row: Array32, category: str = "") -> Prediction:
         """Return the weighted mean of what the members expect, and what each expects of quality.
@@ -458,8 +458,6 @@ def _explore(
         return
     greedy(utility, eligible, out_pmf)
     cost, losses = np.ascontiguousarray(question.expected[2]), np.full(len(utility), math.inf)
-    if question.loss_shares is not None:
-        losses = question.loss_shares * stake_of(utility, cost, eligible, question.price)
     try_within(utility, deviation, cost, eligible, alpha, question.allowance_usd, losses, out_pmf)
 
 

@@ -279,9 +279,9 @@ class VowpalSnapshot:
         return
 
     @property
-    def latency_deviation(self) -> Array64:
-        """Standard deviation of a log latency around what `predict` expects: shape (K,)."""
-        return self._linear.latency_deviation
+    def latency_half_variance(self) -> Array64:
+        """Half the variance of a log latency around what `predict` expects: shape (K,)."""
+        return self._linear.latency_half_variance
 
     def predict(self, row: Array32, category: str = "") -> Prediction:
         """Return what the linear belief expects."""

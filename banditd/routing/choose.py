@@ -20,7 +20,7 @@ from banditd.features.encode import encode, encode_rows
 from banditd.kernels.choice import GIVEN, GREEDY, INVERSE_GAP, NOBODY, decide, decide_rows
 from banditd.kernels.decision import rank_models_rows, weigh
 from banditd.kernels.exploration import draw
-from banditd.objective.bounds import bounds_of, latency_quantiles
+from banditd.objective.bounds import bounds_of, leave_out_slow
 from banditd.policies.base import Prediction, Question
 from banditd.policies.explorers import gamma_now
 from banditd.policies.pairs import rival_pmf
@@ -120,7 +120,7 @@ def choose_rows(
     pmf, expected = np.empty(shape), np.empty((shape[0], 3, shape[1]), np.float32)
     index = np.empty(shape[0], np.int64)
     drawn = np.array(uniforms, np.float64)
-    decide_rows(picked, picked[:, _LATENCY].copy(), *rule, _NONE_GIVEN, drawn, codes, pmf, expected, index)
+    decide_rows(picked, *rule, _NONE_GIVEN, drawn, codes, pmf, expected, index)
     return [
         Choice(k, pmf[b], codes[b], expected[b], _POLICY, pacing)
         if k >= 0 and not terms.compares
@@ -147,13 +147,14 @@ def _choose(
         members = None if members is None else members.take(terms.candidates, axis=2)
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
-    limited = values[_LATENCY] if terms.limits.latency_percentile is None else _limited_latency(snapshot, terms, values)
     (rule, pacing), given, source = _rule(snapshot, terms), _NONE_GIVEN, _POLICY
     resorts = _LAST_RESORTS if snapshot.unhealthy is not None else ()
     while True:
+        if terms.limits.latency_percentile is not None:
+            leave_out_slow(terms.limits, values, _latency_half_variance(snapshot, terms), exclusions)
         if snapshot.whole is not None:
-            given = _own_pmf(snapshot, context, terms, values, members, limited, rule, exclusions)
-        index = decide(values, limited, *rule, given, uniform, exclusions, pmf, expected)
+            given = _own_pmf(snapshot, context, terms, values, members, rule, exclusions)
+        index = decide(values, *rule, given, uniform, exclusions, pmf, expected)
         if index != NOBODY:
             break
         if not resorts:
@@ -167,7 +168,7 @@ def _choose(
     if terms.compares:
         # By what they are worth at the high price, where there are two.
         price = rule.price_high if rule.share_high > 0.0 else rule.price_low
-        _, utility, eligible = _weighed(values, limited, rule, price, exclusions)
+        _, utility, eligible = _weighed(values, rule, price, exclusions)
         rival = _rival(utility, values, eligible, pmf, index, snapshot.policy.floor, terms.left_usd, uniform)
     return Choice(index, pmf, exclusions, expected, source, pacing, rival)
 
@@ -179,7 +180,7 @@ def _exclusions(snapshot: RouterSnapshot, context: Context, terms: Terms) -> Cod
 
 
 class _Rule(NamedTuple):
-    """What `decide` takes between the latencies and the given pmf, in that order."""
+    """What `decide` takes between the expectations and the given pmf, in that order."""
 
     left_usd: float
     usd_weight: float
@@ -193,11 +194,11 @@ class _Rule(NamedTuple):
     explorer: int
     parameter: float
     evidence: Array64
+    known_from: int
     caps: Array64
     floor: float
     spend_share: float
     allowance_usd: float
-    loss_shares: Array64
 
 
 def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
@@ -217,14 +218,12 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
         explorer, parameter = GIVEN, 0.0
     elif explorer == INVERSE_GAP and belief is not None:
         parameter = gamma_now(parameter, belief.learnt_count)
-    is_frugal = pacer is not None or objective.usd_weight > 0.0 or minimises_cost
-    caps, losses, evidence = snapshot.share_caps, snapshot.unbounded, None if belief is None else belief.evidence
+    is_frugal = pacer is not None or pacing.allowance_usd < math.inf or objective.usd_weight > 0.0 or minimises_cost
+    caps, evidence = snapshot.share_caps, None if belief is None else belief.evidence
     if evidence is None:
         evidence = snapshot.untold
-    if pacer is not None and pacing.high > 0.0 and pacer.loss_shares is not None:
-        losses = pacer.loss_shares
     if terms.candidates is not None:
-        caps, losses, evidence = caps[terms.candidates], losses[terms.candidates], evidence[terms.candidates]
+        caps, evidence = caps[terms.candidates], evidence[terms.candidates]
     # A tuple's own constructor: that of a named tuple is a function in Python.
     rule = (
         terms.left_usd,
@@ -237,23 +236,20 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Rule, Pacing]:
         explorer,
         parameter,
         evidence,
+        policy.change.newcomer_outcomes,
         caps,
         policy.floor,
         snapshot.router.exploration_share if is_frugal else 0.0,
         pacing.allowance_usd,
-        losses,
     )
     return tuple.__new__(_Rule, rule), pacing
 
 
-def _weighed(
-    values: Array64, limited: Array64, rule: _Rule, price: float, inout_codes: Codes
-) -> tuple[int, Array64, Mask]:
+def _weighed(values: Array64, rule: _Rule, price: float, inout_codes: Codes) -> tuple[int, Array64, Mask]:
     """Return how many are eligible, the utilities at a shadow price, and who is eligible."""
     eligible, utility = np.empty(len(inout_codes), np.bool_), np.empty(len(inout_codes))
     count = weigh(
         values,
-        limited,
         rule.left_usd,
         rule.usd_weight + price,
         rule.second_weight,
@@ -273,7 +269,6 @@ def _own_pmf(
     terms: Terms,
     values: Array64,
     members: Array64 | None,
-    limited: Array64,
     rule: _Rule,
     exclusions: Codes,
 ) -> Array64:
@@ -284,12 +279,11 @@ def _own_pmf(
     whole = snapshot.whole
     assert whole is not None
     given = np.zeros((2, len(exclusions)))
-    count, _, eligible = _weighed(values, limited, rule, rule.price_low, exclusions.copy())
+    count, _, eligible = _weighed(values, rule, rule.price_low, exclusions.copy())
     free = eligible & (rule.caps >= 1.0)
     for price, share in Pacing(rule.price_low, rule.price_high, rule.share_high).prices:
         objective = Objective(rule.usd_weight + price, rule.second_weight)
-        allowances = rule.allowance_usd, rule.loss_shares, price
-        question = Question(context, terms.candidates, values, members, objective, *allowances)
+        question = Question(context, terms.candidates, values, members, objective, rule.allowance_usd)
         pmf = np.empty(len(exclusions))
         if count:
             whole.fill_pmf(question, eligible, pmf)
@@ -301,7 +295,6 @@ def _own_pmf(
 
 
 _NONE_GIVEN: Final = np.zeros((2, 0))
-_LATENCY: Final = 3
 
 
 def _rival(
@@ -334,14 +327,11 @@ def _rival(
 _BELOW_ONE = 1.0 - 2.0**-53
 
 
-def _limited_latency(snapshot: RouterSnapshot, terms: Terms, values: Array64) -> Array64:
-    """Return the percentile of each latency that is limited, shape (K,)."""
-    assert terms.limits.latency_percentile is not None
+def _latency_half_variance(snapshot: RouterSnapshot, terms: Terms) -> Array64:
+    """Return half the variance of each candidate's log latency."""
     assert snapshot.belief is not None
-    deviation = snapshot.belief.latency_deviation
-    if terms.candidates is not None:
-        deviation = deviation[terms.candidates]
-    return latency_quantiles(values, deviation, terms.limits.latency_percentile)
+    half_variance = snapshot.belief.latency_half_variance
+    return half_variance if terms.candidates is None else half_variance[terms.candidates]
 
 
 # Whom health leaves out is taken back in before a caller is refused, for what health tells is of the past: first those

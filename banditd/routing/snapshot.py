@@ -42,7 +42,6 @@ class RouterSnapshot:
         exclusions: Shape (K,), uint8: who is excluded whatever the request says.
         unhealthy: Shape (K,), uint8: who is left out for its health; None where nobody is.
         share_caps: Shape (K,), float64: largest share of each model, 1 for no bound.
-        unbounded: Shape (K,), float64: infinite bounds.
         untold: Shape (K,), float64: zeros, the evidence of a belief that cannot tell it.
         window_tokens_min: The smallest context window among `models`; prompts up to it fit everywhere.
         fallback_index: Index of the configured fallback model; -1 for none.
@@ -64,7 +63,6 @@ class RouterSnapshot:
     exclusions: Codes = field(init=False)
     unhealthy: Codes | None = field(init=False)
     share_caps: Array64 = field(init=False)
-    unbounded: Array64 = field(init=False)
     untold: Array64 = field(init=False)
     window_tokens_min: float = field(init=False)
     fallback_index: int = field(init=False)
@@ -125,7 +123,6 @@ class RouterSnapshot:
             "exclusions": frozen(exclusions),
             "unhealthy": unhealthy,
             "share_caps": self._share_caps(),
-            "unbounded": frozen(np.full(len(self.models), np.inf)),
             "_by_tags": {},
             "untold": frozen(np.zeros(len(self.models))),
             "window_tokens_min": min(windows, default=np.inf),

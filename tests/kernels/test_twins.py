@@ -120,6 +120,7 @@ SPECIAL = {
     "codes": lambda rng, s: rng.choice([0, 0, 0, 5], (s["B"], s["K"]) if "B" in s else s["K"]),
     "slots": lambda rng, s: rng.permutation(s["K"]),
     "previous_slot": lambda rng, s: int(rng.integers(-1, s["K"])),
+    "half_variance": lambda rng, s: rng.random(s["K"]) * rng.choice([0.0, 1.0, 4.0]),
     "deviation": lambda rng, s: rng.random(s["K"]) * rng.choice([0.0, 1.0, 4.0]),
     "normal_quantile": lambda rng, _: rng.uniform(-2.4, 3.1),
     "chosen": lambda rng, s: int(rng.integers(s["K"])),

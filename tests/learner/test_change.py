@@ -272,19 +272,6 @@ def test_a_newcomer_may_have_its_share_of_the_money_too(rig):
     same_everywhere(rig)
 
 
-def test_trying_a_model_may_lose_a_share_of_quality_as_soon_as_it_is_known(rig):
-    """By fifteen qualities; before nobody can say what it loses. Who else is known makes no difference."""
-    rig.change(router_change(budget=Budget(1.0)))
-    teach(rig, 14, 0.8)
-    assert published(rig).pacer.loss_shares.tolist() == [np.inf, np.inf]
-    teach(rig, 1, 0.8)
-    assert published(rig).pacer.loss_shares.tolist() == [0.02, np.inf]
-    teach(rig, 15, 0.5, slot=1)
-    assert published(rig).pacer.loss_shares.tolist() == [0.02, 0.02]
-    rig.change(model_change(2))
-    assert published(rig).pacer.loss_shares.tolist() == [0.02, 0.02, np.inf]
-
-
 def test_a_router_that_begins_to_offer_a_model_finds_it_new(rig):
     """New is new to the router."""
     rig.change(router_change(model_ids=("m0",)))

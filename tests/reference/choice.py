@@ -30,7 +30,6 @@ def _bounded(explorer, parameter, utility, deviation, eligible, caps, floor, giv
 
 def decide(
     values,
-    limited_ms,
     left_usd,
     usd_weight,
     second_weight,
@@ -43,11 +42,11 @@ def decide(
     explorer,
     parameter,
     evidence,
+    known_from,
     caps,
     floor,
     spend_share,
     allowance_usd,
-    loss_shares,
     given,
     uniform,
     inout_codes,
@@ -62,7 +61,7 @@ def decide(
         eligible, utility = np.zeros(len(inout_codes), bool), np.zeros(len(inout_codes))
         limits = (cost_usd_max, latency_ms_max, quality_min)
         weights = (left_usd, usd_weight + price, second_weight)
-        if not decision.weigh(values, limited_ms, *weights, *limits, inout_codes, eligible, utility):
+        if not decision.weigh(values, *weights, *limits, inout_codes, eligible, utility):
             return -2
         deviation = values[1].copy()
         if explorer == 1:
@@ -72,7 +71,8 @@ def decide(
     if explorer != 5 and np.isfinite(allowance_usd):
         if explorer == 1 and (caps[eligible] >= 1).all():
             mixed[:] = base
-            losses = loss_shares * pacing.stake_of(utility, values[2], eligible, price)
+            bounded = (evidence >= max(known_from, 1)) & (price_high > 0)
+            losses = np.where(bounded, spend_share * pacing.stake_of(utility, values[2], eligible, price), np.inf)
             pacing.try_within(utility, deviation, values[2], eligible, parameter, allowance_usd, losses, mixed)
         else:
             pacing.hold_within(base, values[2], allowance_usd, mixed)
@@ -85,7 +85,6 @@ def decide(
 
 def decide_rows(
     values,
-    limited_ms,
     left_usd,
     usd_weight,
     second_weight,
@@ -98,11 +97,11 @@ def decide_rows(
     explorer,
     parameter,
     evidence,
+    known_from,
     caps,
     floor,
     spend_share,
     allowance_usd,
-    loss_shares,
     given,
     uniform,
     inout_codes,
@@ -120,12 +119,12 @@ def decide_rows(
         explorer,
         parameter,
         evidence,
+        known_from,
         caps,
         floor,
         spend_share,
         allowance_usd,
-        loss_shares,
         given,
     )
     for b in range(len(values)):
-        out_index[b] = decide(values[b], limited_ms[b], *rule, uniform[b], inout_codes[b], out_pmf[b], out_expected[b])
+        out_index[b] = decide(values[b], *rule, uniform[b], inout_codes[b], out_pmf[b], out_expected[b])

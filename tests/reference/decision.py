@@ -29,7 +29,6 @@ def _utility(quality, cost_usd, latency_ms, usd_weight, second_weight):
 
 def weigh(
     values,
-    limited_ms,
     left_usd,
     usd_weight,
     second_weight,
@@ -45,7 +44,7 @@ def weigh(
     free = inout_codes == 0
     found = np.zeros_like(inout_codes)
     found[quality < quality_min] = 7
-    found[limited_ms > latency_ms_max] = 6
+    found[values[3] > latency_ms_max] = 6
     found[cost_usd > cost_usd_max] = 5
     if usd_weight > 0 or np.isfinite(cost_usd_max) or np.isfinite(quality_min):
         found[np.isnan(cost_usd)] = 4

@@ -15,8 +15,8 @@ def add_charges(values, fee_usd, switch_usd, switch_token_usd, slots, previous_s
     ]
 
 
-def to_quantiles(values, deviation, normal_quantile, out_values):
+def exclude_slow(values, half_variance, normal_quantile, latency_ms_max, inout_codes):
     """Expectation to median to quantile."""
-    median_ms = values[3] / np.exp(deviation**2 / 2)
-    out_values[:] = values
-    out_values[3] = median_ms * np.exp(normal_quantile * deviation)
+    median_ms = values[3] / np.exp(half_variance)
+    quantile_ms = median_ms * np.exp(normal_quantile * np.sqrt(2 * half_variance))
+    inout_codes[(inout_codes == 0) & (quantile_ms > latency_ms_max)] = 6

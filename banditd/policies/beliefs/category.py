@@ -59,13 +59,13 @@ class CategorySnapshot:
     Attributes:
         rows: Row of the table by category: the caller's name, or the number of a cluster.
         table: Shape (C + 1, 4, K), as predictions; the last row is that of a category that was never seen.
-        latency_deviation: Shape (K,): standard deviation of a log latency within its category.
+        latency_half_variance: Shape (K,): half the variance of a log latency within its category.
         learnt_count: Qualities learnt so far, over all models.
     """
 
     rows: Mapping[str | int, int]
     table: Array64
-    latency_deviation: Array64
+    latency_half_variance: Array64
     learnt_count: int
 
     @property
@@ -229,8 +229,8 @@ class CategoryBelief:
         for k in stale:
             table[:, :, k] = self._column_of_table(models[k])
         learnt = sum(int(total[QUALITY, _COUNT]) for total in self._totals.values())
-        spread = np.array([math.sqrt(self._noise(model.slot)[LATENCY]) for model in models])
-        snapshot = CategorySnapshot(dict(self._keys), frozen(table), frozen(spread), learnt)
+        half_variance = np.array([0.5 * self._noise(model.slot)[LATENCY] for model in models])
+        snapshot = CategorySnapshot(dict(self._keys), frozen(table), frozen(half_variance), learnt)
         self._last = (models, snapshot)
         self._changed.clear()
         return snapshot

@@ -122,9 +122,9 @@ class DuelSnapshot:
         return
 
     @property
-    def latency_deviation(self) -> Array64:
-        """Shape (K,), standard deviation of a log latency."""
-        return self.money.latency_deviation
+    def latency_half_variance(self) -> Array64:
+        """Shape (K,), half the variance of a log latency."""
+        return self.money.latency_half_variance
 
     def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - as others have it
         """Return what is expected for one encoded context, shape (N,)."""

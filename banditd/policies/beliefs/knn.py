@@ -241,9 +241,9 @@ class KnnSnapshot:
         return
 
     @property
-    def latency_deviation(self) -> Array64:
-        """Standard deviation of a log latency at any prompt, which is at least that at one with near neighbours."""
-        return np.sqrt(self.variances[:, LATENCY])
+    def latency_half_variance(self) -> Array64:
+        """Half the variance of a log latency at any prompt, which is at least that at one with near neighbours."""
+        return 0.5 * self.variances[:, LATENCY]
 
     def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - as others have it
         """Return what is expected for one encoded context, shape (N,)."""

@@ -35,10 +35,10 @@ class LinearSnapshot(msgspec.Struct, frozen=True, gc=False):
     learnt_count: int
 
     @property
-    def latency_deviation(self) -> Array64:
-        """Standard deviation of a log latency's noise: shape (K,)."""
-        deviation: Array64 = np.sqrt(2.0 * self.offsets[LATENCY])
-        return deviation
+    def latency_half_variance(self) -> Array64:
+        """Half the variance of a log latency's noise: shape (K,)."""
+        of_models: Array64 = self.offsets[LATENCY]
+        return of_models
 
     def predict(self, row: Array32, category: str = "") -> Prediction:  # noqa: ARG002 - as others have it
         """Return what is expected for one encoded context, shape (N,)."""
