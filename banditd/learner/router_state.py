@@ -8,8 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from banditd.catalog.eligibility import exclusions_of
 from banditd.catalog.models import Catalog
 from banditd.domain.arrays import AnyArray, Array16
+from banditd.domain.context import INPUT_TOKENS_UNKNOWN
+from banditd.domain.decision import NO_LIMITS
 from banditd.domain.model import ModelSpec
 from banditd.domain.promotion import Promotion, PromotionCause, Verdict
 from banditd.domain.records import FeatureFit, RouterChange
@@ -22,7 +25,7 @@ from banditd.learner.arrival import Arrival
 from banditd.learner.changes import Changes
 from banditd.learner.support import Support
 from banditd.objective.pacer import Pacer, PacerView
-from banditd.policies.base import Belief, BeliefSnapshot
+from banditd.policies.base import Belief, BeliefSnapshot, Prediction, RecallingBelief
 from banditd.policies.beliefs.factory import make_belief
 from banditd.policies.registry import PRESETS, PolicyParameters, resolve
 from banditd.policies.snapshot_codec import decode_state, encode_state
@@ -175,20 +178,37 @@ class RouterState:
             and self.features.kind is not FeatureKind.INTERCEPT_ONLY
         )
 
-    def pacer_view(self, belief: BeliefSnapshot | None) -> PacerView | None:
-        """Return its budget as it stands, given what is believed now."""
+    def pacer_view(self, models: tuple[ModelSpec, ...], belief: BeliefSnapshot | None) -> PacerView | None:
+        """Return its budget as it stands, given what is believed of *models* now."""
         if self.pacer is None:
             return None
-        average = None
-        if self.pacer.is_fresh and belief is not None and self.features is not None:
-            row = np.zeros(self.features.row_width, np.float32)
-            row[INTERCEPT] = 1.0
-            average = belief.predict(row)
+        past = None
+        if self.pacer.is_fresh and belief is not None:
+            past = self._past(models, belief)
         share, change = self.router.exploration_share, self.policy.change
         # What a newcomer may have of the traffic he may have of the money: of a share of the latter he would be known
         # much later, and what he costs the others make good.
         paid = max(share, change.newcomer_share) if self.changes.newcomers else share
-        return self.pacer.view(average, self.router.objective, paid)
+        return self.pacer.view(past, self.router.objective, paid)
+
+    def start_pacer(self, models: tuple[ModelSpec, ...]) -> None:
+        """Give the pacer, before its first decision, the contexts that are remembered."""
+        assert self.pacer is not None
+        if self.belief is not None and models:
+            past = self._past(models, self.changes.freeze(self.belief, models, self.policy.change))
+            self.pacer.recall([model.slot for model in models], past, self.router.objective)
+
+    def _past(self, models: tuple[ModelSpec, ...], belief: BeliefSnapshot) -> Prediction:
+        """Return what is expected of *models* in contexts of the past: of the average one where none is remembered."""
+        assert self.features is not None
+        average = np.zeros((1, self.features.row_width), np.float32)
+        average[0, INTERCEPT] = 1.0
+        recalled = self.belief.recalled if isinstance(self.belief, RecallingBelief) else average
+        rows = recalled if len(recalled) else average
+        values = belief.predict_rows(rows).values.copy()
+        values[:, 0, exclusions_of(models, limits=NO_LIMITS, input_tokens=INPUT_TOKENS_UNKNOWN) != 0] = np.nan
+        values[:, 2] += [0.0 if model.price is None else model.price.request_usd for model in models]
+        return Prediction(values)
 
     def offered(self, catalog: Catalog) -> tuple[ModelSpec, ...]:
         """Return the models that the router offers."""

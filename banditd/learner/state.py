@@ -181,7 +181,7 @@ class LearnerState:
             if (state.version != last.version or was_live) and state.belief is not None:
                 belief = state.changes.freeze(state.belief, last.models, state.policy.change, live=live)
             if belief is not last.belief or state.pacer is not None:
-                pacer = state.pacer_view(belief)
+                pacer = state.pacer_view(last.models, belief)
                 if live and was_live:
                     last.overwrite(belief, state.version, pacer)
                     return last
@@ -200,7 +200,7 @@ class LearnerState:
             belief=belief,
             models=models,
             version=state.version,
-            pacer=state.pacer_view(belief),
+            pacer=state.pacer_view(models, belief),
             sessions=state.sessions,
             health=self._unhealthy,
             newcomers=frozenset(state.changes.newcomers),
@@ -249,6 +249,8 @@ class LearnerState:
         state.support.count(decision.slots, choice.pmf)
         is_ours = choice.source is not _CALLER
         if state.pacer is not None and is_ours:
+            if state.pacer.is_fresh:
+                state.start_pacer(state.offered(self.catalog))
             state.pacer.observe(decision, time_ms)
         if decision.context.session:
             state.sessions.remember(decision.context.session, chosen)
@@ -276,7 +278,7 @@ class LearnerState:
                 belief=belief,
                 models=models,
                 version=state.version,
-                pacer=state.pacer_view(belief),
+                pacer=state.pacer_view(models, belief),
                 newcomers=frozenset(state.changes.newcomers),
             )
         row = self.encoded(watcher.features, decision.context)

@@ -87,6 +87,7 @@ class Pacer:
         # What each of those was expected to cost, as it was drawn and by the greatest utilities; 0 without a price.
         self._drawn_usd: Array64 = np.zeros(_CONTEXTS)
         self._greedy_usd: Array64 = np.zeros(_CONTEXTS)
+        self._recalled_count = 0
         self._count = 0
         self._count_before = 0
         self._is_due = False
@@ -99,6 +100,20 @@ class Pacer:
         self._spent_usd = 0.0
         self._window_count = 0
         self._last_rate = 0.0
+
+    def recall(self, slots: list[int], past: Prediction, objective: Objective) -> None:
+        """Start from contexts of before the first decision; those of decisions take their places one by one.
+
+        Args:
+            slots: Numbers of the K models.
+            past: What is expected of them in n contexts: shapes (n, K); of a quality of NaN they are no candidates.
+            objective: The router's own trade-off.
+        """
+        count = min(len(past.quality), _CONTEXTS)
+        self._slots = slots
+        self._quality, self._cost = np.full((2, _CONTEXTS, len(slots)), np.nan)
+        self._quality[:count], self._cost[:count] = _worth(past, objective)[:count], past.cost_usd[:count]
+        self._recalled_count = count
 
     def observe(self, decision: Decision, time_ms: int) -> None:
         """Take in a decision: what it is expected to cost counts from now on."""
@@ -159,24 +174,21 @@ class Pacer:
 
     def view(
         self,
-        average: Prediction | None,
+        past: Prediction | None,
         objective: Objective,
         exploration_share: float = EXPLORATION_SHARE,
     ) -> PacerView:
         """Return what decisions see.
 
         Args:
-            average: What the belief expects of the average prompt, from which the price starts where no decision was
-                made yet; None where nothing is believed.
+            past: What the belief expects of n prompts of the past, or of the average one, shapes (n, K), from which the
+                price starts where no decision was made yet; None where nothing is believed.
             objective: The router's own trade-off.
             exploration_share: What exploration may add to the target, as a share of it.
         """
         pacing, idle = self._pacing, self._idle_usd
-        if self._count == 0 and average is not None:
-            quality = average.quality - objective.second_weight * _LATENCY_MS_PER_S * average.latency_ms
-            pacing, idle = _price(
-                quality[np.newaxis], average.cost_usd[np.newaxis], objective.usd_weight, self._target_usd
-            )
+        if self._count == 0 and past is not None:
+            pacing, idle = _price(_worth(past, objective), past.cost_usd, objective.usd_weight, self._target_usd)
         if self.budget.window is BudgetWindow.REQUEST:
             left = self.budget.usd * (self._count - self._count_before + 1) - self._spent_usd
         else:
@@ -254,7 +266,7 @@ class Pacer:
 
     def _price_at(self, target_usd: float, usd_weight: float) -> tuple[Pacing, float]:
         """Return the prices at which the newest contexts are expected to cost a target, and what is left at none."""
-        filled = min(self._count, _CONTEXTS)
+        filled = max(self._recalled_count, min(self._count, _CONTEXTS))
         return _price(self._quality[:filled], self._cost[:filled], usd_weight, target_usd / self._answer())
 
     def _answer(self) -> float:
@@ -293,6 +305,7 @@ class Pacer:
                     self._last_rate,
                     self._count_before,
                     self._is_due,
+                    self._recalled_count,
                 ]
             ),
         }
@@ -323,9 +336,15 @@ class Pacer:
         self._window_ms = (int(numbers[8]), int(numbers[9]))
         self._spent_usd, self._window_count, self._last_rate = numbers[10], int(numbers[11]), numbers[12]
         self._count_before, self._is_due = int(numbers[13]), bool(numbers[14])
+        self._recalled_count = int(numbers[15])
 
 
-_NUMBERS: Final = 15
+_NUMBERS: Final = 16
+
+
+def _worth(expected: Prediction, objective: Objective) -> Array64:
+    """Return what models are worth but for their cost."""
+    return expected.quality - objective.second_weight * _LATENCY_MS_PER_S * expected.latency_ms
 
 
 def _known(usd: float) -> float:

@@ -205,6 +205,16 @@ class GatheringBelief(Protocol):
 
 
 @runtime_checkable
+class RecallingBelief(Protocol):
+    """A belief that remembers some of the contexts from which it has learnt; the writer's thread only."""
+
+    @property
+    def recalled(self) -> Array32:
+        """A sample of the encoded contexts, each as likely to be in it as any other: shape (n, N)."""
+        ...
+
+
+@runtime_checkable
 class ChangingBelief(Protocol):
     """What a belief can do about change, beside learning; one that cannot is left alone."""
 

@@ -378,6 +378,11 @@ class VowpalBelief:
                 propensity = 1.0 / len(offered) if choice is None else choice.propensity
                 self._learn_example(context, context.category, known, model.slot, utility, propensity)
 
+    @property
+    def recalled(self) -> Array32:
+        """The linear belief's sample of contexts: shape (n, N)."""
+        return self._linear.recalled
+
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Have the linear belief take a metric for worth little; Vowpal Wabbit follows change at its learning rate."""
         self._linear.widen(model, metric)

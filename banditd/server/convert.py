@@ -250,7 +250,7 @@ def policy_status(
             censored_count=state.censored,
             waiting_count=state.decision_count - sum(resolved),
         ),
-        budget=_budget_status(state.pacer_view(None)),
+        budget=_budget_status(state.pacer_view((), None)),
         comparison_count=state.comparison_count,
         portfolio_members=_portfolio_members(state.belief),
     )

@@ -272,6 +272,24 @@ def test_a_newcomer_may_have_its_share_of_the_money_too(rig):
     same_everywhere(rig)
 
 
+def test_a_budget_starts_from_the_prompts_that_were_seen(rig):
+    """Each prompt of which a quality was learnt is one of the contexts for which the first price is computed."""
+    teach(rig, 5, 0.8, cost_usd=1e-4)
+    teach(rig, 5, 0.3, slot=1, cost_usd=1e-5)
+    rig.change(router_change(budget=Budget(5e-5)))
+    before = published(rig).pacer
+    assert before.pacing.high > 0.0
+    made = rig.decide(1)[0]
+    costs = rig.state.routers["r"].pacer.to_arrays()["cost"]
+    assert np.isfinite(costs).all(axis=1).sum() == 10
+    assert len(np.unique(costs[1:10, 0])) == 9
+    # The first decision is expected to cost as much as nobody else; the price follows it with the others.
+    assert costs[0].tolist() == [0.5, 0.5]
+    same_everywhere(rig)
+    rig.report(made, quality=0.5)
+    same_everywhere(rig)
+
+
 def test_a_router_that_begins_to_offer_a_model_finds_it_new(rig):
     """New is new to the router."""
     rig.change(router_change(model_ids=("m0",)))

@@ -150,9 +150,46 @@ def test_a_price_change_acts_at_once():
 
 def test_the_price_starts_from_what_is_believed():
     """Before any decision, from the average prompt."""
-    average = Prediction(np.array([[0.5, 0.9], [0.1, 0.1], [1.0, 10.0], [0.0, 0.0]]))
+    average = Prediction(np.array([[[0.5, 0.9], [0.1, 0.1], [1.0, 10.0], [0.0, 0.0]]]))
     assert Pacer(Budget(4.0)).view(average, Objective()).pacing.share_high == pytest.approx(2.0 / 3.0)
     assert Pacer(Budget(4.0)).view(None, Objective()).pacing == Pacing(allowance_usd=0.08)
+
+
+def past():
+    """Return what is expected in two contexts: in one the dear model is better by 0.4, in the other by 0.1."""
+    return Prediction(np.array([[[0.5, q], [0.1, 0.1], [1.0, 10.0], [0.0, 1000.0]] for q in (1.0, 0.7)]))
+
+
+def test_the_price_starts_from_the_contexts_of_the_past():
+    """One of them takes the dear model, which costs the target; a second's weight of 0.1 is in what they are worth.
+
+    The first decision takes the place of the first one.
+    """
+    slow = Objective(second_weight=0.1)
+    want = price([[0.5, 0.9], [0.5, 0.6]], [[1.0, 10.0]] * 2, target=5.5)
+    assert want.high == pytest.approx(1.05 * 0.1 / 9.0)
+    view = Pacer(Budget(5.5)).view(past(), slow)
+    assert (view.pacing.low, view.pacing.high) == pytest.approx((want.low, want.high))
+    pacer = Pacer(Budget(5.5))
+    pacer.recall([0, 1], past(), slow)
+    pacer.observe(decision(0, quality=(0.5, 0.9)), 0)
+    told = pacer.view(None, Objective()).pacing
+    assert (told.low, told.high) == pytest.approx((want.low, want.high), rel=1e-6)
+    # Without the past the first decision stands for all: the price is the one at which it is indifferent.
+    alone = Pacer(Budget(5.5))
+    alone.observe(decision(0, quality=(0.5, 0.9)), 0)
+    assert alone.view(None, Objective()).pacing.high == pytest.approx(1.05 * 0.4 / 9.0)
+
+
+def test_more_of_the_past_than_fits_is_left_out():
+    """The first 128 contexts; after as many decisions all of them are decisions."""
+    pacer = Pacer(Budget(5.5))
+    pacer.recall([0, 1], Prediction(np.repeat(past().values[:1], 300, axis=0)), Objective())
+    for turn in range(127):
+        pacer.observe(decision(0, quality=(0.5, 0.6), cost=(1.0, 2.0)), turn)
+    assert pacer.to_arrays()["cost"][:, 1].tolist() == [2.0] * 127 + [10.0]
+    pacer.observe(decision(0, quality=(0.5, 0.6), cost=(1.0, 2.0)), 127)
+    assert pacer.to_arrays()["cost"][:, 1].tolist() == [2.0] * 128
 
 
 @pytest.mark.parametrize(
@@ -195,15 +232,17 @@ def test_what_is_left_is_divided_among_who_will_still_come():
     assert view.target_usd == pytest.approx((100.0 - 64.0) / 29.0, rel=0.05)
 
 
-def test_a_restart_changes_nothing():
+@pytest.mark.parametrize("stopped", [10, 150])
+def test_a_restart_changes_nothing(stopped):
     """Through arrays and back, prices and accounts are the same, to the bit, and stay so."""
     one, other = Pacer(Budget(4.0)), Pacer(Budget(4.0))
     rng = np.random.default_rng(0)
     made = [decision(int(rng.integers(2)), rng.random(2), (1.0, 10.0)) for _ in range(300)]
-    for turn, each in enumerate(made[:150]):
+    one.recall([0, 1], Prediction(rng.random((60, 4, 2))), Objective())
+    for turn, each in enumerate(made[:stopped]):
         one.observe(each, turn)
     other.load_arrays(one.to_arrays())
-    for turn, each in enumerate(made[150:]):
+    for turn, each in enumerate(made[stopped:]):
         one.observe(each, turn)
         other.observe(each, turn)
     assert one.view(None, Objective()) == other.view(None, Objective())

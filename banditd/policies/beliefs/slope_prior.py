@@ -53,6 +53,11 @@ class SlopePrior:
         return sorted(self._evidence.sums)
 
     @property
+    def contexts(self) -> Array32:
+        """A sample of the contexts, of at most 256: shape (n, N)."""
+        return self._evidence.sample.rows
+
+    @property
     def room(self) -> int:
         """Pieces of evidence until the prior is chosen anew."""
         return self._next_choice - self._learnt
@@ -121,7 +126,7 @@ class SlopePrior:
             intercept,
         )
         moved, self.slopes = slopes - self.slopes, slopes
-        rows = self._evidence.sample.rows
+        rows = self.contexts
         if len(sums) > 1 and len(rows):
             worth = compare(sums, prior + moved, noise, rows, expect_cost(rows), start)
             self.penalties = penalties_of(len(slopes), worth.best(margin), intercept)
