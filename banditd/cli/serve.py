@@ -34,6 +34,7 @@ def serve(path: Path | None, data: Path | None, listen: str | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Numba and gRPC take a second to import; the other verbs do without.
     from banditd.server.app import App, check_routers
+    from banditd.server.garbage import settle_garbage
 
     check_routers(config)
-    sys.exit(asyncio.run(App(config).run()))
+    sys.exit(asyncio.run(App(config).run(lambda _port: settle_garbage())))

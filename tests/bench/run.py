@@ -40,6 +40,7 @@ from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.features.encode import encode
 from banditd.routing import choose as choosing
 from banditd.server.app import App
+from banditd.server.garbage import settle_garbage
 from banditd.telemetry.log import configure_logging
 from banditd_proto.v1 import routing_service_pb2 as pb
 from banditd_sim.environments.engine import Engine
@@ -189,6 +190,8 @@ async def served() -> dict[str, float]:
         reply = await traffic.stub(channels[0], traffic.ROUTE)(messages[0])
         server, port = await empty_server(reply)
         channels.append(traffic.channel(port))
+        # As `banditd serve` does once it serves.
+        settle_garbage()
         calls = {
             "empty": traffic.stub(channels[2], traffic.EMPTY),
             "durable": traffic.stub(channels[0], traffic.ROUTE),
