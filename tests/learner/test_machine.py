@@ -54,6 +54,7 @@ class Expected:
         made_ms: When.
         seen: Outcome id to content.
         learnt: Metrics that were learnt.
+        reported: Token counts that came in time.
         end: How it ended.
     """
 
@@ -66,6 +67,7 @@ class Expected:
     made_ms: int
     seen: dict = field(default_factory=dict)
     learnt: set = field(default_factory=set)
+    reported: dict = field(default_factory=dict)
     end: Resolution = Resolution.WAITING
 
 
@@ -222,8 +224,14 @@ class Machine(RuleBasedStateMachine):
             return OutcomeStatus.NOT_LEARNED
         new = set()
         if expected.end is not Resolution.CENSORED:
-            tokens = outcome.input_tokens if outcome.input_tokens is not None else expected.tokens
-            priced = self.prices[expected.slot] is not None and outcome.output_tokens is not None and tokens >= 0
+            # The first count of each kind stands; whoever brings the one that was missing makes a cost of them.
+            for kind in ("input_tokens", "output_tokens"):
+                expected.reported.setdefault(kind, getattr(outcome, kind))
+                if expected.reported[kind] is None:
+                    del expected.reported[kind]
+            brings = outcome.input_tokens is not None or outcome.output_tokens is not None
+            known = "output_tokens" in expected.reported and expected.reported.get("input_tokens", expected.tokens) >= 0
+            priced = self.prices[expected.slot] is not None and brings and known
             if outcome.quality is not None and expected.end is Resolution.WAITING:
                 new.add(Metric.QUALITY)
             if outcome.cost_usd is not None or priced:
