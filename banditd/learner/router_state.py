@@ -24,7 +24,7 @@ from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_sp
 from banditd.learner.arrival import Arrival
 from banditd.learner.changes import Changes
 from banditd.learner.support import Support
-from banditd.objective.pacer import Pacer, PacerView
+from banditd.objective.pacer import CONTEXTS, Pacer, PacerView
 from banditd.policies.base import Belief, BeliefSnapshot, Prediction, RecallingBelief
 from banditd.policies.beliefs.factory import make_belief
 from banditd.policies.registry import PRESETS, PolicyParameters, resolve
@@ -183,7 +183,7 @@ class RouterState:
         if self.pacer is None:
             return None
         past = None
-        if self.pacer.is_fresh and belief is not None:
+        if self.pacer.asks_for_past and belief is not None:
             past = self._past(models, belief)
         share, change = self.router.exploration_share, self.policy.change
         # What a newcomer may have of the traffic he may have of the money: of a share of the latter he would be known
@@ -203,7 +203,7 @@ class RouterState:
         assert self.features is not None
         average = np.zeros((1, self.features.row_width), np.float32)
         average[0, INTERCEPT] = 1.0
-        recalled = self.belief.recalled if isinstance(self.belief, RecallingBelief) else average
+        recalled = self.belief.recall(CONTEXTS) if isinstance(self.belief, RecallingBelief) else average
         rows = recalled if len(recalled) else average
         values = belief.predict_rows(rows).values.copy()
         values[:, 0, exclusions_of(models, limits=NO_LIMITS, input_tokens=INPUT_TOKENS_UNKNOWN) != 0] = np.nan

@@ -180,7 +180,9 @@ class LearnerState:
             belief = last.belief
             if (state.version != last.version or was_live) and state.belief is not None:
                 belief = state.changes.freeze(state.belief, last.models, state.policy.change, live=live)
-            if belief is not last.belief or state.pacer is not None:
+            # Before its first decision a budget follows the belief alone.
+            pacer_moved = state.pacer is not None and (was_live or not state.pacer.is_fresh)
+            if belief is not last.belief or state.version != last.version or pacer_moved:
                 pacer = state.pacer_view(last.models, belief)
                 if live and was_live:
                     last.overwrite(belief, state.version, pacer)
@@ -278,7 +280,7 @@ class LearnerState:
                 belief=belief,
                 models=models,
                 version=state.version,
-                pacer=state.pacer_view(models, belief),
+                pacer=state.pacer_view(models, belief if watcher is state else None),
                 newcomers=frozenset(state.changes.newcomers),
             )
         row = self.encoded(watcher.features, decision.context)

@@ -16,7 +16,7 @@ from banditd.kernels.pacing import greedy_cost, shadow_price
 from banditd.policies.base import Prediction
 
 # Decisions whose expectations the shadow price is computed from: the newest ones.
-_CONTEXTS: Final = 128
+CONTEXTS: Final = 128
 # Decisions between two computations.
 _EVERY: Final = 8
 # Decisions over which what was over- or underspent is made good. Where a dear call costs what fifty requests may, a
@@ -75,18 +75,18 @@ class Pacer:
 
     Explorers choose otherwise than by the greatest utility. What that may add to the expected cost is a share of the
     target, and where no price is needed, what the greatest utilities leave of it: money that nobody would spend. What
-    costs no more is paid for in quality, of which a share of what is at stake may be lost, as soon as every model is
+    costs no more is paid for in quality, of which a share of what is at stake may be lost as soon as the model is
     known; where no price is needed the budget is no reason to learn less.
     """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self._slots: list[int] = []
-        self._quality: Array64 = np.full((_CONTEXTS, 0), np.nan)
-        self._cost: Array64 = np.full((_CONTEXTS, 0), np.nan)
+        self._quality: Array64 = np.full((CONTEXTS, 0), np.nan)
+        self._cost: Array64 = np.full((CONTEXTS, 0), np.nan)
         # What each of those was expected to cost, as it was drawn and by the greatest utilities; 0 without a price.
-        self._drawn_usd: Array64 = np.zeros(_CONTEXTS)
-        self._greedy_usd: Array64 = np.zeros(_CONTEXTS)
+        self._drawn_usd: Array64 = np.zeros(CONTEXTS)
+        self._greedy_usd: Array64 = np.zeros(CONTEXTS)
         self._recalled_count = 0
         self._count = 0
         self._count_before = 0
@@ -106,13 +106,14 @@ class Pacer:
 
         Args:
             slots: Numbers of the K models.
-            past: What is expected of them in n contexts: shapes (n, K); of a quality of NaN they are no candidates.
+            past: What is expected of them in n <= `CONTEXTS` contexts: shapes (n, K); of a quality of NaN they are no
+                candidates.
             objective: The router's own trade-off.
         """
-        count = min(len(past.quality), _CONTEXTS)
+        count = len(past.quality)
         self._slots = slots
-        self._quality, self._cost = np.full((2, _CONTEXTS, len(slots)), np.nan)
-        self._quality[:count], self._cost[:count] = _worth(past, objective)[:count], past.cost_usd[:count]
+        self._quality, self._cost = np.full((2, CONTEXTS, len(slots)), np.nan)
+        self._quality[:count], self._cost[:count] = _worth(past, objective), past.cost_usd
         self._recalled_count = count
 
     def observe(self, decision: Decision, time_ms: int) -> None:
@@ -120,7 +121,7 @@ class Pacer:
         self._enter_window(time_ms)
         choice = decision.choice
         quality, cost, latency = choice.expected.astype(np.float64)
-        row = self._count % _CONTEXTS
+        row = self._count % CONTEXTS
         self._remember(row, decision, quality, cost, latency)
         expected = _known(cost[choice.index])
         weighed = float(np.nansum(choice.pmf * cost))
@@ -160,6 +161,11 @@ class Pacer:
     def is_fresh(self) -> bool:
         """Whether no decision was observed yet."""
         return self._count == 0
+
+    @property
+    def asks_for_past(self) -> bool:
+        """Whether its price depends on what is believed now: before the first decision, of a mean per request."""
+        return self._count == 0 and math.isfinite(self._target_usd)
 
     def change_budget(self, budget: Budget) -> None:
         """Keep another budget from now on; what was saved or overspent under the old one is forgotten."""
@@ -219,7 +225,7 @@ class Pacer:
         if slots != self._slots:
             new = [slot for slot in slots if slot not in self._slots]
             if new:
-                blank = np.full((_CONTEXTS, len(new)), np.nan)
+                blank = np.full((CONTEXTS, len(new)), np.nan)
                 self._slots = self._slots + new
                 self._quality = np.hstack([self._quality, blank])
                 self._cost = np.hstack([self._cost, blank])
@@ -266,7 +272,7 @@ class Pacer:
 
     def _price_at(self, target_usd: float, usd_weight: float) -> tuple[Pacing, float]:
         """Return the prices at which the newest contexts are expected to cost a target, and what is left at none."""
-        filled = max(self._recalled_count, min(self._count, _CONTEXTS))
+        filled = max(self._recalled_count, min(self._count, CONTEXTS))
         return _price(self._quality[:filled], self._cost[:filled], usd_weight, target_usd / self._answer())
 
     def _answer(self) -> float:
@@ -320,8 +326,8 @@ class Pacer:
             slots = [int(slot) for slot in arrays["slots"]]
             quality, cost, numbers = arrays["quality"], arrays["cost"], arrays["numbers"].tolist()
             drawn, greedy = arrays["drawn"], arrays["greedy"]
-            fits = quality.shape == cost.shape == (_CONTEXTS, len(slots)) and len(numbers) == _NUMBERS
-            fits = fits and drawn.shape == greedy.shape == (_CONTEXTS,)
+            fits = quality.shape == cost.shape == (CONTEXTS, len(slots)) and len(numbers) == _NUMBERS
+            fits = fits and drawn.shape == greedy.shape == (CONTEXTS,)
         except KeyError as error:
             raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected the pacer's {error}, got none") from error
         if not fits:

@@ -208,9 +208,8 @@ class GatheringBelief(Protocol):
 class RecallingBelief(Protocol):
     """A belief that remembers some of the contexts from which it has learnt; the writer's thread only."""
 
-    @property
-    def recalled(self) -> Array32:
-        """A sample of the encoded contexts, each as likely to be in it as any other: shape (n, N)."""
+    def recall(self, count_max: int) -> Array32:
+        """Return at most so many of the encoded contexts, each as likely to be among them as any other: (n, N)."""
         ...
 
 

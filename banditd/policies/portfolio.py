@@ -54,7 +54,6 @@ from banditd.policies.base import (
     PolicySnapshot,
     Prediction,
     Question,
-    RecallingBelief,
     Residuals,
     SupposingBelief,
     WitnessingBelief,
@@ -376,14 +375,6 @@ class PortfolioBelief:
             hasher.update(name.encode())
             hasher.update(array.tobytes())
         return hasher.digest()
-
-    @property
-    def recalled(self) -> Array32:
-        """The sample of contexts of the first member that sees whole ones and keeps some: shape (n, N)."""
-        for member, blind in zip(self._members, self._blind.tolist(), strict=True):
-            if not blind and isinstance(member.belief, RecallingBelief):
-                return member.belief.recalled
-        return np.zeros((0, 1), np.float32)
 
     def _changing(self) -> list[ChangingBelief]:
         self._last = None

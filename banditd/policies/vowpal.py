@@ -378,10 +378,9 @@ class VowpalBelief:
                 propensity = 1.0 / len(offered) if choice is None else choice.propensity
                 self._learn_example(context, context.category, known, model.slot, utility, propensity)
 
-    @property
-    def recalled(self) -> Array32:
-        """The linear belief's sample of contexts: shape (n, N)."""
-        return self._linear.recalled
+    def recall(self, count_max: int) -> Array32:
+        """Return some of the contexts from which the linear belief has learnt, shape (n, N)."""
+        return self._linear.recall(count_max)
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Have the linear belief take a metric for worth little; Vowpal Wabbit follows change at its learning rate."""

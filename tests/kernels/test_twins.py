@@ -129,6 +129,7 @@ SPECIAL = {
     "spread": lambda rng, s: np.abs(_utilities(rng, s["K"])),
     "sd": lambda rng, s: np.exp(rng.normal(size=s["K"]) * rng.choice([0, 1, 3])) * (rng.random(s["K"]) > 0.2),
     "caps": lambda rng, s: rng.choice([1.0, 1.0, 0.2, 0.05, 0.0], s["K"]),
+    "known_from": lambda rng, _: rng.choice([0.0, 2.0, 15.0]),
     "evidence": lambda rng, s: rng.choice([0.0, 0.3, 2.0, 30.0, 1000.0], s["K"]),
     "alpha": lambda rng, _: rng.random(),
     "temperature": lambda rng, _: 10.0 ** rng.uniform(-2, 2),

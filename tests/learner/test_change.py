@@ -279,6 +279,8 @@ def test_a_budget_starts_from_the_prompts_that_were_seen(rig):
     rig.change(router_change(budget=Budget(5e-5)))
     before = published(rig).pacer
     assert before.pacing.high > 0.0
+    # Nothing new, no new price: it would take a millisecond of every group that is committed.
+    assert rig.state.publish().routers["r"] is rig.state.publish().routers["r"]
     made = rig.decide(1)[0]
     costs = rig.state.routers["r"].pacer.to_arrays()["cost"]
     assert np.isfinite(costs).all(axis=1).sum() == 10

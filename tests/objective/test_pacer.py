@@ -181,10 +181,10 @@ def test_the_price_starts_from_the_contexts_of_the_past():
     assert alone.view(None, Objective()).pacing.high == pytest.approx(1.05 * 0.4 / 9.0)
 
 
-def test_more_of_the_past_than_fits_is_left_out():
-    """The first 128 contexts; after as many decisions all of them are decisions."""
+def test_decisions_take_the_places_of_the_past():
+    """128 contexts; after as many decisions all of them are decisions."""
     pacer = Pacer(Budget(5.5))
-    pacer.recall([0, 1], Prediction(np.repeat(past().values[:1], 300, axis=0)), Objective())
+    pacer.recall([0, 1], Prediction(np.repeat(past().values[:1], 128, axis=0)), Objective())
     for turn in range(127):
         pacer.observe(decision(0, quality=(0.5, 0.6), cost=(1.0, 2.0)), turn)
     assert pacer.to_arrays()["cost"][:, 1].tolist() == [2.0] * 127 + [10.0]

@@ -126,10 +126,9 @@ class LinearBelief:
                 self._choose_prior()
             begin, counted = end, counted + learnt
 
-    @property
-    def recalled(self) -> Array32:
-        """A sample of the contexts of which a quality was learnt: shape (n, N); none where no prior is chosen."""
-        return self._slope_prior.contexts
+    def recall(self, count_max: int) -> Array32:
+        """Return some of the contexts of which a quality was learnt, shape (n, N); none where no prior is chosen."""
+        return self._slope_prior.contexts[:count_max]
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Take what was learnt of one metric for worth little: it has changed."""
