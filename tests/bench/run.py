@@ -64,8 +64,11 @@ def best_us(call: Callable[[], object], calls: int = 20, repeats: int = 250) -> 
     return min(found) * 1e6
 
 
-def interleaved_us(calls: dict[str, Callable[[], object]], rounds: int = 12) -> dict[str, float]:
-    """Return the best of `best_us` of each call over rounds, in turns: A B, then B A."""
+def interleaved_us(calls: dict[str, Callable[[], object]], rounds: int = 80) -> dict[str, float]:
+    """Return the best of `best_us` of each call over rounds, in turns: A B, then B A.
+
+    A shared host is slower by a factor of 1.8 for seconds at a time, plain Python included; so it takes many rounds.
+    """
     found: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds):
         for name in list(calls) if turn % 2 == 0 else list(calls)[::-1]:
