@@ -24,6 +24,7 @@ from banditd.features.spec import INTERCEPT, FeatureKind, FeatureSpec, decode_sp
 from banditd.learner.arrival import Arrival
 from banditd.learner.changes import Changes
 from banditd.learner.support import Support
+from banditd.objective.charges import fees_of
 from banditd.objective.pacer import CONTEXTS, Pacer, PacerView
 from banditd.policies.base import Belief, BeliefSnapshot, Prediction, RecallingBelief
 from banditd.policies.beliefs.factory import make_belief
@@ -205,10 +206,10 @@ class RouterState:
         average[0, INTERCEPT] = 1.0
         recalled = self.belief.recall(CONTEXTS) if isinstance(self.belief, RecallingBelief) else average
         rows = recalled if len(recalled) else average
-        values = belief.predict_rows(rows).values.copy()
-        values[:, 0, exclusions_of(models, limits=NO_LIMITS, input_tokens=INPUT_TOKENS_UNKNOWN) != 0] = np.nan
-        values[:, 2] += [0.0 if model.price is None else model.price.request_usd for model in models]
-        return Prediction(values)
+        past = Prediction(belief.predict_rows(rows).values.copy())
+        past.quality[:, exclusions_of(models, limits=NO_LIMITS, input_tokens=INPUT_TOKENS_UNKNOWN) != 0] = np.nan
+        past.cost_usd[:] += fees_of(models)
+        return past
 
     def offered(self, catalog: Catalog) -> tuple[ModelSpec, ...]:
         """Return the models that the router offers."""

@@ -177,12 +177,11 @@ class LearnerState:
             and state.changes.newcomers.keys() == last.newcomers
         ):
             # Settings and models, and what is derived of them, are what they were.
-            belief = last.belief
-            if (state.version != last.version or was_live) and state.belief is not None:
+            belief, is_new = last.belief, state.version != last.version or was_live
+            if is_new and state.belief is not None:
                 belief = state.changes.freeze(state.belief, last.models, state.policy.change, live=live)
             # Before its first decision a budget follows the belief alone.
-            pacer_moved = state.pacer is not None and (was_live or not state.pacer.is_fresh)
-            if belief is not last.belief or state.version != last.version or pacer_moved:
+            if is_new or (state.pacer is not None and not state.pacer.is_fresh):
                 pacer = state.pacer_view(last.models, belief)
                 if live and was_live:
                     last.overwrite(belief, state.version, pacer)

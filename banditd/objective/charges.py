@@ -66,10 +66,16 @@ def charges_of(models: tuple[ModelSpec, ...], slots: Slots, switch_usd: float) -
         slots: Shape (K,), their numbers.
         switch_usd: What a switch costs to a model that has no cached price.
     """
-    fees = [0.0 if model.price is None else model.price.request_usd for model in models]
+    fees = fees_of(models)
     cold = [None if model.price is None else model.price.cold_mtok_usd for model in models]
     switch = [switch_usd if mtok_usd is None else 0.0 for mtok_usd in cold]
     token = [0.0 if mtok_usd is None else mtok_usd * 1e-6 for mtok_usd in cold]
-    if not any((*fees, *switch, *token)):
+    has_fee = bool(fees.any())
+    if not (has_fee or any((*switch, *token))):
         return None
-    return Charges(slots, frozen(np.array(fees)), frozen(np.array(switch)), frozen(np.array(token)), any(fees))
+    return Charges(slots, frozen(fees), frozen(np.array(switch)), frozen(np.array(token)), has_fee)
+
+
+def fees_of(models: tuple[ModelSpec, ...]) -> Array64:
+    """Return what a call of each model costs beside its tokens, shape (K,); 0 without a price."""
+    return np.array([0.0 if model.price is None else model.price.request_usd for model in models], np.float64)

@@ -113,7 +113,7 @@ class Pacer:
         count = len(past.quality)
         self._slots = slots
         self._quality, self._cost = np.full((2, CONTEXTS, len(slots)), np.nan)
-        self._quality[:count], self._cost[:count] = _worth(past, objective), past.cost_usd
+        self._quality[:count], self._cost[:count] = _worth(past.quality, past.latency_ms, objective), past.cost_usd
         self._recalled_count = count
 
     def observe(self, decision: Decision, time_ms: int) -> None:
@@ -194,7 +194,8 @@ class Pacer:
         """
         pacing, idle = self._pacing, self._idle_usd
         if self._count == 0 and past is not None:
-            pacing, idle = _price(_worth(past, objective), past.cost_usd, objective.usd_weight, self._target_usd)
+            worth = _worth(past.quality, past.latency_ms, objective)
+            pacing, idle = _price(worth, past.cost_usd, objective.usd_weight, self._target_usd)
         if self.budget.window is BudgetWindow.REQUEST:
             left = self.budget.usd * (self._count - self._count_before + 1) - self._spent_usd
         else:
@@ -229,11 +230,7 @@ class Pacer:
                 self._slots = self._slots + new
                 self._quality = np.hstack([self._quality, blank])
                 self._cost = np.hstack([self._cost, blank])
-        worth = np.where(
-            decision.choice.exclusions == 0,
-            quality - decision.objective.second_weight * _LATENCY_MS_PER_S * latency,
-            np.nan,
-        )
+        worth = np.where(decision.choice.exclusions == 0, _worth(quality, latency, decision.objective), np.nan)
         if slots == self._slots:
             self._quality[row], self._cost[row] = worth, cost
         else:
@@ -348,9 +345,9 @@ class Pacer:
 _NUMBERS: Final = 16
 
 
-def _worth(expected: Prediction, objective: Objective) -> Array64:
+def _worth(quality: Array64, latency_ms: Array64, objective: Objective) -> Array64:
     """Return what models are worth but for their cost."""
-    return expected.quality - objective.second_weight * _LATENCY_MS_PER_S * expected.latency_ms
+    return quality - objective.second_weight * _LATENCY_MS_PER_S * latency_ms
 
 
 def _known(usd: float) -> float:

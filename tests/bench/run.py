@@ -53,7 +53,7 @@ BATCHES_IN_FLIGHT = 4
 LEARNT_ROUNDS = 600
 
 
-def best_us(call: Callable[[], object], calls: int = 20, repeats: int = 250) -> float:
+def best_us(call: Callable[[], object], calls: int = 20, repeats: int = 50) -> float:
     """Return microseconds per call: the best of many short runs, which a shared machine disturbs least."""
     found = []
     for _ in range(repeats):
@@ -72,7 +72,7 @@ def interleaved_us(calls: dict[str, Callable[[], object]], rounds: int = 80) -> 
     found: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds):
         for name in list(calls) if turn % 2 == 0 else list(calls)[::-1]:
-            found[name].append(best_us(calls[name], repeats=50))
+            found[name].append(best_us(calls[name]))
     return {name: min(times) for name, times in found.items()}
 
 

@@ -226,9 +226,8 @@ class Machine(RuleBasedStateMachine):
         if expected.end is not Resolution.CENSORED:
             # The first count of each kind stands; whoever brings the one that was missing makes a cost of them.
             for kind in ("input_tokens", "output_tokens"):
-                expected.reported.setdefault(kind, getattr(outcome, kind))
-                if expected.reported[kind] is None:
-                    del expected.reported[kind]
+                if getattr(outcome, kind) is not None:
+                    expected.reported.setdefault(kind, getattr(outcome, kind))
             brings = outcome.input_tokens is not None or outcome.output_tokens is not None
             known = "output_tokens" in expected.reported and expected.reported.get("input_tokens", expected.tokens) >= 0
             priced = self.prices[expected.slot] is not None and brings and known

@@ -146,7 +146,7 @@ class SlopePrior:
             "penalties": self.penalties,
             "numbers": np.array([self._learnt, self._next_choice], np.float64),
             "keys": self._evidence.sample.keys,
-            "rows": self._evidence.sample.rows.astype(np.float64),
+            "rows": self.contexts.astype(np.float64),
         }
         for slot, sums in sorted(self._evidence.sums.items()):
             arrays[f"gram/{slot}"] = sums.gram
