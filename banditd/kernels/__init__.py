@@ -5,7 +5,7 @@ Numba only.
 """
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
-from banditd.kernels.arrival import expect_arrival, update_arrival
+from banditd.kernels.arrival import expect_arrival, update_arrivals
 from banditd.kernels.categories import add_evidence, shrink
 from banditd.kernels.choice import decide, decide_rows
 from banditd.kernels.contrasts import contrast, tally
@@ -48,6 +48,7 @@ from banditd.kernels.pacing import (
     try_within,
 )
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
+from banditd.kernels.rounds import play_rounds
 from banditd.kernels.shrinkage import (
     add_outcome,
     add_outcomes,
@@ -102,6 +103,7 @@ __all__ = [
     "mix_floor",
     "mix_floor_within",
     "mix_into",
+    "play_rounds",
     "predict_duel",
     "predict_duel_rows",
     "predict_models",
@@ -124,7 +126,7 @@ __all__ = [
     "to_half",
     "try_within",
     "ucb",
-    "update_arrival",
+    "update_arrivals",
     "update_duel",
     "update_ridge",
     "update_ridge_forgetting",

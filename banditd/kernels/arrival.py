@@ -81,28 +81,40 @@ def expect_arrival(
     return _logistic(mean / math.sqrt(1.0 + _MODERATION * variance))
 
 
-@kernel(array(f64, "HA", inout=True), array(f64, "HA", inout=True), array(u16, "E"), array(i64, "E"), f64, i64, f64)
-def update_arrival(
+@kernel(
+    array(f64, "HA", inout=True),
+    array(f64, "KHA", inout=True),
+    array(i64, "B"),
+    array(u16, "BE"),
+    array(i64, "E"),
+    array(f64, "B"),
+    array(i64, "B"),
+    array(f64, "B"),
+)
+def update_arrivals(
     common: Array64,  # (2, A) as in `expect_arrival`, updated
-    own: Array64,  # (2, A) updated
-    embedding: Bits16,  # (E,) as in `expect_arrival`
+    owns: Array64,  # (K, 2, A) each model's own, updated
+    models: Index,  # (B,) whose case it is, 0..K-1
+    embeddings: Bits16,  # (B, E) as in `expect_arrival`
     places: Index,  # (E,)
-    length: float,
-    column: int,
-    arrived: float,  # 1 where it did, 0 where it did not
+    lengths: Array64,  # (B,)
+    columns: Index,  # (B,)
+    arrived: Array64,  # (B,) 1 where it did, 0 where it did not
 ) -> None:
-    """Learn one case: a Newton step from the prior mean, of which covariances are dropped."""
+    """Learn cases one after the other: each is a Newton step from the prior mean, of which covariances are dropped."""
     x = np.empty(common.shape[1], np.float32)
-    _describe(embedding, places, length, column, x)
-    mean, variance = _log_odds(common, own, x)
-    p = _logistic(mean)
-    information = p * (1.0 - p)
-    rate = 1.0 / (1.0 + information * variance)
-    step = (arrived - p) * rate
-    shrink = information * rate
-    for j in range(x.shape[0]):
-        x_j = np.float64(x[j])
-        common[0, j] += common[1, j] * x_j * step
-        own[0, j] += own[1, j] * x_j * step
-        common[1, j] -= common[1, j] * common[1, j] * (x_j * x_j) * shrink
-        own[1, j] -= own[1, j] * own[1, j] * (x_j * x_j) * shrink
+    for b in range(models.shape[0]):
+        own = owns[models[b]]
+        _describe(embeddings[b], places, lengths[b], columns[b], x)
+        mean, variance = _log_odds(common, own, x)
+        p = _logistic(mean)
+        information = p * (1.0 - p)
+        rate = 1.0 / (1.0 + information * variance)
+        step = (arrived[b] - p) * rate
+        shrink = information * rate
+        for j in range(x.shape[0]):
+            x_j = np.float64(x[j])
+            common[0, j] += common[1, j] * x_j * step
+            own[0, j] += own[1, j] * x_j * step
+            common[1, j] -= common[1, j] * common[1, j] * (x_j * x_j) * shrink
+            own[1, j] -= own[1, j] * own[1, j] * (x_j * x_j) * shrink

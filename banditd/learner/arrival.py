@@ -22,7 +22,7 @@ from banditd.domain.arrays import AnyArray, Array64, Bits16, Index, frozen
 from banditd.domain.context import Context
 from banditd.errors import DataLossError, Reason
 from banditd.features.encode import length_feature
-from banditd.kernels.arrival import SKETCH, expect_arrival, update_arrival
+from banditd.kernels.arrival import SKETCH, expect_arrival, update_arrivals
 
 # Columns that the caller's categories share by a hash of their names, after 1 and the length.
 _CATEGORIES: Final = 16
@@ -54,13 +54,28 @@ class Arrival:
 
     def _settle(self) -> None:
         """Learn what waits."""
-        for slot, context, arrived in self._waiting:
-            own, counts = self._own.get(slot), self._counts.get(slot)
-            if own is None or counts is None:
-                own, counts = self._own[slot], self._counts[slot] = _prior(_OWN_VARIANCE), [0, 0]
-            counts[0 if arrived else 1] += 1
-            update_arrival(self._common, own, *_known(context), 1.0 if arrived else 0.0)
+        if not self._waiting:
+            return
+        slots, contexts, arrived = zip(*self._waiting, strict=True)
         self._waiting.clear()
+        for slot, came in zip(slots, arrived, strict=True):
+            if slot not in self._counts:
+                self._own[slot], self._counts[slot] = _prior(_OWN_VARIANCE), [0, 0]
+            self._counts[slot][0 if came else 1] += 1
+        models = sorted(set(slots))
+        owns = np.stack([self._own[slot] for slot in models])
+        embeddings = np.stack([context.embedding for context in contexts])
+        update_arrivals(
+            self._common,
+            owns,
+            np.array([models.index(slot) for slot in slots]),
+            embeddings.view(np.uint16),
+            _places(embeddings.shape[1]),
+            np.array([length_feature(context.input_tokens) for context in contexts]),
+            np.array([_category_column(context) for context in contexts]),
+            np.array(arrived, np.float64),
+        )
+        self._own.update(zip(models, owns, strict=True))
 
     def counts(self, slot: int) -> tuple[int, int]:
         """Return how many qualities of a model arrived and how many did not."""
@@ -146,8 +161,13 @@ def _prior(variance: float) -> Array64:
 def _known(context: Context) -> tuple[Bits16, Index, float, int]:
     """Return what kernels take for what is known of a prompt: embedding, its sketch, length, column of the category."""
     embedding = context.embedding
-    column = _column(context.category) if context.category else -1
-    return embedding.view(np.uint16), _places(len(embedding)), length_feature(context.input_tokens), column
+    length = length_feature(context.input_tokens)
+    return embedding.view(np.uint16), _places(len(embedding)), length, _category_column(context)
+
+
+def _category_column(context: Context) -> int:
+    """Return the column of a prompt's category; -1 for none."""
+    return _column(context.category) if context.category else -1
 
 
 @lru_cache(maxsize=1024)

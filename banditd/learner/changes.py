@@ -1,7 +1,7 @@
 """What a router remembers of change: detectors, newcomers, how long nothing was seen of a model. Part of the fold."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -121,6 +121,16 @@ class Changes:
         if sums is None:
             sums = self.sums[slot] = _nothing()
         if watch_metrics(sums, *residuals):
+            self.loud.add(slot)
+
+    def sums_of(self, slots: Sequence[int]) -> Array64:
+        """Return the sums of models, shape (K, 3, 3)."""
+        return np.stack([self.sums[slot] if slot in self.sums else _nothing() for slot in slots])
+
+    def take(self, slot: int, sums: Array64) -> None:
+        """Put what the detectors of a model have summed up since in the place of what they had."""
+        self.sums[slot] = sums.copy()
+        if _alarms(sums):
             self.loud.add(slot)
 
     def due(self, router_id: str) -> Iterator[ChangeAlarm]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -171,13 +172,16 @@ class RouterState:
         return self.decision_count + self.example_count
 
     @property
+    def prompts_to_fit(self) -> float:
+        """Prompts until enough have been seen to fit the encoding (again); infinite where it needs no fit."""
+        if self.features is None or self.features.kind is FeatureKind.INTERCEPT_ONLY:
+            return math.inf
+        return self.next_fit - self.prompt_count
+
+    @property
     def fit_is_due(self) -> bool:
         """Whether enough prompts have been seen to fit the encoding (again)."""
-        return (
-            self.prompt_count >= self.next_fit
-            and self.features is not None
-            and self.features.kind is not FeatureKind.INTERCEPT_ONLY
-        )
+        return self.prompts_to_fit <= 0
 
     def pacer_view(self, models: tuple[ModelSpec, ...], belief: BeliefSnapshot | None) -> PacerView | None:
         """Return its budget as it stands, given what is believed of *models* now."""

@@ -21,8 +21,13 @@ class Support:
     def count(self, slots: Slots, pmf: Array64) -> None:
         """Take note of a decision: its candidates and their probabilities, both of shape (K,)."""
         if not count_support(slots, pmf, self._totals):
+            count_support(slots, pmf, self.totals_for(slots))
+
+    def totals_for(self, slots: Slots) -> Array64:
+        """Return what `count_support` updates, shape (L, 2), where there is room for these numbers."""
+        if int(slots.max()) >= len(self._totals):
             self._totals = np.vstack([self._totals, _nothing(int(slots.max()) + _ROWS)])
-            count_support(slots, pmf, self._totals)
+        return self._totals
 
     def of(self, slot: int) -> tuple[float, float] | None:
         """Return sum and least of a model's probabilities; None if it could never have been drawn."""

@@ -14,6 +14,8 @@ from banditd.domain.decision import Decision, Objective
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 from banditd.domain.records import PastChoice
+from banditd.policies.rule import Numbers
+from banditd.policies.stretch import Stretch
 
 
 class Prediction(msgspec.Struct, frozen=True, gc=False):
@@ -201,6 +203,35 @@ class GatheringBelief(Protocol):
 
     def learn_rows(self, models: Sequence[ModelSpec], rows: Array32, lessons: Sequence[Lesson]) -> None:
         """Do `Belief.learn` for each of B models, rows (B, N) and lessons, bit for bit."""
+        ...
+
+
+@runtime_checkable
+class PlayingBelief(Protocol):
+    """A belief that decides and learns many rounds in one call; the writer's thread only."""
+
+    @property
+    def rounds_max(self) -> int:
+        """Rounds that `play` may be given now, >= 1."""
+        ...
+
+    def play(
+        self,
+        models: tuple[ModelSpec, ...],
+        stretch: Stretch,
+        rule: Numbers,
+        detectors: Array64 | None,
+        support: Array64,
+    ) -> int:
+        """Decide and `Belief.learn` round by round, bit for bit as one by one; return how many were played.
+
+        Args:
+            models: Those of the last `Belief.freeze`, since which nothing was learnt.
+            stretch: At most `rounds_max` rounds.
+            rule: By which is decided; its evidence is that of the last snapshot, which was live.
+            detectors: Shape (K, 3, 3), updated: an alarm ends the stretch. None where nobody watches.
+            support: Shape (L, 2), updated: as `kernels.decision.count_support` has it.
+        """
         ...
 
 

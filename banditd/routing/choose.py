@@ -6,7 +6,7 @@ logged traffic; a decision can be made again from its record.
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -24,6 +24,7 @@ from banditd.objective.bounds import bounds_of, leave_out_slow
 from banditd.policies.base import Prediction, Question
 from banditd.policies.explorers import gamma_now
 from banditd.policies.pairs import rival_pmf
+from banditd.policies.rule import Numbers, Rule
 from banditd.routing.snapshot import RouterSnapshot
 
 
@@ -111,12 +112,9 @@ def choose_rows(
             for b, (context, uniform, slot) in enumerate(zip(contexts, uniforms, previous_slots, strict=True))
         ]
     # Nothing but what is expected differs from row to row, and how long each prompt is.
-    if max(context.input_tokens for context in contexts) > snapshot.window_tokens_min:
-        codes = np.stack([_exclusions(snapshot, context, terms) for context in contexts])
-    else:
-        codes = np.tile(_exclusions(snapshot, contexts[0], terms), (len(contexts), 1))
+    codes = exclusions_rows(snapshot, contexts, terms)
     picked = values if terms.candidates is None else values.take(terms.candidates, axis=2)
-    shape, (rule, pacing) = codes.shape, _rule(snapshot, terms)
+    shape, (rule, pacing) = codes.shape, rule_of(snapshot, terms)
     pmf, expected = np.empty(shape), np.empty((shape[0], 3, shape[1]), np.float32)
     index = np.empty(shape[0], np.int64)
     drawn = np.array(uniforms, np.float64)
@@ -147,14 +145,14 @@ def _choose(
         members = None if members is None else members.take(terms.candidates, axis=2)
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
-    rule, pacing = _rule(snapshot, terms)
+    rule, pacing = rule_of(snapshot, terms)
     given, source = _NONE_GIVEN, _POLICY
     resorts = _LAST_RESORTS if snapshot.unhealthy is not None else ()
     while True:
         if terms.limits.latency_percentile is not None:
             leave_out_slow(terms.limits, values, _latency_half_variance(snapshot, terms), exclusions)
         if snapshot.whole is not None:
-            given = _own_pmf(snapshot, context, terms, values, members, _Rule(*rule), exclusions)
+            given = _own_pmf(snapshot, context, terms, values, members, Rule(*rule), exclusions)
         index = decide(values, *rule, given, uniform, exclusions, pmf, expected)
         if index != NOBODY:
             break
@@ -168,7 +166,7 @@ def _choose(
     rival = None
     if terms.compares:
         # By what they are worth at the high price, where there are two.
-        named = _Rule(*rule)
+        named = Rule(*rule)
         price = named.price_high if named.share_high > 0.0 else named.price_low
         _, utility, eligible = _weighed(values, named, price, exclusions)
         rival = _rival(utility, values, eligible, pmf, index, snapshot.policy.floor, terms.left_usd, uniform)
@@ -181,54 +179,17 @@ def _exclusions(snapshot: RouterSnapshot, context: Context, terms: Terms) -> Cod
     return exclusions if terms.candidates is None else exclusions[terms.candidates]
 
 
-class _Rule(NamedTuple):
-    """What `decide` takes between the expectations and the given pmf, in that order."""
-
-    left_usd: float
-    usd_weight: float
-    second_weight: float
-    cost_usd_max: float
-    latency_ms_max: float
-    quality_min: float
-    price_low: float
-    price_high: float
-    share_high: float
-    explorer: int
-    parameter: float
-    evidence: Array64
-    known_from: int
-    caps: Array64
-    floor: float
-    spend_share: float
-    allowance_usd: float
+def exclusions_rows(snapshot: RouterSnapshot, contexts: Sequence[Context], terms: Terms) -> Codes:
+    """Return the reasons that hold whatever is expected, of each candidate in each context: shape (B, K)."""
+    if max(context.input_tokens for context in contexts) > snapshot.window_tokens_min:
+        return np.stack([_exclusions(snapshot, context, terms) for context in contexts])
+    return np.tile(_exclusions(snapshot, contexts[0], terms), (len(contexts), 1))
 
 
-# The same without names.
-_Numbers = tuple[
-    float,
-    float,
-    float,
-    float,
-    float,
-    float,
-    float,
-    float,
-    float,
-    int,
-    float,
-    Array64,
-    int,
-    Array64,
-    float,
-    float,
-    float,
-]
-
-
-def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Numbers, Pacing]:
+def rule_of(snapshot: RouterSnapshot, terms: Terms) -> tuple[Numbers, Pacing]:
     """Return the numbers by which a router decides under a request's terms, whatever the context; and the prices.
 
-    The former are what `_Rule` names: to name them takes half as long as a kernel's call.
+    The former are what `Rule` names: to name them takes half as long as a kernel's call.
     """
     policy, objective, limits, pacer = snapshot.policy, terms.objective, terms.limits, snapshot.pacer
     belief = snapshot.belief
@@ -270,7 +231,7 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Numbers, Pacing]:
     ), pacing
 
 
-def _weighed(values: Array64, rule: _Rule, price: float, inout_codes: Codes) -> tuple[int, Array64, Mask]:
+def _weighed(values: Array64, rule: Rule, price: float, inout_codes: Codes) -> tuple[int, Array64, Mask]:
     """Return how many are eligible, the utilities at a shadow price, and who is eligible."""
     eligible, utility = np.empty(len(inout_codes), np.bool_), np.empty(len(inout_codes))
     count = weigh(
@@ -294,7 +255,7 @@ def _own_pmf(
     terms: Terms,
     values: Array64,
     members: Array64 | None,
-    rule: _Rule,
+    rule: Rule,
     exclusions: Codes,
 ) -> Array64:
     """Return the pmf of a belief that is a whole policy, and the one without the models of bounded share: (2, K).

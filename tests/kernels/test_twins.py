@@ -170,9 +170,15 @@ SPECIAL = {
         .astype(np.float16)
         .view(np.uint16)
     ),
+    "embeddings": lambda rng, s: (
+        (rng.normal(size=(s["B"], s["E"])) * 10.0 ** rng.uniform(-8, 1)).astype(np.float16).view(np.uint16)
+    ),
     "places": lambda rng, s: rng.integers(0, 64, s["E"]),
     "column": lambda rng, _: int(rng.choice([-1, 2, 17])),
-    "arrived": lambda rng, _: float(rng.integers(2)),
+    "owns": lambda rng, s: np.array([SPECIAL["own"](rng, s) for _ in range(s["K"])]),
+    "models": lambda rng, s: rng.integers(0, s["K"], s["B"]),
+    "columns": lambda rng, s: rng.choice([-1, 2, 17], s["B"]),
+    "arrived": lambda rng, s: rng.integers(0, 2, s["B"]).astype(float),
     "counts": lambda rng, s: rng.choice([0, 0, 1, 2, 50], s["C"]),
     "means": lambda rng, s: rng.normal(size=s["C"]),
     "betweens": lambda rng, s: 10.0 ** rng.uniform(-3, 1, s["G"]),
@@ -199,6 +205,15 @@ SPECIAL = {
     "of_cost": lambda rng, _: rng.choice([math.nan, -math.inf, 9.0, 0.7]),
     "of_latency": lambda rng, _: rng.choice([math.nan, 1.5, -0.7]),
     "prior_theta": lambda rng, s: rng.normal(size=(3, s["N"]) if "Y" in s else s.get("N")),
+    # Of several rounds in one call: what is learnt by, and what decisions read.
+    "watches": lambda rng, _: int(rng.integers(2)),
+    "inout_evidence": lambda rng, s: rng.choice([0.0, 2.0, 30.0], s["K"]) if "K" in s else None,
+    "inout_a_invs": lambda rng, s: np.array([_precisions(rng, s["N"], 3) for _ in range(s["K"])]),
+    "inout_numbers": lambda rng, s: rng.integers(1, 50, (s["K"], 3, 5)).astype(float),
+    "inout_mirrored_theta": lambda rng, s: rng.normal(size=(s["N"], 3, s["K"])) * 0.1,
+    "inout_mirrored_a_inv": lambda rng, s: np.moveaxis(_precisions(rng, s["N"], s["K"]), 0, 2),
+    "inout_offsets": lambda rng, s: np.vstack([rng.random(s["K"]), rng.normal(size=(2, s["K"]))]),
+    "inout_detectors": lambda rng, s: np.array([SPECIAL["inout_sums"](rng, s) for _ in range(s["K"])]),
     "cursor": lambda rng, _: int(rng.integers(0, 1000)),
 }
 
@@ -285,7 +300,7 @@ TOLERANCE = {
     "learn_metrics": 1e-9,
     "learn_metrics_rows": 1e-9,
     "expect_arrival": 1e-8,
-    "update_arrival": 1e-8,
+    "update_arrivals": 1e-8,
     "factorise": 1e-9,
     "solve_factorised": 1e-9,
     "invert_factorised": 1e-9,

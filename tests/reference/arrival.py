@@ -25,12 +25,13 @@ def expect_arrival(common, own, embedding, places, length, column):
     return 1 / (1 + np.exp(-z))
 
 
-def update_arrival(common, own, embedding, places, length, column, arrived):
+def update_arrivals(common, owns, models, embeddings, places, lengths, columns, arrived):
     """By the precision matrix, whose inverse's diagonal is kept."""
-    row, mean, cov = _joint(common, own, embedding, places, length, column)
-    p = 1 / (1 + np.exp(-row @ mean))
-    after = np.linalg.inv(np.linalg.inv(cov) + p * (1 - p) * np.outer(row, row))
-    mean += after @ row * (arrived - p)
-    n = len(row) // 2
-    common[:] = mean[:n], np.diag(after)[:n]
-    own[:] = mean[n:], np.diag(after)[n:]
+    for b, model in enumerate(models):
+        row, mean, cov = _joint(common, owns[model], embeddings[b], places, lengths[b], columns[b])
+        p = 1 / (1 + np.exp(-row @ mean))
+        after = np.linalg.inv(np.linalg.inv(cov) + p * (1 - p) * np.outer(row, row))
+        mean += after @ row * (arrived[b] - p)
+        n = len(row) // 2
+        common[:] = mean[:n], np.diag(after)[:n]
+        owns[model] = mean[n:], np.diag(after)[n:]

@@ -21,6 +21,7 @@ from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
 from banditd.features.spec import INTERCEPT
 from banditd.kernels.decision import predict_models_rows
+from banditd.kernels.rounds import play_rounds
 from banditd.policies.base import ModelSummary, Residuals
 from banditd.policies.beliefs.arm import Arm
 from banditd.policies.beliefs.difference import difference
@@ -29,6 +30,7 @@ from banditd.policies.beliefs.linear_snapshot import LinearSnapshot, Mirror
 from banditd.policies.beliefs.measures import (
     COST,
     LATENCY,
+    NOISE_GUESS_COUNT,
     QUALITY,
     cost_offset,
     expected,
@@ -40,8 +42,11 @@ from banditd.policies.beliefs.measures import (
 from banditd.policies.beliefs.regression import Regression
 from banditd.policies.beliefs.slope_prior import SlopePrior, is_of_slope_prior, loaded, penalties_of
 from banditd.policies.registry import PolicyParameters
+from banditd.policies.rule import Numbers
+from banditd.policies.stretch import ROUNDS_MAX, Stretch
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
+_NONE_GIVEN: Final = np.zeros((2, 0))
 
 
 class LinearBelief:
@@ -125,6 +130,77 @@ class LinearBelief:
             if self._chooses and self._slope_prior.count(learnt):
                 self._choose_prior()
             begin, counted = end, counted + learnt
+
+    @property
+    def rounds_max(self) -> int:
+        """Rounds that `play` may be given: up to where the prior is chosen anew."""
+        return min(self._slope_prior.room, ROUNDS_MAX) if self._chooses else ROUNDS_MAX
+
+    def play(
+        self,
+        models: tuple[ModelSpec, ...],
+        stretch: Stretch,
+        rule: Numbers,
+        detectors: Array64 | None,
+        support: Array64,
+    ) -> int:
+        """Decide and `learn` round by round, bit for bit as one by one; return how many were played.
+
+        Args:
+            models: Those of the last `freeze`, since which nothing was learnt.
+            stretch: At most `rounds_max` rounds.
+            rule: By which is decided; its evidence is that of the last snapshot, which was live.
+            detectors: Shape (K, 3, 3), updated: an alarm ends the stretch. None where nobody watches.
+            support: Shape (L, 2), updated: as `kernels.decision.count_support` has it.
+        """
+        mirror = self._mirror
+        assert mirror is not None
+        assert not self._changed
+        arms = [self._peek(model) for model in models]
+        a_invs, thetas, numbers, priors = (
+            np.stack([getattr(arm, part) for arm in arms]) for part in ("a_inv", "theta", "numbers", "prior")
+        )
+        to = mirror.snapshot
+        played: int = play_rounds(
+            stretch.rows,
+            stretch.seen,
+            stretch.uniforms,
+            mirror.slots,
+            *rule,
+            _NONE_GIVEN,
+            self._retention,
+            priors,
+            self._penalties,
+            mirror.log_prices,
+            NOISE_GUESS_COUNT,
+            0 if detectors is None else 1,
+            a_invs,
+            thetas,
+            numbers,
+            to.theta,
+            to.a_inv,
+            to.offsets,
+            np.zeros((len(models), 3, 3)) if detectors is None else detectors,
+            support,
+            stretch.codes,
+            stretch.pmf,
+            stretch.expected,
+            stretch.index,
+        )
+        learnt, index = 0, stretch.index[:played]
+        for k in np.unique(index).tolist():
+            slot, arm = models[k].slot, self._arm(models[k])
+            before = arm.quality.count
+            arm.a_inv[:], arm.theta[:], arm.numbers[:] = a_invs[k], thetas[k], numbers[k]
+            learnt += arm.quality.count - before
+            if self._chooses:
+                own = np.flatnonzero(index == k)
+                seen, weights = stretch.seen[own, k], np.ones(len(own))
+                self._slope_prior.add_rows(slot, stretch.rows[own], seen, weights, self._retention)
+        self._learnt_count += learnt
+        if self._chooses and self._slope_prior.count(learnt):
+            self._choose_prior()
+        return played
 
     def recall(self, count_max: int) -> Array32:
         """Return some of the contexts of which a quality was learnt, shape (n, N); none where no prior is chosen."""
@@ -330,7 +406,6 @@ class LinearBelief:
         arm = self._arms.get(model.slot)
         if arm is None:
             arm = self._arms[model.slot] = self._prior(model)
-            arm.cost.log_price = log_price(model)
         return arm
 
     def _peek(self, model: ModelSpec) -> Arm:
@@ -338,7 +413,9 @@ class LinearBelief:
         return self._arms.get(model.slot) or self._prior(model)
 
     def _prior(self, model: ModelSpec) -> Arm:
-        return Arm(self._penalties, prior_means(model, self._quality_guess), self._slope_prior.slopes)
+        arm = Arm(self._penalties, prior_means(model, self._quality_guess), self._slope_prior.slopes)
+        arm.cost.log_price = log_price(model)
+        return arm
 
 
 def _expected_costs(arms: list[Arm], rows: Array32) -> Array64:

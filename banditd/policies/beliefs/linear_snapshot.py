@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from banditd.domain.arrays import Array32, Array64, frozen
+from banditd.domain.arrays import Array32, Array64, Slots, frozen
 from banditd.domain.model import ModelSpec
 from banditd.kernels.decision import predict_models, predict_models_rows
 from banditd.kernels.linear import mirror_model
@@ -67,16 +67,19 @@ class Mirror:
     Attributes:
         models: The models.
         places: Index of each among them, by slot.
+        slots: Shape (K,), uint16: their numbers.
+        log_prices: Shape (K,): their `log_price`.
         snapshot: What was written, overwritten by what is written next.
     """
 
-    __slots__ = ("_log_prices", "models", "places", "snapshot")
+    __slots__ = ("log_prices", "models", "places", "slots", "snapshot")
 
     def __init__(self, models: tuple[ModelSpec, ...], width: int) -> None:
         count = len(models)
         self.models = models
         self.places: Final = {model.slot: k for k, model in enumerate(models)}
-        self._log_prices: Array64 = np.array([log_price(model) for model in models], np.float64)
+        self.slots: Slots = np.array([model.slot for model in models], np.uint16)
+        self.log_prices: Array64 = np.array([log_price(model) for model in models], np.float64)
         self.snapshot = LinearSnapshot(
             theta=np.empty((width, 3, count), np.float32),
             a_inv=np.empty((width, width, count), np.float32),
@@ -92,7 +95,7 @@ class Mirror:
             arm.a_inv,
             arm.theta,
             arm.numbers,
-            self._log_prices,
+            self.log_prices,
             NOISE_GUESS_COUNT,
             k,
             to.theta,

@@ -4,8 +4,12 @@ All beliefs share these conventions, so that a change of preset changes no meani
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+
+from banditd.domain.arrays import Array64
 from banditd.domain.context import INPUT_TOKENS_GUESS
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
@@ -34,12 +38,45 @@ def measured(model: ModelSpec, lesson: Lesson) -> tuple[float, float, float]:
     if quality is None or not math.isfinite(quality):
         quality = math.nan
     if cost_usd is not None and math.isfinite(cost_usd) and not is_free(model):
-        told = lesson.price_mtok_usd or 0.0
-        unit = told if model.price is not None and told >= _PRICE_MTOK_USD_MIN else unit_price(model)
-        cost = math.log(max(lesson.token_cost_usd, _COST_USD_MIN) / unit)
+        cost = math.log(max(lesson.token_cost_usd, _COST_USD_MIN) / _unit(model, lesson.price_mtok_usd))
     if latency_ms is not None and math.isfinite(latency_ms):
         latency = math.log(max(latency_ms, _LATENCY_MS_MIN))
     return quality, cost, latency
+
+
+def measured_rows(
+    models: Sequence[ModelSpec],
+    prices: Sequence[float | None],
+    quality: Array64,
+    cost_usd: Array64,
+    latency_ms: Array64,
+) -> Array64:
+    """Return `measured` of what each of K models would give in each of B contexts, bit for bit: shape (B, K, 3).
+
+    Args:
+        models: K models.
+        prices: Their blended prices in force; None where there is none.
+        quality: Shape (B, K), NaN where there is none.
+        cost_usd: Likewise, without a fee.
+        latency_ms: Likewise.
+    """
+    units = [math.nan if is_free(model) else _unit(model, told) for model, told in zip(models, prices, strict=True)]
+    seen = np.stack([quality, np.maximum(cost_usd, _COST_USD_MIN) / units, latency_ms], axis=2)
+    seen[~np.isfinite(seen)] = math.nan
+    seen[..., COST] = _logs(seen[..., COST])
+    if not np.isnan(latency_ms).all():
+        seen[..., LATENCY] = _logs(np.maximum(seen[..., LATENCY], _LATENCY_MS_MIN))
+    return seen
+
+
+def _logs(values: Array64) -> Array64:
+    """Return logarithms, each with the bits of `math.log`, which NumPy's need not have."""
+    return np.array(list(map(math.log, values.ravel().tolist()))).reshape(values.shape)
+
+
+def _unit(model: ModelSpec, told: float | None) -> float:
+    """Return what a cost of a model that is not free is learnt as a ratio to, under the blended price it was *told*."""
+    return told if told is not None and model.price is not None and told >= _PRICE_MTOK_USD_MIN else unit_price(model)
 
 
 def prior_means(model: ModelSpec, quality_guess: float) -> tuple[float, float, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from banditd.domain.arrays import Array16, Array32, Index
+from banditd.domain.arrays import Array16, Array32, Array64, Index
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import Choice, Decision, DecisionSource, Exclusion, Objective, Resolution
 from banditd.domain.ids import KEY_BYTES, issue_decision_id
@@ -27,10 +29,14 @@ from banditd.domain.records import (
 )
 from banditd.domain.router import RouterSpec
 from banditd.features.encode import encode
+from banditd.learner.rounds import play as play_stretch
+from banditd.learner.rounds import rounds_max
 from banditd.learner.router_state import FIT_PROMPTS_MAX, RouterState, due_fit, missing_fit
 from banditd.learner.state import LearnerState
+from banditd.policies.beliefs.measures import measured_rows
 from banditd.policies.registry import resolve
-from banditd.routing.choose import Terms, choose_encoded
+from banditd.policies.stretch import Stretch
+from banditd.routing.choose import Terms, choose_encoded, exclusions_rows
 from banditd.routing.snapshot import RouterSnapshot, ServingSnapshot
 
 
@@ -101,6 +107,38 @@ class MemoryLog:
                 if len(found) == count_max:
                     break
         return np.stack(found[::-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What would come of each of K models in B rounds.
+
+    Attributes:
+        quality: Shape (B, K).
+        cost_usd: Shape (B, K).
+        latency_ms: Shape (B, K), NaN where unknown.
+        prices: K blended prices in force; None where there is none.
+    """
+
+    quality: Array64
+    cost_usd: Array64
+    latency_ms: Array64
+    prices: Sequence[float | None]
+
+    def lessons(self, index: Index) -> list[Lesson]:
+        """Return what is learnt of models (B',) in the first rounds."""
+        at = np.arange(len(index))
+        found = zip(
+            self.quality[at, index].tolist(),
+            self.cost_usd[at, index].tolist(),
+            index.tolist(),
+            self.latency_ms[at, index].tolist(),
+            strict=True,
+        )
+        return [
+            Lesson(quality, cost, self.prices[k], None if math.isnan(latency) else latency)
+            for quality, cost, k, latency in found
+        ]
 
 
 class Engine:
@@ -194,6 +232,64 @@ class Engine:
             learnable=choice.source.learnable,
         )
         return self.append(decision), decision
+
+    @property
+    def rounds_max(self) -> int:
+        """Rounds that `play` may be given now."""
+        return rounds_max(self.router)
+
+    def play(
+        self, snapshot: RouterSnapshot, contexts: Sequence[Context], rows: Array32, told: Told, terms: Terms
+    ) -> Stretch | None:
+        """Decide for prompts, `learn` at once what came of each, one after the other; return as many as were played.
+
+        Args:
+            snapshot: The `ready_snapshot` of a router that `is_playable`.
+            contexts: B prompts in the order in which they come, at most `rounds_max`.
+            rows: Shape (B, N): the same under the snapshot's encoding.
+            told: What would come of each model.
+            terms: What is asked for.
+
+        Returns:
+            None where the next round has to be played by itself.
+        """
+        start = self._position
+        ids = [issue_decision_id(self._key, start + 1 + 2 * b, 0) for b in range(len(contexts))]
+        uniforms = np.array([uniform for _, uniform in ids])
+        stretch = Stretch.of(
+            rows,
+            measured_rows(snapshot.models, told.prices, told.quality, told.cost_usd, told.latency_ms),
+            uniforms,
+            exclusions_rows(snapshot, contexts, terms),
+        )
+        played = play_stretch(self.router, snapshot, terms, contexts, stretch, start)
+        if played == 0:
+            return None
+        stretch, version, preset = stretch.first(played), snapshot.version, snapshot.policy.preset
+        for b, (k, lesson) in enumerate(zip(stretch.index.tolist(), told.lessons(stretch.index), strict=True)):
+            position, (decision_id, uniform) = start + 1 + 2 * b, ids[b]
+            choice = Choice(k, stretch.pmf[b], stretch.codes[b], stretch.expected[b], _POLICY)
+            decision = Decision(
+                decision_id,
+                self._router_id,
+                "",
+                b"",
+                contexts[b],
+                snapshot.slots,
+                choice,
+                uniform,
+                terms.objective,
+                terms.limits,
+                preset,
+                version,
+                True,
+            )
+            version = position + 1
+            ruling = Ruling(_APPLIED, lesson, _OBSERVED)
+            self.log.append(LogEntry(position, 0, decision))
+            self.log.append(LogEntry(version, 0, OutcomeRecord(self._router_id, position, _GOOD, ruling)))
+        self._position = self.state.position = version
+        return stretch
 
     def learn(self, position: int, decision: Decision, lesson: Lesson) -> None:
         """Record what came of the decision at *position*; of one by the fallback nothing is learnt."""
@@ -310,6 +406,7 @@ _GOOD = Outcome(b"")
 # Looking up a member of an enumeration takes as long as a record.
 _NOT_LEARNED = Ruling(OutcomeStatus.NOT_LEARNED)
 _APPLIED, _OBSERVED = OutcomeStatus.APPLIED, Resolution.OBSERVED
+_POLICY = DecisionSource.POLICY
 _ONLY = Choice(
     0,
     np.ones(1),

@@ -27,17 +27,25 @@ class Prompts:
         self.contexts = [arena.context_of(row) for row in rows.tolist()]
         self._features: FeatureSpec | None = None
         self._begin = 0
-        self._rows: list[Array32] = []
+        self._rows: Array32 = np.zeros((0, 0), np.float32)
 
     def row(self, t: int, features: FeatureSpec) -> Array32:
         """Return prompt *t* under an encoding: the bits that `encode` gives."""
-        if features is not self._features or not 0 <= t - self._begin < len(self._rows):
-            self._encode(t, features)
-        return self._rows[t - self._begin]
+        self._encode(t, features)
+        row: Array32 = self._rows[t - self._begin]
+        return row
+
+    def rows(self, t: int, features: FeatureSpec) -> Array32:
+        """Return prompt *t* and some of those that follow it: shape (n, N), n >= 1."""
+        self._encode(t, features)
+        return self._rows[t - self._begin :]
 
     def _encode(self, begin: int, features: FeatureSpec) -> None:
+        """Encode prompts from *begin* on, unless that one is."""
+        if features is self._features and 0 <= begin - self._begin < len(self._rows):
+            return
         coming = self.contexts[begin : begin + _AHEAD]
         embeddings = np.stack([context.embedding for context in coming])
         tokens = [context.input_tokens for context in coming]
-        self._rows = list(encode_rows(features, embeddings, tokens))
+        self._rows = encode_rows(features, embeddings, tokens)
         self._features, self._begin = features, begin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from banditd.domain.decision import Decision, Objective
 from banditd.domain.outcome import Failure, Lesson
 from banditd.domain.records import ModelChange, RouterChange
+from banditd.learner.rounds import is_playable
 from banditd.routing.choose import Terms
 from banditd_sim.environments.arena import Arena, model_spec
 from banditd_sim.environments.engine import Engine, slots_to_candidates
@@ -22,6 +24,7 @@ from banditd_sim.environments.errors import SimError
 from banditd_sim.environments.prompts import Prompts
 from banditd_sim.environments.rounds import Rounds
 from banditd_sim.environments.router import RouterPolicy, router_spec
+from banditd_sim.environments.stretches import Stretches
 from banditd_sim.environments.timeline import Timeline
 from banditd_sim.environments.world import Report, World
 from banditd_sim.ope.arrays import Bool, Float64, Int64
@@ -108,7 +111,7 @@ class LearningRouter:
 
     def learn(self, position: int, decision: Decision, report: Report, segment: int) -> None:
         """Tell the engine what came of a decision."""
-        if report.failure is not Failure.NONE:
+        if report.failure is not _WELL:
             self.engine.fail(position, decision, report.failure)
             return
         # As in the server, the price is the one in force when the outcome arrives.
@@ -142,10 +145,7 @@ def replay(world: World, router: LearningRouter) -> Rounds:
     n = len(world)
     played = _Played(np.empty(n, np.int16), np.empty(n), np.full(n, np.nan))
     begin = time.process_time()
-    if world.is_plain:
-        _play_plain(world, router, played)
-    else:
-        _play(world, router, played)
+    _play(world, router, played)
     seconds = time.process_time() - begin
     at, k = np.arange(n), played.model.astype(np.int64)
     quality, cost = world.outcomes
@@ -166,38 +166,15 @@ def replay(world: World, router: LearningRouter) -> Rounds:
 
 @dataclass(frozen=True, slots=True)
 class _Played:
-    """Columns of n rounds that the loops fill."""
+    """Columns of n rounds that the loop fills."""
 
     model: npt.NDArray[np.int16]
     propensity: Float64
     reported: Float64
 
 
-def _play_plain(world: World, router: LearningRouter, played: _Played) -> None:
-    """Play a world in which nothing happens and every report is true and comes at once: the same, in fewer steps."""
-    arena, engine, choosable, terms = world.arena, router.engine, world.choosable, router.terms
-    model_of, prices, prompts = router.model_of, router.prices(0), Prompts(arena, world.rows)
-    has_latency = bool(np.isfinite(arena.latency_ms).any())
-    model, propensity = played.model, played.propensity
-    # `item` gives a Python number at once.
-    quality_at, cost_at, latency_at = arena.quality.item, arena.cost_usd.item, arena.latency_ms.item
-    ready, decide, learn, encoded = engine.ready_snapshot, engine.decide, engine.learn, prompts.row
-    for t, (row, context) in enumerate(zip(world.rows.tolist(), prompts.contexts, strict=True)):
-        if choosable is not None:
-            terms = _terms(router, choosable[t], t)
-        snapshot = ready()
-        assert snapshot.features is not None
-        position, decision = decide(snapshot, context, encoded(t, snapshot.features), terms)
-        choice = decision.choice
-        k = model_of[decision.slots.item(choice.index)]
-        model[t], propensity[t] = k, choice.pmf.item(choice.index)
-        latency = known(latency_at(row, k)) if has_latency else None
-        learn(position, decision, Lesson(quality_at(row, k), cost_at(row, k), prices[k], latency))
-    played.reported[:] = arena.quality[world.rows, model]
-
-
 def _play(world: World, router: LearningRouter, played: _Played) -> None:
-    """Play any world."""
+    """Play a world round by round; where nothing can happen between rounds, as many in one go as the router can."""
     n = len(world)
     arena, engine, choosable = world.arena, router.engine, world.choosable
     segments, prompts = world.segment.tolist(), Prompts(arena, world.rows)
@@ -206,7 +183,11 @@ def _play(world: World, router: LearningRouter, played: _Played) -> None:
     # Round and position of what will be known never to come; all wait as long, so that it is in order.
     expiring: deque[tuple[int, int]] = deque()
     segment = 0
-    for t in range(n):
+    stretches = None
+    if world.is_plain and choosable is None and is_playable(engine.router, engine.ready_snapshot(), router.terms):
+        stretches = Stretches(world, prompts, router.model_of, router.prices(0))
+    t = 0
+    while t < n:
         if segments[t] != segment:
             segment = segments[t]
             router.enter(segment)
@@ -221,12 +202,20 @@ def _play(world: World, router: LearningRouter, played: _Played) -> None:
         terms = router.terms if choosable is None else _terms(router, choosable[t], t)
         snapshot = engine.ready_snapshot()
         assert snapshot.features is not None
+        if stretches is not None:
+            together = stretches.play(engine, t, snapshot, terms)
+            if together is not None:
+                to = t + len(together[0])
+                played.model[t:to], played.propensity[t:to] = together
+                played.reported[t:to] = arena.quality[world.rows[t:to], together[0]]
+                t = to
+                continue
         row = prompts.row(t, snapshot.features)
         position, decision = engine.decide(snapshot, prompts.contexts[t], row, terms)
         k = router.model_of[decision.slot]
         played.model[t], played.propensity[t] = k, decision.choice.propensity
         report = world.report(t, k, world.truth(t, k))
-        if report.quality is None and report.failure is Failure.NONE and world.expiry_rounds and decision.learnable:
+        if report.quality is None and report.failure is _WELL and world.expiry_rounds and decision.learnable:
             expiring.append((t + world.expiry_rounds, position))
         if report.due == t + 1:
             router.learn(position, decision, report, segment)
@@ -234,6 +223,7 @@ def _play(world: World, router: LearningRouter, played: _Played) -> None:
                 played.reported[t] = report.quality
         elif report.due < n:
             heapq.heappush(waiting, (report.due, t, position, decision, report))
+        t += 1
 
 
 def _terms(router: LearningRouter, choosable: Bool, t: int) -> Terms:
@@ -244,7 +234,7 @@ def _terms(router: LearningRouter, choosable: Bool, t: int) -> Terms:
 
 def known(value: float) -> float | None:
     """Return a number of a table; None where there is none."""
-    return None if np.isnan(value) else value
+    return None if math.isnan(value) else value
 
 
 def rows_with(arena: Arena, rows: Int64, present: Bool) -> Int64:
@@ -264,3 +254,7 @@ def check_playable(scenario: Timeline, arena: Arena, rows: Sequence[int]) -> Non
         if lost.any():
             row = int(np.asarray(rows)[int(np.argmax(lost))])
             raise SimError(f"{arena.name}[{row}]", "a measured model in the catalogue", "none", reason="NOT_MEASURED")
+
+
+# Looking up a member of an enumeration takes as long as a record.
+_WELL = Failure.NONE

@@ -7,6 +7,7 @@ Chance is drawn per round, not per choice, so that policies on the same seed hav
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +21,8 @@ from banditd_sim.ope.arrays import Bool, Float64, Int64
 
 # Names of the streams of chance. Each has a generator of its own, so that adding an event moves no other's luck.
 _ORDER, _DRAW, _FAIL, _SPARSE, _JUDGE, _LIE, _DELAY, _DRIFT = range(8)
+# Looking up a member of an enumeration takes as long as a record.
+_WELL = Failure.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +133,9 @@ class World:
     def truth(self, t: int, k: int) -> Truth:
         """Return what comes of choosing model *k* in round *t*."""
         if not self._changed:
-            row = self.rows[t]
-            arena = self.arena
-            latency = float(arena.latency_ms[row, k])
-            return Truth(float(arena.quality[row, k]), float(arena.cost_usd[row, k]), latency, Failure.NONE)
+            # `item` gives a Python number at once.
+            row, arena = self.rows.item(t), self.arena
+            return Truth(arena.quality.item(row, k), arena.cost_usd.item(row, k), arena.latency_ms.item(row, k), _WELL)
         quality, cost = self.outcomes
         failed = bool(self.failed[t, k])
         return Truth(
@@ -146,13 +148,13 @@ class World:
     def report(self, t: int, k: int, truth: Truth) -> Report:
         """Return what the router is told of that, and when."""
         due = t + 1 if not self.scenario.delays else t + 1 + self._delay(t, k)
-        latency = None if np.isnan(truth.latency_ms) else truth.latency_ms
-        if truth.failure is not Failure.NONE:
+        latency = None if math.isnan(truth.latency_ms) else truth.latency_ms
+        if truth.failure is not _WELL:
             return Report(due, None, None, latency, truth.failure)
         quality: float | None = truth.quality
         if self._judged:
             quality = self._reported(t, k, truth.quality)
-        return Report(due, quality, truth.cost_usd, latency, Failure.NONE)
+        return Report(due, quality, truth.cost_usd, latency, _WELL)
 
     @cached_property
     def is_plain(self) -> bool:

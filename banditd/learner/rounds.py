@@ -1,0 +1,95 @@
+"""Rounds of which every outcome comes at once, as a replay has them: decided and folded many in one call.
+
+What `routing.choose` and `LearnerState.apply` make of each round by itself, in the same order, to the bit.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from banditd.domain.context import Context
+from banditd.domain.decision import NO_LIMITS
+from banditd.kernels.choice import INVERSE_GAP
+from banditd.learner.router_state import RouterState
+from banditd.policies.base import PlayingBelief
+from banditd.policies.stretch import Stretch
+from banditd.routing.choose import Terms, rule_of
+from banditd.routing.snapshot import RouterSnapshot
+
+
+def is_playable(state: RouterState, snapshot: RouterSnapshot, terms: Terms) -> bool:
+    """Return whether rounds can be played in one call, as long as settings, models and terms stay what they are.
+
+    Args:
+        state: A router.
+        snapshot: What it published last.
+        terms: What all rounds ask for.
+
+    Returns:
+        False where something goes on between rounds that is no kernel's.
+    """
+    policy = state.policy
+    return (
+        state.belief is not None
+        and isinstance(state.belief, PlayingBelief)
+        and state.pacer is None
+        and not state.shadows
+        and not snapshot.newcomers
+        and not policy.change.fades
+        and policy.observation_weighting <= 1.0
+        # Its parameter follows the count of what was learnt.
+        and policy.explorer != INVERSE_GAP
+        and snapshot.charges is None
+        and snapshot.unhealthy is None
+        and terms.limits is NO_LIMITS
+        and terms.candidates is None
+        and not terms.compares
+    )
+
+
+def rounds_max(state: RouterState) -> int:
+    """Return how many rounds of a router that `is_playable` can be played in one call now, >= 1."""
+    assert state.belief is not None
+    assert isinstance(state.belief, PlayingBelief)
+    return int(min(state.belief.rounds_max, state.prompts_to_fit))
+
+
+def play(
+    state: RouterState,
+    snapshot: RouterSnapshot,
+    terms: Terms,
+    contexts: Sequence[Context],
+    stretch: Stretch,
+    position: int,
+) -> int:
+    """Play a stretch; return how many rounds were. What remains is for `choose` and `apply`.
+
+    Args:
+        state: A router that `is_playable`.
+        snapshot: What it published last, live.
+        terms: What all rounds ask for.
+        contexts: Of the rounds.
+        stretch: At most `rounds_max` rounds.
+        position: Of the last entry before them; each round has two, its decision and its outcome.
+    """
+    belief, changes, slots = state.belief, state.changes, snapshot.slots
+    assert belief is not None
+    assert isinstance(belief, PlayingBelief)
+    numbers, _ = rule_of(snapshot, terms)
+    watches = state.policy.change.change_detection
+    sums = changes.sums_of(slots.tolist()) if watches else None
+    played = belief.play(snapshot.models, stretch, numbers, sums, state.support.totals_for(slots))
+    index = stretch.index[:played]
+    for k, count in zip(*(each.tolist() for each in np.unique(index, return_counts=True)), strict=True):
+        slot = snapshot.models[k].slot
+        state.decision_counts[slot] = state.decision_counts.get(slot, 0) + count
+        if sums is not None:
+            changes.take(slot, sums[k])
+    state.decision_count += played
+    state.observed += played
+    if played:
+        state.version = position + 2 * played
+        state.note_change(state.decision_count, 0)
+    for k, context in zip(index.tolist(), contexts[:played], strict=True):
+        state.arrival.note(snapshot.models[k].slot, context, arrived=True)
+    return played

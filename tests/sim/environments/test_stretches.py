@@ -1,0 +1,113 @@
+"""Rounds that are played many in one call are those that would be played one by one: decisions, log and state."""
+
+from dataclasses import replace as change
+
+import numpy as np
+import pytest
+
+from banditd.domain.router import DEFAULT_ROUTER
+from banditd_sim.environments.arena import arena_of
+from banditd_sim.environments.replay import LearningRouter, replay
+from banditd_sim.environments.router import RouterPolicy
+from banditd_sim.environments.scenario import Degradation, PromptMix, Scenario
+from banditd_sim.environments.stretches import Stretches
+from banditd_sim.environments.timeline import timeline
+from banditd_sim.environments.world import World
+
+from .worlds import NONE, learnable, make_table, world_of
+
+ROUNDS = 700
+
+
+def both_ways(monkeypatch, table, policy, budget_usd=None, events=()):
+    """Return the routers that played a table as it comes and one by one, their rounds, and rounds played together."""
+    together = []
+    play = Stretches.play
+
+    def counted(self, *arguments):
+        found = play(self, *arguments)
+        together.append(0 if found is None else len(found[0]))
+        return found
+
+    runs = []
+    for instead in (counted, lambda *_: None):
+        monkeypatch.setattr(Stretches, "play", instead)
+        arena, rows = arena_of(table), np.arange(len(table.prompt_ids))
+        laid = timeline(Scenario("hand", list(events)), arena, rows)
+        router = LearningRouter(arena, laid, policy, budget_usd, 0)
+        runs.append((router, replay(World(arena, laid, NONE, rows, 0), router)))
+    return runs, sum(together)
+
+
+def assert_same(runs):
+    """The state's digest, every column, and every record of the log."""
+    (ours, played), (theirs, single) = runs
+    assert ours.engine.router.digest() == theirs.engine.router.digest()
+    assert ours.engine.state.position == theirs.engine.state.position
+    for name in ("model", "propensity", "reported", "quality", "cost_usd"):
+        assert getattr(played, name).tobytes() == getattr(single, name).tobytes()
+    for our, their in zip(ours.engine.log.decisions(), theirs.engine.log.decisions(), strict=True):
+        assert repr(our) == repr(their)
+        assert our.choice.pmf.tobytes() == their.choice.pmf.tobytes()
+        assert our.choice.expected.tobytes() == their.choice.expected.tobytes()
+        assert our.choice.exclusions.tobytes() == their.choice.exclusions.tobytes()
+    position = ours.engine.state.position + 1
+    entries = [each.engine.log.newest_outcomes(DEFAULT_ROUTER, position, 2 * ROUNDS) for each, _ in runs]
+    assert len(entries[0]) == len(entries[1]) == len(played.model)
+    assert repr(entries[0]) == repr(entries[1])
+
+
+@pytest.mark.parametrize(
+    "preset", ["linucb", "lin_thompson", "adaptive", "softmax", "constant", "epsilon_greedy", "nonlinear"]
+)
+def test_together_is_one_by_one(monkeypatch, preset):
+    """To the bit, over fits of the encoding and choices of the prior; every round is played together."""
+    table = learnable(ROUNDS, dimension=12, models=4)
+    latency = np.random.default_rng(1).lognormal(6.0, 1.0, table.quality.shape)
+    latency[::7, 1] = np.nan
+    table = change(table, latency_ms=latency)
+    runs, together = both_ways(monkeypatch, table, RouterPolicy(preset, usd_weight=1.0, second_weight=1e-4))
+    assert together == ROUNDS
+    assert_same(runs)
+    # What was learnt is not next to nothing.
+    assert len(np.unique(runs[0][1].model)) > 1
+
+
+def test_an_alarm_ends_a_stretch(monkeypatch):
+    """A model that is twice as good for a while, then falls: its alarms are raised in the same rounds."""
+    n = 600
+    rng = np.random.default_rng(3)
+    quality = np.clip(np.column_stack([np.full(n, 0.5), np.where(np.arange(n) < 300, 0.9, 0.1)]), 0, 1)
+    quality = np.clip(quality + 0.05 * rng.standard_normal(quality.shape), 0.0, 1.0)
+    table, in_order = make_table(quality, np.full((n, 2), 1e-4)), PromptMix(order="as_given")
+    runs, together = both_ways(monkeypatch, table, RouterPolicy("linucb"), events=[in_order])
+    assert_same(runs)
+    assert together == n
+    alarms = runs[0][0].engine.router.changes.alarm_counts
+    assert alarms == runs[1][0].engine.router.changes.alarm_counts
+    assert alarms[1][0] > 0
+
+
+def test_free_models_and_unknown_prices(monkeypatch):
+    """Costs of a model without a price are learnt in dollars, of a free one not at all."""
+    table = learnable(300, models=3)
+    models = (change(table.models[0], input_mtok_usd=0.0, output_mtok_usd=0.0), *table.models[1:])
+    models = (models[0], change(models[1], input_mtok_usd=np.nan, output_mtok_usd=np.nan), models[2])
+    runs, together = both_ways(monkeypatch, change(table, models=models), RouterPolicy("linucb"))
+    assert_same(runs)
+    assert together == 300
+
+
+@pytest.mark.parametrize("preset, budget_usd", [("squarecb", None), ("knn", None), ("linucb", 1e-3)])
+def test_what_goes_on_between_rounds_is_played_round_by_round(monkeypatch, preset, budget_usd):
+    """A parameter that grows with what is learnt, another belief, a budget."""
+    _, together = both_ways(monkeypatch, learnable(100), RouterPolicy(preset), budget_usd)
+    assert together == 0
+
+
+def test_events_are_played_round_by_round(monkeypatch):
+    """Where something happens nobody plays ahead."""
+    monkeypatch.setattr(Stretches, "play", lambda *_: pytest.fail("played ahead"))
+    world = world_of(learnable(100), [Degradation(model="m0", at=50, factor=0.5)])
+    router = LearningRouter(world.arena, world.scenario, RouterPolicy("linucb"), None, 0)
+    assert len(replay(world, router).model) == 100
