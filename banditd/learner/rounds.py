@@ -4,6 +4,7 @@ What `routing.choose` and `LearnerState.apply` make of each round by itself, in 
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -49,9 +50,7 @@ def is_playable(state: RouterState, snapshot: RouterSnapshot, terms: Terms) -> b
 
 def rounds_max(state: RouterState) -> int:
     """Return how many rounds of a router that `is_playable` can be played in one call now, >= 1."""
-    assert state.belief is not None
-    assert isinstance(state.belief, PlayingBelief)
-    return int(min(state.belief.rounds_max, state.prompts_to_fit))
+    return int(min(_playing(state).rounds_max, state.prompts_to_fit))
 
 
 def play(
@@ -72,9 +71,7 @@ def play(
         stretch: At most `rounds_max` rounds.
         position: Of the last entry before them; each round has two, its decision and its outcome.
     """
-    belief, changes, slots = state.belief, state.changes, snapshot.slots
-    assert belief is not None
-    assert isinstance(belief, PlayingBelief)
+    belief, changes, slots = _playing(state), state.changes, snapshot.slots
     numbers, _ = rule_of(snapshot, terms)
     watches = state.policy.change.change_detection
     sums = changes.sums_of(slots.tolist()) if watches else None
@@ -93,3 +90,8 @@ def play(
     for k, context in zip(index.tolist(), contexts[:played], strict=True):
         state.arrival.note(snapshot.models[k].slot, context, arrived=True)
     return played
+
+
+def _playing(state: RouterState) -> PlayingBelief:
+    """Return the belief of a router that `is_playable`: to look at a protocol again would take as long as a round."""
+    return cast("PlayingBelief", state.belief)

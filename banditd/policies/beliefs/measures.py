@@ -61,11 +61,12 @@ def measured_rows(
         latency_ms: Likewise.
     """
     units = [math.nan if is_free(model) else _unit(model, told) for model, told in zip(models, prices, strict=True)]
-    seen = np.stack([quality, np.maximum(cost_usd, _COST_USD_MIN) / units, latency_ms], axis=2)
-    seen[~np.isfinite(seen)] = math.nan
-    seen[..., COST] = _logs(seen[..., COST])
-    if not np.isnan(latency_ms).all():
-        seen[..., LATENCY] = _logs(np.maximum(seen[..., LATENCY], _LATENCY_MS_MIN))
+    seen = np.full((*quality.shape, 3), math.nan)
+    np.copyto(seen[..., QUALITY], quality, where=np.isfinite(quality))
+    ratio = np.maximum(cost_usd, _COST_USD_MIN) / units
+    np.copyto(seen[..., COST], _logs(ratio), where=np.isfinite(ratio))
+    if np.isfinite(latency_ms).any():
+        np.copyto(seen[..., LATENCY], _logs(np.maximum(latency_ms, _LATENCY_MS_MIN)), where=np.isfinite(latency_ms))
     return seen
 
 

@@ -25,7 +25,8 @@ class Stretches:
     def __init__(self, world: World, prompts: Prompts, model_of: list[int], prices: list[float | None]) -> None:
         assert world.is_plain
         assert world.choosable is None
-        self._world = world
+        quality, cost_usd = world.outcomes
+        self._outcomes = quality, cost_usd, world.arena.latency_ms[world.rows]
         self._prompts = prompts
         self._model_of = np.array(model_of)
         self._prices = prices
@@ -44,16 +45,11 @@ class Stretches:
             has to be played by itself.
         """
         assert snapshot.features is not None
-        arena, rows = self._world.arena, self._prompts.rows(t, snapshot.features)[: engine.rounds_max]
-        models = self._model_of[snapshot.slots]
-        here = np.ix_(self._world.rows[t : t + len(rows)], models)
-        told = Told(
-            arena.quality[here],
-            arena.cost_usd[here],
-            arena.latency_ms[here],
-            [self._prices[k] for k in models.tolist()],
-        )
-        stretch = engine.play(snapshot, self._prompts.contexts[t : t + len(rows)], rows, told, terms)
+        rows, models = self._prompts.rows(t, snapshot.features)[: engine.rounds_max], self._model_of[snapshot.slots]
+        to = t + len(rows)
+        quality, cost_usd, latency_ms = (values[t:to, models] for values in self._outcomes)
+        told = Told(quality, cost_usd, latency_ms, [self._prices[k] for k in models.tolist()])
+        stretch = engine.play(snapshot, self._prompts.contexts[t:to], rows, told, terms)
         if stretch is None:
             return None
         return models[stretch.index], stretch.pmf[np.arange(len(stretch.index)), stretch.index]
