@@ -53,6 +53,7 @@ class PacerView:
         request_count: Decisions in the window; all for a mean per request.
         target_usd: What a request is meant to cost now.
         decided_usd: Expected costs of all decisions up to this view.
+        is_in_doubt: Whether a model has changed so lately that who is best is open.
     """
 
     budget: Budget
@@ -63,6 +64,7 @@ class PacerView:
     request_count: int
     target_usd: float
     decided_usd: float
+    is_in_doubt: bool
 
 
 class Pacer:
@@ -234,6 +236,7 @@ class Pacer:
             request_count=self._window_count,
             target_usd=self._target_usd,
             decided_usd=self._decided_usd,
+            is_in_doubt=self.is_in_doubt,
         )
 
     def _enter_window(self, time_ms: int) -> None:

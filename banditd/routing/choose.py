@@ -196,7 +196,7 @@ class _Rule(NamedTuple):
     explorer: int
     parameter: float
     evidence: Array64
-    known_from: int
+    known_from: float
     caps: Array64
     floor: float
     spend_share: float
@@ -217,7 +217,7 @@ _Numbers = tuple[
     int,
     float,
     Array64,
-    int,
+    float,
     Array64,
     float,
     float,
@@ -251,6 +251,11 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Numbers, Pacing]:
         evidence = snapshot.untold
     if terms.candidates is not None:
         caps, evidence = caps[terms.candidates], evidence[terms.candidates]
+    known_from: float = policy.change.newcomer_outcomes
+    if pacer is not None and pacer.is_in_doubt:
+        # What was learnt of the others was learnt beside a model that is not what it was, mostly where it was worse:
+        # it is no reason to try them less than uncertainty asks for.
+        known_from = math.inf
     return (
         terms.left_usd,
         objective.usd_weight,
@@ -262,7 +267,7 @@ def _rule(snapshot: RouterSnapshot, terms: Terms) -> tuple[_Numbers, Pacing]:
         explorer,
         parameter,
         evidence,
-        policy.change.newcomer_outcomes,
+        known_from,
         caps,
         policy.floor,
         snapshot.router.exploration_share if is_frugal else 0.0,
