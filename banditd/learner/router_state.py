@@ -11,7 +11,7 @@ import numpy as np
 
 from banditd.catalog.eligibility import exclusions_of
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import AnyArray, Array16
+from banditd.domain.arrays import AnyArray, Array16, Array32
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN
 from banditd.domain.decision import NO_LIMITS
 from banditd.domain.model import ModelSpec
@@ -203,13 +203,31 @@ class RouterState:
             past = self._past(models, self.changes.freeze(self.belief, models, self.policy.change))
             self.pacer.recall([model.slot for model in models], past, self.router.objective)
 
+    def reconsider_price(self, catalog: Catalog, time_ms: int) -> None:
+        """Have the budget's price follow what is believed now, while what decisions expected is of before an alarm.
+
+        Where the belief remembers no contexts, those of the decisions have to do: the average prompt is no match.
+        """
+        if self.pacer is None or not self.pacer.is_in_doubt or self.belief is None or not len(self._recalled):
+            return
+        models = self.offered(catalog)
+        past = self._past(models, self.changes.freeze(self.belief, models, self.policy.change, live=True))
+        self.pacer.reconsider(past, self.router.objective, time_ms)
+
+    @property
+    def _recalled(self) -> Array32:
+        """The contexts that the belief remembers, shape (n, N); none where it remembers none."""
+        assert self.features is not None
+        nothing = np.empty((0, self.features.row_width), np.float32)
+        return self.belief.recall(CONTEXTS) if isinstance(self.belief, RecallingBelief) else nothing
+
     def _past(self, models: tuple[ModelSpec, ...], belief: BeliefSnapshot) -> Prediction:
         """Return what is expected of *models* in contexts of the past: of the average one where none is remembered."""
         assert self.features is not None
-        average = np.zeros((1, self.features.row_width), np.float32)
-        average[0, INTERCEPT] = 1.0
-        recalled = self.belief.recall(CONTEXTS) if isinstance(self.belief, RecallingBelief) else average
-        rows = recalled if len(recalled) else average
+        rows = self._recalled
+        if not len(rows):
+            rows = np.zeros((1, self.features.row_width), np.float32)
+            rows[0, INTERCEPT] = 1.0
         past = Prediction(belief.predict_rows(rows).values.copy())
         past.quality[:, exclusions_of(models, limits=NO_LIMITS, input_tokens=INPUT_TOKENS_UNKNOWN) != 0] = np.nan
         past.cost_usd[:] += fees_of(models)

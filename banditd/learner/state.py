@@ -253,6 +253,7 @@ class LearnerState:
             if state.pacer.is_fresh:
                 state.start_pacer(state.offered(self.catalog))
             state.pacer.observe(decision, time_ms)
+            state.reconsider_price(self.catalog, time_ms)
         if decision.context.session:
             state.sessions.remember(decision.context.session, chosen)
         if not decision.learnable:
@@ -318,6 +319,7 @@ class LearnerState:
             if residuals is not None and state.policy.change.change_detection:
                 state.changes.watch(slot, residuals)
             state.changes.count(slot, lesson)
+            state.reconsider_price(self.catalog, self._time_ms)
             self._touch(state, position)
 
     def _apply_expiry(self, position: int, record: Expiry, log: LogView) -> None:
@@ -497,6 +499,9 @@ class LearnerState:
         for each in state.everyone:
             if each.belief is not None:
                 do_again(each.belief, mark, self.catalog.by_slot)
+        if state.pacer is not None:
+            state.pacer.doubt()
+            state.reconsider_price(self.catalog, self._time_ms)
         self._settle(state, position)
 
     def _apply_promotion(self, position: int, record: Promotion) -> None:

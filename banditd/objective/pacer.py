@@ -53,6 +53,7 @@ class PacerView:
         request_count: Decisions in the window; all for a mean per request.
         target_usd: What a request is meant to cost now.
         decided_usd: Expected costs of all decisions up to this view.
+        is_in_doubt: Whether a model has changed so lately that who is best is open.
     """
 
     budget: Budget
@@ -63,6 +64,7 @@ class PacerView:
     request_count: int
     target_usd: float
     decided_usd: float
+    is_in_doubt: bool
 
 
 class Pacer:
@@ -88,6 +90,7 @@ class Pacer:
         self._drawn_usd: Array64 = np.zeros(CONTEXTS)
         self._greedy_usd: Array64 = np.zeros(CONTEXTS)
         self._recalled_count = 0
+        self._doubted_count = 0
         self._count = 0
         self._count_before = 0
         self._is_due = False
@@ -133,6 +136,7 @@ class Pacer:
             self._drawn_usd[row], self._greedy_usd[row] = weighed, self._greedy_cost(row, decision)
         self._decided_usd += expected
         self._count += 1
+        self._doubted_count = max(self._doubted_count - 1, 0)
         self._window_count += 1
         self._spent_usd += expected
         deposit = self.budget.usd
@@ -143,7 +147,8 @@ class Pacer:
         self._account_usd += deposit - expected
         if self._is_due or self._count % _EVERY == 0 or self._count <= _EVERY:
             self._is_due = False
-            self._solve(decision.objective.usd_weight, time_ms)
+            filled = max(self._recalled_count, min(self._count, CONTEXTS))
+            self._solve((self._quality[:filled], self._cost[:filled]), decision.objective.usd_weight, time_ms)
 
     def correct(self, expected_usd: float, actual_usd: float) -> None:
         """Take in what a decision that was observed before really cost."""
@@ -166,6 +171,28 @@ class Pacer:
     def asks_for_past(self) -> bool:
         """Whether its price depends on what is believed now: before the first decision, of a mean per request."""
         return self._count == 0 and math.isfinite(self._target_usd)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether some of the newest decisions were made before an alarm, and expected what is not so any more."""
+        return self._doubted_count > 0
+
+    def doubt(self) -> None:
+        """Take note of an alarm: until as many decisions as there are contexts were made, `reconsider` is wanted."""
+        if not self.is_fresh:
+            self._doubted_count = CONTEXTS
+
+    def reconsider(self, past: Prediction, objective: Objective, time_ms: int) -> None:
+        """Compute the price from what is believed now, not from what decisions expected.
+
+        Args:
+            past: What is expected in n contexts of the past, as `recall` has it.
+            objective: The router's own trade-off.
+            time_ms: When.
+        """
+        self._enter_window(time_ms)
+        worth = _worth(past.quality, past.latency_ms, objective)
+        self._solve((worth, past.cost_usd), objective.usd_weight, time_ms)
 
     def change_budget(self, budget: Budget) -> None:
         """Keep another budget from now on; what was saved or overspent under the old one is forgotten."""
@@ -209,6 +236,7 @@ class Pacer:
             request_count=self._window_count,
             target_usd=self._target_usd,
             decided_usd=self._decided_usd,
+            is_in_doubt=self.is_in_doubt,
         )
 
     def _enter_window(self, time_ms: int) -> None:
@@ -246,7 +274,8 @@ class Pacer:
         high = float(greedy_cost(quality, cost, weight + pacing.high)) if pacing.share_high > 0.0 else low
         return low + pacing.share_high * (high - low)
 
-    def _solve(self, usd_weight: float, time_ms: int) -> None:
+    def _solve(self, contexts: tuple[Array64, Array64], usd_weight: float, time_ms: int) -> None:
+        """Compute target and price from what models are worth and cost in contexts, shape (n, K) each."""
         budget = self.budget
         if budget.window is BudgetWindow.REQUEST:
             self._target_usd = max(budget.usd + self._account_usd / _HORIZON, 0.0)
@@ -257,20 +286,21 @@ class Pacer:
             rate = (self._window_count + self._last_rate * memory) / (elapsed + memory)
             coming = max(rate * (end_ms - time_ms), 1.0)
             self._target_usd = max((budget.usd - self._spent_usd) / coming, 0.0)
-        self._pacing, self._idle_usd = self._price_at(self._target_usd, usd_weight)
+        self._pacing, self._idle_usd = self._price_at(self._target_usd, contexts, usd_weight)
         if budget.window is BudgetWindow.REQUEST and self._account_usd < 0.0:
             # A debt has no date: it is made good where that is cheap.
             waiting_usd = max(self._account_usd, -_PATIENCE * budget.usd)
             owed_usd = waiting_usd / _PATIENT_HORIZON + (self._account_usd - waiting_usd) / _HORIZON
             patient_usd = max(budget.usd + owed_usd, 0.0)
-            pacing, idle = self._price_at(patient_usd, usd_weight)
+            pacing, idle = self._price_at(patient_usd, contexts, usd_weight)
             if self._pacing.low > _STEEP * pacing.low:
                 self._target_usd, self._pacing, self._idle_usd = patient_usd, pacing, idle
 
-    def _price_at(self, target_usd: float, usd_weight: float) -> tuple[Pacing, float]:
-        """Return the prices at which the newest contexts are expected to cost a target, and what is left at none."""
-        filled = max(self._recalled_count, min(self._count, CONTEXTS))
-        return _price(self._quality[:filled], self._cost[:filled], usd_weight, target_usd / self._answer())
+    def _price_at(
+        self, target_usd: float, contexts: tuple[Array64, Array64], usd_weight: float
+    ) -> tuple[Pacing, float]:
+        """Return the prices at which contexts are expected to cost a target, and what is left at none."""
+        return _price(*contexts, usd_weight, target_usd / self._answer())
 
     def _answer(self) -> float:
         """Return how many times what the greatest utilities would cost is expected to be spent.
@@ -309,6 +339,7 @@ class Pacer:
                     self._count_before,
                     self._is_due,
                     self._recalled_count,
+                    self._doubted_count,
                 ]
             ),
         }
@@ -339,10 +370,10 @@ class Pacer:
         self._window_ms = (int(numbers[8]), int(numbers[9]))
         self._spent_usd, self._window_count, self._last_rate = numbers[10], int(numbers[11]), numbers[12]
         self._count_before, self._is_due = int(numbers[13]), bool(numbers[14])
-        self._recalled_count = int(numbers[15])
+        self._recalled_count, self._doubted_count = int(numbers[15]), int(numbers[16])
 
 
-_NUMBERS: Final = 16
+_NUMBERS: Final = 17
 
 
 def _worth(quality: Array64, latency_ms: Array64, objective: Objective) -> Array64:

@@ -20,7 +20,7 @@ class Rule(NamedTuple):
     explorer: int
     parameter: float
     evidence: Array64
-    known_from: int
+    known_from: float
     caps: Array64
     floor: float
     spend_share: float
@@ -41,7 +41,7 @@ Numbers = tuple[
     int,
     float,
     Array64,
-    int,
+    float,
     Array64,
     float,
     float,

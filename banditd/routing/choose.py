@@ -212,6 +212,11 @@ def rule_of(snapshot: RouterSnapshot, terms: Terms) -> tuple[Numbers, Pacing]:
         evidence = snapshot.untold
     if terms.candidates is not None:
         caps, evidence = caps[terms.candidates], evidence[terms.candidates]
+    known_from: float = policy.change.newcomer_outcomes
+    if pacer is not None and pacer.is_in_doubt:
+        # What was learnt of the others was learnt beside a model that is not what it was, mostly where it was worse:
+        # it is no reason to try them less than uncertainty asks for.
+        known_from = math.inf
     return (
         terms.left_usd,
         objective.usd_weight,
@@ -223,7 +228,7 @@ def rule_of(snapshot: RouterSnapshot, terms: Terms) -> tuple[Numbers, Pacing]:
         explorer,
         parameter,
         evidence,
-        policy.change.newcomer_outcomes,
+        known_from,
         caps,
         policy.floor,
         snapshot.router.exploration_share if is_frugal else 0.0,

@@ -292,6 +292,34 @@ def test_a_budget_starts_from_the_prompts_that_were_seen(rig):
     same_everywhere(rig)
 
 
+def test_an_alarm_prices_a_budget_by_what_is_believed_now(open_rig, rig):
+    """Not by what decisions expected before it, until they are gone: with each decision and each outcome anew."""
+    rig.change(router_change(budget=Budget(2e-4)))
+    teach(rig, 120, 0.9, cost_usd=1e-4)
+    # The rig's decisions expect both models to cost half a dollar: no price would do.
+    assert published(rig).pacer.pacing.low > 1e3
+    rng = np.random.default_rng(1)
+    while not facts(rig, ChangeAlarm):
+        teach(rig, 1, 0.6, rng=rng, cost_usd=1e-4)
+    # The belief knows what model 0 costs, and that the budget pays for it.
+    assert published(rig).pacer.pacing.high == 0.0
+    made = rig.decide(1)[0]
+    owing = published(rig).pacer.pacing
+    assert owing.high > 0.0
+    same_everywhere(rig)
+    rig.crash()
+    rig = open_rig()
+    assert published(rig).pacer.pacing == owing
+    rig.report(made, quality=0.6, cost_usd=1e-4)
+    assert published(rig).pacer.pacing.high == 0.0
+    same_everywhere(rig)
+    teach(rig, 126, 0.6, rng=rng, cost_usd=1e-4)
+    assert published(rig).pacer.pacing.high == 0.0
+    teach(rig, 10, 0.6, rng=rng, cost_usd=1e-4)
+    assert published(rig).pacer.pacing.low > 1e3
+    same_everywhere(rig)
+
+
 def test_a_router_that_begins_to_offer_a_model_finds_it_new(rig):
     """New is new to the router."""
     rig.change(router_change(model_ids=("m0",)))

@@ -192,6 +192,26 @@ def test_decisions_take_the_places_of_the_past():
     assert pacer.to_arrays()["cost"][:, 1].tolist() == [2.0] * 128
 
 
+def test_an_alarm_puts_what_decisions_expected_in_doubt():
+    """The price is that of what is believed now, until as many decisions as there are contexts were made."""
+    pacer = Pacer(Budget(5.5))
+    pacer.doubt()
+    assert not pacer.is_in_doubt
+    for turn in range(128):
+        pacer.observe(decision(1, quality=(0.5, 0.6), cost=(1.0, 5.5)), turn)
+    assert pacer.view(None, Objective()).pacing.high == 0.0
+    pacer.doubt()
+    pacer.reconsider(past(), Objective(second_weight=0.1), 128)
+    want = price([[0.5, 0.9], [0.5, 0.6]], [[1.0, 10.0]] * 2, target=5.5)
+    view = pacer.view(None, Objective())
+    assert (view.pacing.low, view.pacing.high) == pytest.approx((want.low, want.high))
+    for turn in range(127):
+        pacer.observe(decision(1, quality=(0.5, 0.6), cost=(1.0, 5.5)), turn)
+    assert pacer.is_in_doubt
+    pacer.observe(decision(1, quality=(0.5, 0.6), cost=(1.0, 5.5)), 127)
+    assert not pacer.is_in_doubt
+
+
 @pytest.mark.parametrize(
     "window, time, start, end",
     [
@@ -241,10 +261,12 @@ def test_a_restart_changes_nothing(stopped):
     one.recall([0, 1], Prediction(rng.random((60, 4, 2))), Objective())
     for turn, each in enumerate(made[:stopped]):
         one.observe(each, turn)
+    one.doubt()
     other.load_arrays(one.to_arrays())
     for turn, each in enumerate(made[stopped:]):
         one.observe(each, turn)
         other.observe(each, turn)
+        assert one.is_in_doubt == other.is_in_doubt == (turn < 127)
     assert one.view(None, Objective()) == other.view(None, Objective())
     arrays = other.to_arrays()
     for name, array in one.to_arrays().items():

@@ -16,6 +16,7 @@ from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.features.encode import encode
 from banditd.features.fit import seeded_spec
+from banditd.features.spec import FeatureKind
 from banditd.kernels.choice import GREEDY, INVERSE_GAP, SOFTMAX, THOMPSON, UCB, decide
 from banditd.kernels.pacing import hold_within, stake_of, try_within
 from banditd.objective.pacer import Pacer
@@ -154,6 +155,28 @@ def test_trying_a_model_may_lose_a_share_of_quality_as_soon_as_it_is_known() -> 
     assert share([15.0, 15.0], price=0.0) == 1.0
     # Where newcomers are known at once, the first quality counts all the same.
     assert share([15.0, 0.0], known_from=0.0) == 1.0
+
+
+def test_after_an_alarm_nobody_is_known() -> None:
+    """A cheap model, worse by 0.05 as far as twenty qualities tell, is tried as its uncertainty asks for."""
+    policy, features = resolve(PolicySpec("linucb")), seeded_spec(FeatureKind.LINEAR, 4, 7)
+    models = tuple(ModelSpec(k, f"m{k}", Price(price, price)) for k, price in enumerate((1.0, 20.0)))
+    belief, row = LinearBelief(policy, features.row_width, 0.5), encode(features, np.zeros(4, np.float16), 100)
+    for turn in range(200):
+        belief.learn(models[1], row, Lesson(quality=0.6 + 0.3 * (-1) ** turn))
+        if turn < 20:
+            belief.learn(models[0], row, Lesson(quality=0.55 + 0.3 * (-1) ** turn))
+    router = RouterSpec("r", PolicySpec("linucb"), embedding_dimension=4, budget=Budget(1e-3))
+    view = Pacer(Budget(1e-3)).view(None, Objective())
+    snapshot = RouterSnapshot(router, policy, features, belief.freeze(models), models, version=1, pacer=view)
+
+    def share(*, is_in_doubt: bool) -> float:
+        pacer = replace(view, pacing=Pacing(0.1, 0.1, 0.0, 1e-5), is_in_doubt=is_in_doubt)
+        choice = choose(replace(snapshot, pacer=pacer), Context(np.zeros(4, np.float16), 100), Terms(Objective()), 0.5)
+        return float(choice.pmf[0])
+
+    assert share(is_in_doubt=False) < 0.1
+    assert share(is_in_doubt=True) > 0.9
 
 
 @pytest.mark.parametrize("explorer, parameter", [(UCB, 3.0), (SOFTMAX, 0.5)], ids=str)
