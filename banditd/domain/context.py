@@ -1,8 +1,10 @@
 """What is known about a prompt before a model is chosen."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from banditd.domain.arrays import Array16
 
@@ -26,3 +28,9 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     input_tokens: int = INPUT_TOKENS_UNKNOWN
     category: str = ""
     session: str = ""
+
+
+def embeddings_of(contexts: Sequence[Context]) -> Array16:
+    """Return the embeddings of contexts of one dimension, at least one: shape (B, Din)."""
+    # A third of the time of `np.stack`.
+    return np.concatenate([context.embedding for context in contexts]).reshape(len(contexts), -1)

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from banditd.domain.arrays import AnyArray, Array64, Bits16, Index, frozen
-from banditd.domain.context import Context
+from banditd.domain.context import Context, embeddings_of
 from banditd.errors import DataLossError, Reason
 from banditd.features.encode import length_feature
 from banditd.kernels.arrival import SKETCH, expect_arrival, update_arrivals
@@ -40,9 +40,10 @@ class Arrival:
 
     def __init__(self) -> None:
         self._common = _prior(_COMMON_VARIANCE)
-        self._own: dict[int, Array64] = {}
-        # Per model, how many qualities arrived and how many did not.
-        self._counts: dict[int, list[int]] = {}
+        # Row of each model by slot, and by row its own coefficients, and how many qualities arrived and did not.
+        self._rows: dict[int, int] = {}
+        self._own: Array64 = np.zeros((0, 2, _WIDTH))
+        self._counts: list[list[int]] = []
         # Slot, context and whether it arrived: learnt before anybody looks.
         self._waiting: list[tuple[int, Context, bool]] = []
 
@@ -59,28 +60,32 @@ class Arrival:
         slots, contexts, arrived = zip(*self._waiting, strict=True)
         self._waiting.clear()
         for slot, came in zip(slots, arrived, strict=True):
-            if slot not in self._counts:
-                self._own[slot], self._counts[slot] = _prior(_OWN_VARIANCE), [0, 0]
-            self._counts[slot][0 if came else 1] += 1
-        models = sorted(set(slots))
-        owns = np.stack([self._own[slot] for slot in models])
-        embeddings = np.stack([context.embedding for context in contexts])
+            self._counts[self._row_of(slot)][0 if came else 1] += 1
+        embeddings = embeddings_of(contexts)
         update_arrivals(
             self._common,
-            owns,
-            np.array([models.index(slot) for slot in slots]),
+            self._own,
+            np.array([self._rows[slot] for slot in slots]),
             embeddings.view(np.uint16),
             _places(embeddings.shape[1]),
             np.array([length_feature(context.input_tokens) for context in contexts]),
             np.array([_category_column(context) for context in contexts]),
             np.array(arrived, np.float64),
         )
-        self._own.update(zip(models, owns, strict=True))
+
+    def _row_of(self, slot: int) -> int:
+        """Return the row of a model in what is kept of models, which begins if it is new."""
+        row = self._rows.get(slot)
+        if row is None:
+            row = self._rows[slot] = len(self._rows)
+            self._own = np.concatenate([self._own, _prior(_OWN_VARIANCE)[None]])
+            self._counts.append([0, 0])
+        return row
 
     def counts(self, slot: int) -> tuple[int, int]:
         """Return how many qualities of a model arrived and how many did not."""
         self._settle()
-        arrived, missing = self._counts.get(slot, (0, 0))
+        arrived, missing = self._counts[self._rows[slot]] if slot in self._rows else (0, 0)
         return arrived, missing
 
     def rate(self, slot: int) -> float:
@@ -91,8 +96,8 @@ class Arrival:
     def probability(self, slot: int, context: Context) -> float:
         """Return how likely a quality of a model is to arrive in a context."""
         self._settle()
-        own = self._own.get(slot)
-        return expect_arrival(self._common, _prior(_OWN_VARIANCE) if own is None else own, *_known(context))
+        own = self._own[self._rows[slot]] if slot in self._rows else _prior(_OWN_VARIANCE)
+        return expect_arrival(self._common, own, *_known(context))
 
     def weight(self, slot: int, context: Context, bound: float) -> float:
         """Return what a quality that arrived counts for, so that contexts count as often as they came.
@@ -113,8 +118,9 @@ class Arrival:
     def drop(self, slot: int) -> None:
         """Forget a model."""
         self._settle()
-        self._own.pop(slot, None)
-        self._counts.pop(slot, None)
+        if slot in self._rows:
+            kept = {other: row for other, row in self._rows.items() if other != slot}
+            self._keep(list(kept), self._own[list(kept.values())], [self._counts[row] for row in kept.values()])
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return the whole state as named arrays; none before the first decision was resolved.
@@ -122,13 +128,15 @@ class Arrival:
         What models have in common outlasts them: it is there even if all were removed.
         """
         self._settle()
-        slots = sorted(self._counts)
+        slots = sorted(self._rows)
         if not slots and np.array_equal(self._common, _prior(_COMMON_VARIANCE)):
             return {}
+        rows = [self._rows[slot] for slot in slots]
+        counts = [[slot, *self._counts[row]] for slot, row in zip(slots, rows, strict=True)]
         return {
             "common": self._common,
-            "own": np.array([self._own[slot] for slot in slots], np.float64).reshape(-1, 2, _WIDTH),
-            "counts": np.array([[slot, *self._counts[slot]] for slot in slots], np.float64).reshape(-1, 3),
+            "own": self._own[rows],
+            "counts": np.array(counts, np.float64).reshape(-1, 3),
         }
 
     def load_arrays(self, arrays: Mapping[str, AnyArray]) -> None:
@@ -139,7 +147,8 @@ class Arrival:
         """
         self._waiting.clear()
         if not arrays:
-            self._common, self._own, self._counts = _prior(_COMMON_VARIANCE), {}, {}
+            self._common = _prior(_COMMON_VARIANCE)
+            self._keep([], np.zeros((0, 2, _WIDTH)), [])
             return
         shapes = {name: array.shape for name, array in arrays.items()}
         models = len(arrays.get("counts", ()))
@@ -147,8 +156,11 @@ class Arrival:
             raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected the state of arrivals, got {shapes}")
         rows = [[int(value) for value in row] for row in arrays["counts"].tolist()]
         self._common = arrays["common"].copy()
-        self._own = {row[0]: arrays["own"][i].copy() for i, row in enumerate(rows)}
-        self._counts = {row[0]: row[1:] for row in rows}
+        self._keep([row[0] for row in rows], arrays["own"].copy(), [row[1:] for row in rows])
+
+    def _keep(self, slots: list[int], own: Array64, counts: list[list[int]]) -> None:
+        """Put what is known of these models in the place of what was kept of models."""
+        self._rows, self._own, self._counts = {slot: row for row, slot in enumerate(slots)}, own, counts
 
 
 def _prior(variance: float) -> Array64:

@@ -12,6 +12,7 @@ from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS
 from banditd.kernels.choice import INVERSE_GAP
 from banditd.learner.router_state import RouterState
+from banditd.learner.state import LearnerState
 from banditd.policies.base import PlayingBelief
 from banditd.policies.stretch import Stretch
 from banditd.routing.choose import Terms, rule_of
@@ -44,6 +45,7 @@ def is_playable(state: RouterState, snapshot: RouterSnapshot, terms: Terms) -> b
         and snapshot.unhealthy is None
         and terms.limits is NO_LIMITS
         and terms.candidates is None
+        and terms.pacing is None
         and not terms.compares
     )
 
@@ -54,41 +56,41 @@ def rounds_max(state: RouterState) -> int:
 
 
 def play(
-    state: RouterState,
-    snapshot: RouterSnapshot,
-    terms: Terms,
-    contexts: Sequence[Context],
-    stretch: Stretch,
-    position: int,
+    learner: LearnerState, snapshot: RouterSnapshot, terms: Terms, contexts: Sequence[Context], stretch: Stretch
 ) -> int:
-    """Play a stretch; return how many rounds were. What remains is for `choose` and `apply`.
+    """Play a stretch, whose entries come next in the log: a decision and an outcome each, at time 0.
+
+    What `LearnerState.apply` does of either kind of entry is done here of many, and has to be kept like it.
 
     Args:
-        state: A router that `is_playable`.
-        snapshot: What it published last, live.
+        learner: The state.
+        snapshot: Of a router that `is_playable`, just published.
         terms: What all rounds ask for.
-        contexts: Of the rounds.
+        contexts: Of the rounds; none is of a session.
         stretch: At most `rounds_max` rounds.
-        position: Of the last entry before them; each round has two, its decision and its outcome.
+
+    Returns:
+        How many rounds were played; the next one is for `choose` and `apply` if they were none.
     """
-    belief, changes, slots = _playing(state), state.changes, snapshot.slots
+    state = learner.routers[snapshot.router.router_id]
+    changes, slots = state.changes, snapshot.slots
     numbers, _ = rule_of(snapshot, terms)
-    watches = state.policy.change.change_detection
-    sums = changes.sums_of(slots.tolist()) if watches else None
-    played = belief.play(snapshot.models, stretch, numbers, sums, state.support.totals_for(slots))
+    sums = changes.sums_of(slots.tolist()) if state.policy.change.change_detection else None
+    played = _playing(state).play(stretch, numbers, sums, state.support.totals_for(slots))
     index = stretch.index[:played]
     for k, count in zip(*(each.tolist() for each in np.unique(index, return_counts=True)), strict=True):
         slot = snapshot.models[k].slot
         state.decision_counts[slot] = state.decision_counts.get(slot, 0) + count
         if sums is not None:
             changes.take(slot, sums[k])
-    state.decision_count += played
-    state.observed += played
+    for slot, context in zip(slots[index].tolist(), contexts[:played], strict=True):
+        state.arrival.note(slot, context, arrived=True)
     if played:
-        state.version = position + 2 * played
+        state.decision_count += played
+        state.observed += played
+        learner.position += 2 * played
+        state.version = learner.position
         state.note_change(state.decision_count, 0)
-    for k, context in zip(index.tolist(), contexts[:played], strict=True):
-        state.arrival.note(snapshot.models[k].slot, context, arrived=True)
     return played
 
 

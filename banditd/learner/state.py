@@ -241,6 +241,7 @@ class LearnerState:
         state.settings_version = position
 
     def _apply_decision(self, position: int, decision: Decision, time_ms: int) -> None:
+        # What is done here and in `_apply_outcome` `learner.rounds` does of many.
         state = self.routers.get(decision.router_id)
         if state is None:
             return  # its router was removed while it was on its way
@@ -326,13 +327,15 @@ class LearnerState:
         state = self.routers.get(record.router_id)
         if state is None:
             return
-        state.expired += len(record.decision_positions)
-        for decision_position in record.decision_positions:
+        # Not those of a router that had its name before, as with outcomes.
+        positions = [p for p in record.decision_positions if p > state.start_position]
+        state.expired += len(positions)
+        for decision_position in positions:
             decision = log.decision(decision_position)
             state.arrival.note(decision.slot, decision.context, arrived=False)
         if record.quality is not None:
             lesson = Lesson(quality=record.quality)
-            for decision_position in record.decision_positions:
+            for decision_position in positions:
                 decision = log.decision(decision_position)
                 self._teach(state, decision, lesson)
                 for each in state.everyone:
@@ -340,7 +343,7 @@ class LearnerState:
             self._touch(state, position)
         else:
             for each in state.everyone:
-                for decision_position in record.decision_positions:
+                for decision_position in positions:
                     each.account.forget(decision_position)
 
     def _teach(self, state: RouterState, decision: Decision, lesson: Lesson) -> Residuals | None:

@@ -215,20 +215,13 @@ class PlayingBelief(Protocol):
         """Rounds that `play` may be given now, >= 1."""
         ...
 
-    def play(
-        self,
-        models: tuple[ModelSpec, ...],
-        stretch: Stretch,
-        rule: Numbers,
-        detectors: Array64 | None,
-        support: Array64,
-    ) -> int:
+    def play(self, stretch: Stretch, rule: Numbers, detectors: Array64 | None, support: Array64) -> int:
         """Decide and `Belief.learn` round by round, bit for bit as one by one; return how many were played.
 
         Args:
-            models: Those of the last `Belief.freeze`, since which nothing was learnt.
-            stretch: At most `rounds_max` rounds.
-            rule: By which is decided; its evidence is that of the last snapshot, which was live.
+            stretch: At most `rounds_max` rounds among the models of the last `Belief.freeze`, since which nothing was
+                learnt.
+            rule: By which is decided, as it is at the start.
             detectors: Shape (K, 3, 3), updated: an alarm ends the stretch. None where nobody watches.
             support: Shape (L, 2), updated: as `kernels.decision.count_support` has it.
         """

@@ -249,6 +249,9 @@ def _arguments(kernel, seed):
             value = _pmf(rng, drawn["eligible"])
         if name == "inout_pmf":
             value = _pmf(rng, drawn["eligible"])
+        if "inout_a_invs" in names and name in ("cost_usd_max", "latency_ms_max", "quality_min"):
+            # Whom limits leave none for plays no round.
+            value = -math.inf if name == "quality_min" else math.inf
         if value is None:
             value = rng.normal(size=shape) if shape else rng.random()
         if parameter.out:
@@ -329,6 +332,17 @@ def test_a_kernel_equals_its_twin(name, seed):
     for our, their in zip(ours, theirs, strict=True):
         assert np.isfinite(their).all()
         np.testing.assert_allclose(our, their, rtol=tolerance, atol=tolerance)
+
+
+def test_rounds_are_played():
+    """The rounds above are not over before the first: several are played, with and without an alarm that ends them."""
+    kernel = KERNELS["play_rounds"]
+    ends = set()
+    for seed in SEEDS:
+        arguments = _arguments(kernel, seed)
+        played, *_ = _call(kernel.function, kernel, arguments)
+        ends.add("all" if 1 < played == len(arguments[0]) else "some" if played > 0 else "none")
+    assert {"all", "some"} <= ends
 
 
 def _digests():

@@ -42,7 +42,7 @@ from banditd.policies.beliefs.measures import (
 from banditd.policies.beliefs.regression import Regression
 from banditd.policies.beliefs.slope_prior import SlopePrior, is_of_slope_prior, loaded, penalties_of
 from banditd.policies.registry import PolicyParameters
-from banditd.policies.rule import Numbers
+from banditd.policies.rule import Numbers, Rule
 from banditd.policies.stretch import ROUNDS_MAX, Stretch
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
@@ -94,7 +94,7 @@ class LinearBelief:
         arm, values = self._arm(model), measured(model, lesson)
         residuals = arm.learn(row, values, self._penalties, self._retention, lesson.weight)
         self._changed.add(model.slot)
-        if math.isfinite(residuals[QUALITY]):
+        if not math.isnan(values[QUALITY]):
             self._learnt_count += 1
             if self._chooses:
                 self._slope_prior.add(model.slot, row, values[QUALITY], weight=lesson.weight, retention=self._retention)
@@ -136,37 +136,29 @@ class LinearBelief:
         """Rounds that `play` may be given: up to where the prior is chosen anew."""
         return min(self._slope_prior.room, ROUNDS_MAX) if self._chooses else ROUNDS_MAX
 
-    def play(
-        self,
-        models: tuple[ModelSpec, ...],
-        stretch: Stretch,
-        rule: Numbers,
-        detectors: Array64 | None,
-        support: Array64,
-    ) -> int:
+    def play(self, stretch: Stretch, rule: Numbers, detectors: Array64 | None, support: Array64) -> int:
         """Decide and `learn` round by round, bit for bit as one by one; return how many were played.
 
         Args:
-            models: Those of the last `freeze`, since which nothing was learnt.
-            stretch: At most `rounds_max` rounds.
-            rule: By which is decided; its evidence is that of the last snapshot, which was live.
+            stretch: At most `rounds_max` rounds among the models of the last `freeze`, since which nothing was learnt.
+            rule: By which is decided, as it is at the start.
             detectors: Shape (K, 3, 3), updated: an alarm ends the stretch. None where nobody watches.
             support: Shape (L, 2), updated: as `kernels.decision.count_support` has it.
         """
         mirror = self._mirror
         assert mirror is not None
         assert not self._changed
+        models, to = mirror.models, mirror.snapshot
         arms = [self._peek(model) for model in models]
         a_invs, thetas, numbers, priors = (
             np.stack([getattr(arm, part) for arm in arms]) for part in ("a_inv", "theta", "numbers", "prior")
         )
-        to = mirror.snapshot
         played: int = play_rounds(
             stretch.rows,
             stretch.seen,
             stretch.uniforms,
             mirror.slots,
-            *rule,
+            *Rule(*rule)._replace(evidence=to.evidence),
             _NONE_GIVEN,
             self._retention,
             priors,
@@ -189,14 +181,13 @@ class LinearBelief:
         )
         learnt, index = 0, stretch.index[:played]
         for k in np.unique(index).tolist():
-            slot, arm = models[k].slot, self._arm(models[k])
-            before = arm.quality.count
+            arm, own = self._arm(models[k]), np.flatnonzero(index == k)
             arm.a_inv[:], arm.theta[:], arm.numbers[:] = a_invs[k], thetas[k], numbers[k]
-            learnt += arm.quality.count - before
+            seen = stretch.seen[own, k]
+            learnt += int(np.count_nonzero(~np.isnan(seen[:, QUALITY])))
             if self._chooses:
-                own = np.flatnonzero(index == k)
-                seen, weights = stretch.seen[own, k], np.ones(len(own))
-                self._slope_prior.add_rows(slot, stretch.rows[own], seen, weights, self._retention)
+                rows, weights = stretch.rows[own], np.ones(len(own))
+                self._slope_prior.add_rows(models[k].slot, rows, seen, weights, self._retention)
         self._learnt_count += learnt
         if self._chooses and self._slope_prior.count(learnt):
             self._choose_prior()

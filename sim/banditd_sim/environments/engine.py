@@ -29,8 +29,7 @@ from banditd.domain.records import (
 )
 from banditd.domain.router import RouterSpec
 from banditd.features.encode import encode
-from banditd.learner.rounds import play as play_stretch
-from banditd.learner.rounds import rounds_max
+from banditd.learner.rounds import play, rounds_max
 from banditd.learner.router_state import FIT_PROMPTS_MAX, RouterState, due_fit, missing_fit
 from banditd.learner.state import LearnerState
 from banditd.policies.beliefs.measures import measured_rows
@@ -59,6 +58,11 @@ class MemoryLog:
                 self._decisions[entry.position] = record
         elif isinstance(record, ModelChange | RouterChange):
             self._settings.append(entry)
+
+    def append_round(self, position: int, decision: Decision, outcome: LogEntry) -> None:
+        """Keep a decision at *position* and what came of it: `append` of both, without a look at what they are."""
+        self._decisions[position] = decision
+        self._outcomes.append(outcome)
 
     def copy(self) -> MemoryLog:
         """Return a log of its own with the same entries; entries are shared."""
@@ -262,7 +266,7 @@ class Engine:
             uniforms,
             exclusions_rows(snapshot, contexts, terms),
         )
-        played = play_stretch(self.router, snapshot, terms, contexts, stretch, start)
+        played = play(self.state, snapshot, terms, contexts, stretch)
         if played == 0:
             return None
         stretch, version, preset = stretch.first(played), snapshot.version, snapshot.policy.preset
@@ -286,9 +290,9 @@ class Engine:
             )
             version = position + 1
             ruling = Ruling(_APPLIED, lesson, _OBSERVED)
-            self.log.append(LogEntry(position, 0, decision))
-            self.log.append(LogEntry(version, 0, OutcomeRecord(self._router_id, position, _GOOD, ruling)))
-        self._position = self.state.position = version
+            outcome = OutcomeRecord(self._router_id, position, _GOOD, ruling)
+            self.log.append_round(position, decision, LogEntry(version, 0, outcome))
+        self._position = version
         return stretch
 
     def learn(self, position: int, decision: Decision, lesson: Lesson) -> None:

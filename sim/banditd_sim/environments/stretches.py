@@ -25,8 +25,7 @@ class Stretches:
     def __init__(self, world: World, prompts: Prompts, model_of: list[int], prices: list[float | None]) -> None:
         assert world.is_plain
         assert world.choosable is None
-        quality, cost_usd = world.outcomes
-        self._outcomes = quality, cost_usd, world.arena.latency_ms[world.rows]
+        self._world = world
         self._prompts = prompts
         self._model_of = np.array(model_of)
         self._prices = prices
@@ -47,8 +46,11 @@ class Stretches:
         assert snapshot.features is not None
         rows, models = self._prompts.rows(t, snapshot.features)[: engine.rounds_max], self._model_of[snapshot.slots]
         to = t + len(rows)
-        quality, cost_usd, latency_ms = (values[t:to, models] for values in self._outcomes)
-        told = Told(quality, cost_usd, latency_ms, [self._prices[k] for k in models.tolist()])
+        quality, cost_usd = self._world.outcomes
+        # Not of all rounds at once: a latency that nobody measured takes one number of memory.
+        latency_ms = self._world.arena.latency_ms[self._world.rows[t:to, None], models]
+        prices = [self._prices[k] for k in models.tolist()]
+        told = Told(quality[t:to, models], cost_usd[t:to, models], latency_ms, prices)
         stretch = engine.play(snapshot, self._prompts.contexts[t:to], rows, told, terms)
         if stretch is None:
             return None

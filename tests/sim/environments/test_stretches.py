@@ -44,6 +44,11 @@ def assert_same(runs):
     (ours, played), (theirs, single) = runs
     assert ours.engine.router.digest() == theirs.engine.router.digest()
     assert ours.engine.state.position == theirs.engine.state.position
+    assert ours.engine.state.health == theirs.engine.state.health
+    assert ours.engine.router.changes.header() == theirs.engine.router.changes.header()
+    assert ours.engine.router.changes.loud == theirs.engine.router.changes.loud
+    beliefs = [each.engine.router_snapshot.belief for each, _ in runs]
+    assert beliefs[0].learnt_count == beliefs[1].learnt_count
     for name in ("model", "propensity", "reported", "quality", "cost_usd"):
         assert getattr(played, name).tobytes() == getattr(single, name).tobytes()
     for our, their in zip(ours.engine.log.decisions(), theirs.engine.log.decisions(), strict=True):
@@ -52,7 +57,7 @@ def assert_same(runs):
         assert our.choice.expected.tobytes() == their.choice.expected.tobytes()
         assert our.choice.exclusions.tobytes() == their.choice.exclusions.tobytes()
     position = ours.engine.state.position + 1
-    entries = [each.engine.log.newest_outcomes(DEFAULT_ROUTER, position, 2 * ROUNDS) for each, _ in runs]
+    entries = [each.engine.log.newest_outcomes(DEFAULT_ROUTER, position, 2 * len(played.model)) for each, _ in runs]
     assert len(entries[0]) == len(entries[1]) == len(played.model)
     assert repr(entries[0]) == repr(entries[1])
 
@@ -71,6 +76,49 @@ def test_together_is_one_by_one(monkeypatch, preset):
     assert_same(runs)
     # What was learnt is not next to nothing.
     assert len(np.unique(runs[0][1].model)) > 1
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"change_detection": 0.0}, {"shrinkage": 0.0}, {"retention": 0.9}, {"slope_penalty": 8.0}]
+)
+def test_with_other_parameters(monkeypatch, parameters):
+    """Without detectors, with a prior that stays, with evidence that fades."""
+    runs, together = both_ways(monkeypatch, learnable(400, models=4), RouterPolicy("linucb", parameters))
+    assert together == 400
+    assert_same(runs)
+
+
+def test_a_model_that_is_always_as_expected(monkeypatch):
+    """Errors of 0 fade until they are none in float64: what was told is learnt all the same, and counted alike."""
+    n = 2600
+    table = make_table(np.full((n, 2), 0.5), np.full((n, 2), 1e-4))
+    runs, together = both_ways(monkeypatch, table, RouterPolicy("linucb", {"retention": 0.5}))
+    assert together == n
+    assert_same(runs)
+
+
+def test_rounds_that_nobody_can_be_drawn_in_are_played_by_themselves(monkeypatch):
+    """Where a latency of 1e10 ms makes utilities infinite the fallback serves, and the rest goes on together."""
+    table = learnable(300, models=3)
+    latency = np.full(table.quality.shape, 100.0)
+    latency[40:60, :] = 1e200
+    table, policy = change(table, latency_ms=latency), RouterPolicy("linucb", second_weight=1e300)
+    runs, together = both_ways(monkeypatch, table, policy)
+    assert_same(runs)
+    assert 0 < together < 300
+
+
+def test_a_snapshot_that_was_published_beside(monkeypatch):
+    """Whoever looks at the router before or between replays changes nothing."""
+    table = learnable(200)
+    arena, rows = arena_of(table), np.arange(200)
+    laid = timeline(Scenario(), arena, rows)
+    routers = [LearningRouter(arena, laid, RouterPolicy("linucb"), None, 0) for _ in range(2)]
+    for seed in range(2):
+        assert routers[0].engine.router_snapshot.belief is not None
+        for router in routers:
+            replay(World(arena, laid, NONE, rows, seed), router)
+    assert routers[0].engine.router.digest() == routers[1].engine.router.digest()
 
 
 def test_an_alarm_ends_a_stretch(monkeypatch):
@@ -100,9 +148,11 @@ def test_free_models_and_unknown_prices(monkeypatch):
 
 @pytest.mark.parametrize("preset, budget_usd", [("squarecb", None), ("knn", None), ("linucb", 1e-3)])
 def test_what_goes_on_between_rounds_is_played_round_by_round(monkeypatch, preset, budget_usd):
-    """A parameter that grows with what is learnt, another belief, a budget."""
-    _, together = both_ways(monkeypatch, learnable(100), RouterPolicy(preset), budget_usd)
-    assert together == 0
+    """A parameter that grows with what is learnt, another belief, a budget: nobody even tries."""
+    monkeypatch.setattr(Stretches, "play", lambda *_: pytest.fail("played ahead"))
+    world = world_of(learnable(100))
+    router = LearningRouter(world.arena, world.scenario, RouterPolicy(preset), budget_usd, 0)
+    assert len(replay(world, router).model) == 100
 
 
 def test_events_are_played_round_by_round(monkeypatch):
