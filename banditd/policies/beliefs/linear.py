@@ -92,9 +92,11 @@ class LinearBelief:
             decision: Not looked at.
         """
         arm, values = self._arm(model), measured(model, lesson)
+        before = arm.quality.count
         residuals = arm.learn(row, values, self._penalties, self._retention, lesson.weight)
         self._changed.add(model.slot)
-        if not math.isnan(values[QUALITY]):
+        # Not by the residual, which is none where all errors were 0.
+        if arm.quality.count > before:
             self._learnt_count += 1
             if self._chooses:
                 self._slope_prior.add(model.slot, row, values[QUALITY], weight=lesson.weight, retention=self._retention)
