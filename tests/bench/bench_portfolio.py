@@ -1,11 +1,16 @@
-"""The portfolio beside its members: python tests/bench/bench_portfolio.py [--sets a,b] [--seeds 3] [--prompts 600].
+"""The portfolio beside its members: python tests/bench/bench_portfolio.py [--sets a,b] [--seeds 20] [--prompts 600].
 
 Each seed shuffles the prompts of a set's split `test` that every model answered, takes the first ones, and routes them
 through the shipped learner, which sees quality and cost of the chosen model only. Warm: `--history` prompts of the
 split `train` with all outcomes were learnt before. The middle budget is the geometric mean of what the two ends of the
 hull of constant mixes cost. `gain` is the quality above that hull, in hindsight, at the cost that was spent; without a
-budget, above the best constant. Differences are paired over seeds; intervals are at 95 %, over orders and draws, not
-other prompts. Vowpal Wabbit's trade-off is part of what it learns, so that it has no row with a budget.
+budget, above the best constant. No learner starts at the best constant: the row `constant`, which learns nothing else,
+says what finding it costs. Differences are paired over seeds; intervals are at 95 %, over orders and draws, not other
+prompts. Vowpal Wabbit's trade-off is part of what it learns, so that it has no row with a budget.
+
+A table per case is printed as it comes, and at the end a row per case. A seed of pareto takes some 25 seconds of a
+core, of routellm 20, of routerbench 50, of zeroeval and bfcl minutes; `--policies` takes fewer or others, such as
+`portfolio-vowpal`, which has Vowpal Wabbit as a fifth member.
 """
 
 import argparse
@@ -38,8 +43,9 @@ POLICIES = {
     "constant": PolicySpec("constant"),
     "vowpal_squarecb": PolicySpec("vowpal_squarecb"),
     "portfolio": PolicySpec("portfolio", texts={"members": MEMBERS}),
-    "portfolio + vowpal": PolicySpec("portfolio", texts={"members": f"{MEMBERS} vowpal_squarecb"}),
+    "portfolio-vowpal": PolicySpec("portfolio", texts={"members": f"{MEMBERS} vowpal_squarecb"}),
 }
+ASKED = "linucb,category,knn,constant,vowpal_squarecb,portfolio"
 TERMS = Terms(Objective())
 TOKENS = 500
 
@@ -113,15 +119,15 @@ def _price(model, cost_usd):
     return Price(model.input_mtok_usd, model.output_mtok_usd)
 
 
-def table_of(case, seeds, budget, warm):
-    """Run every policy and print a table."""
+def table_of(case, policies, seeds, budget, warm):
+    """Run the policies and print a table; return each one's gains over seeds."""
     hulls = [case.hull(case.order(seed)) for seed in seeds]
     constant = [case.table.quality[case.order(seed)].mean(axis=0).max() for seed in seeds]
     gains = {}
-    for name, spec in POLICIES.items():
+    for name in policies:
         if budget is not None and name == "vowpal_squarecb":
             continue
-        quality, cost, weights = zip(*[case.run(spec, budget, seed, warm) for seed in seeds], strict=True)
+        quality, cost, weights = zip(*[case.run(POLICIES[name], budget, seed, warm) for seed in seeds], strict=True)
         base = constant
         if budget is not None:
             base = [hull_quality(hull, max(c, hull.cost[0])) for hull, c in zip(hulls, cost, strict=True)]
@@ -131,11 +137,25 @@ def table_of(case, seeds, budget, warm):
         held = "" if weights[0] is None else " ".join(f"{w:.2f}" for w in np.mean(weights, axis=0))
         print(f"| {name} | {q.mean:.4f} | {spent:.3f} | {gain.mean:+.4f} | {gain.low:+.4f} to {gain.high:+.4f} "
               f"| {held} |", flush=True)  # fmt: skip
-    for name in ("portfolio", "portfolio + vowpal"):
-        members = [n for n in POLICIES[name].texts["members"].split() if n in gains]
-        best = max(members, key=lambda n: gains[n].mean())
-        behind = paired_difference(gains[name], gains[best])
-        print(f"{name} - {best}: {behind.mean:+.4f} ({behind.low:+.4f} to {behind.high:+.4f})", flush=True)
+    return gains
+
+
+def row_of(gains, master):
+    """Return a case in one row: gains, those of the constant learner and of the portfolio with their intervals."""
+    cells = []
+    for name in [*ASKED.split(",")[:-1], master]:
+        if name not in gains:
+            cells.append("-")
+            continue
+        gain = seed_mean(gains[name])
+        half = f" ± {gain.high - gain.mean:.4f}" if name in ("constant", master) else ""
+        cells.append(f"{gain.mean:+.4f}{half}")
+    members = [name for name in POLICIES[master].texts["members"].split() if name in gains]
+    others = [max(members, key=lambda name: gains[name].mean())] if members else []
+    for other in [*others, *({"constant"} & gains.keys())]:
+        behind = paired_difference(gains[master], gains[other])
+        cells.append(f"{behind.mean:+.4f} ({behind.low:+.4f} to {behind.high:+.4f}), `{other}`")
+    return " | ".join(cells)
 
 
 def main():
@@ -143,11 +163,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--prompts", type=int, default=600)
     parser.add_argument("--history", type=int, default=300)
+    parser.add_argument("--policies", default=ASKED)
     arguments = parser.parse_args()
-    seeds = range(arguments.seeds)
+    seeds, policies = range(arguments.seeds), arguments.policies.split(",")
+    rows = []
     for name in arguments.sets.split(","):
         case = Case(arguments.shared / name, arguments.prompts, arguments.history)
         hull = case.hull(case.measured)
@@ -159,7 +181,12 @@ def main():
                 print(f"\n{name}, {start}, {len(case.order(0))} prompts, {len(case.models)} models, "
                       f"{len(seeds)} seeds\n\n| policy | quality | {limit} | gain | 95 % interval | weights |\n"
                       "| --- | --- | --- | --- | --- | --- |", flush=True)  # fmt: skip
-                table_of(case, seeds, budget, warm)
+                gains = table_of(case, policies, seeds, budget, warm)
+                label = (f"{name} ({len(case.models)}), {'warm' if warm else 'cold'}, "
+                         f"{'none' if budget is None else 'middle'}")  # fmt: skip
+                rows += [f"| {label} | {row_of(gains, master)} |" for master in gains if master.startswith("portfolio")]
+    print(f"\n| set (models), start, budget | {' | '.join(ASKED.split(','))} | - best member | - constant |")
+    print("\n".join(rows))
 
 
 if __name__ == "__main__":
