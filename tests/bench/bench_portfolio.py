@@ -8,8 +8,7 @@ budget, above the best constant. No learner starts at the best constant: the row
 says what finding it costs. Differences are paired over seeds; intervals are at 95 %, over orders and draws, not other
 prompts. Vowpal Wabbit's trade-off is part of what it learns, so that it has no row with a budget.
 
-A table per case is printed as it comes, and at the end a row per case. A seed of pareto takes some 25 seconds of a
-core, of routellm 20, of routerbench 50, of zeroeval and bfcl minutes; `--policies` takes fewer or others, such as
+A table per case is printed as it comes, and at the end a row per case. `--policies` takes fewer or others, such as
 `portfolio-vowpal`, which has Vowpal Wabbit as a fifth member.
 """
 
@@ -26,6 +25,7 @@ from banditd.domain.context import Context
 from banditd.domain.decision import Objective
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Lesson
+from banditd.domain.records import RouterChange
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.policies.portfolio import PortfolioBelief
 from banditd.routing.choose import Terms
@@ -45,6 +45,7 @@ POLICIES = {
     "portfolio": PolicySpec("portfolio", texts={"members": MEMBERS}),
     "portfolio-vowpal": PolicySpec("portfolio", texts={"members": f"{MEMBERS} vowpal_squarecb"}),
 }
+UNPRICED = "vowpal_squarecb"
 ASKED = "linucb,category,knn,constant,vowpal_squarecb,portfolio"
 TERMS = Terms(Objective())
 TOKENS = 500
@@ -61,7 +62,7 @@ class Case:
         self.history, self.measured = (np.flatnonzero(whole & (split == name)) for name in ("train", "test"))
         self.prompts, self.history_count = prompts, history
         self.models = tuple(
-            ModelSpec(k, model.model_id, _price(model, self.cost[self.history, k].mean()))
+            ModelSpec(k, model.model_id, _price(model, float(self.cost[self.history, k].mean())))
             for k, model in enumerate(table.models)
         )
 
@@ -77,15 +78,14 @@ class Case:
         """Return what a call teaches."""
         return Lesson(quality=float(self.table.quality[row, k]), cost_usd=float(self.cost[row, k]))
 
-    def engine(self, spec, budget, seed, warm):
-        """Return a router with its history."""
-        router = RouterSpec(
-            "bench",
-            spec,
-            embedding_dimension=self.table.embeddings.shape[1],
-            budget=None if budget is None else Budget(budget),
-        )
-        engine = Engine(router, self.models, seed)
+    def router(self, spec, budget):
+        """Return the settings."""
+        limit = None if budget is None else Budget(budget)
+        return RouterSpec("bench", spec, embedding_dimension=self.table.embeddings.shape[1], budget=limit)
+
+    def engine(self, spec, seed, warm):
+        """Return a router with its history, without a budget."""
+        engine = Engine(self.router(spec, None), self.models, seed)
         if warm:
             rows = np.random.default_rng([seed, 2]).permutation(self.history)[: self.history_count]
             engine.teach(
@@ -99,9 +99,18 @@ class Case:
             )
         return engine
 
-    def run(self, spec, budget, seed, warm):
+    def runs(self, name, budget, seed, warm):
+        """Return what `run` says without and, but for Vowpal Wabbit, within a budget, after the same history."""
+        engine = self.engine(POLICIES[name], seed, warm)
+        if name == UNPRICED:
+            return (self.run(engine, seed),)
+        other = engine.fork(seed)
+        other.append(RouterChange("bench", self.router(POLICIES[name], budget)))
+        return self.run(engine, seed), self.run(other, seed)
+
+    def run(self, engine, seed):
         """Return mean quality and cost of one run, and the portfolio's weights at its end."""
-        engine, rows = self.engine(spec, budget, seed, warm), self.order(seed)
+        rows = self.order(seed)
         picked = np.empty(len(rows), np.int64)
         for t, row in enumerate(rows):
             position, decision = engine.route(self.table.embeddings[row], TERMS, category=self.table.category[row])
@@ -119,15 +128,13 @@ def _price(model, cost_usd):
     return Price(model.input_mtok_usd, model.output_mtok_usd)
 
 
-def table_of(case, policies, seeds, budget, warm):
-    """Run the policies and print a table; return each one's gains over seeds."""
+def table_of(case, runs, seeds, budget):
+    """Print a table of the policies' runs; return each one's gains over seeds."""
     hulls = [case.hull(case.order(seed)) for seed in seeds]
     constant = [case.table.quality[case.order(seed)].mean(axis=0).max() for seed in seeds]
     gains = {}
-    for name in policies:
-        if budget is not None and name == "vowpal_squarecb":
-            continue
-        quality, cost, weights = zip(*[case.run(POLICIES[name], budget, seed, warm) for seed in seeds], strict=True)
+    for name, ran in runs.items():
+        quality, cost, weights = zip(*ran, strict=True)
         base = constant
         if budget is not None:
             base = [hull_quality(hull, max(c, hull.cost[0])) for hull, c in zip(hulls, cost, strict=True)]
@@ -175,13 +182,15 @@ def main():
         hull = case.hull(case.measured)
         middle = float(np.sqrt(hull.cost[0] * hull.cost[-1]))
         for warm in (False, True):
-            for budget in (None, middle):
+            ran = {policy: [case.runs(policy, middle, seed, warm) for seed in seeds] for policy in policies}
+            for k, budget in enumerate((None, middle)):
                 start = f"warm, {min(arguments.history, len(case.history))} prompts" if warm else "cold"
                 limit = "no budget, USD per 1,000" if budget is None else f"{1000 * budget:.3f} USD per 1,000, spent"
                 print(f"\n{name}, {start}, {len(case.order(0))} prompts, {len(case.models)} models, "
                       f"{len(seeds)} seeds\n\n| policy | quality | {limit} | gain | 95 % interval | weights |\n"
                       "| --- | --- | --- | --- | --- | --- |", flush=True)  # fmt: skip
-                gains = table_of(case, policies, seeds, budget, warm)
+                runs = {policy: [each[k] for each in every] for policy, every in ran.items() if len(every[0]) > k}
+                gains = table_of(case, runs, seeds, budget)
                 label = (f"{name} ({len(case.models)}), {'warm' if warm else 'cold'}, "
                          f"{'none' if budget is None else 'middle'}")  # fmt: skip
                 rows += [f"| {label} | {row_of(gains, master)} |" for master in gains if master.startswith("portfolio")]
