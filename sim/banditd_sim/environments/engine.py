@@ -270,9 +270,11 @@ class Engine:
         if played == 0:
             return None
         stretch, version, preset = stretch.first(played), snapshot.version, snapshot.policy.preset
-        for b, (k, lesson) in enumerate(zip(stretch.index.tolist(), told.lessons(stretch.index), strict=True)):
+        lessons = told.lessons(stretch.index)
+        chosen = zip(stretch.index.tolist(), stretch.pmf, stretch.codes, stretch.expected, strict=True)
+        for b, (k, pmf, codes, expected) in enumerate(chosen):
             position, (decision_id, uniform) = start + 1 + 2 * b, ids[b]
-            choice = Choice(k, stretch.pmf[b], stretch.codes[b], stretch.expected[b], _POLICY)
+            choice = Choice(k, pmf, codes, expected, _POLICY)
             decision = Decision(
                 decision_id,
                 self._router_id,
@@ -289,7 +291,7 @@ class Engine:
                 True,
             )
             version = position + 1
-            ruling = Ruling(_APPLIED, lesson, _OBSERVED)
+            ruling = Ruling(_APPLIED, lessons[b], _OBSERVED)
             outcome = OutcomeRecord(self._router_id, position, _GOOD, ruling)
             self.log.append_round(position, decision, LogEntry(version, 0, outcome))
         self._position = version
