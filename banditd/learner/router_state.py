@@ -208,15 +208,16 @@ class RouterState:
 
         Where the belief remembers no contexts, those of the decisions have to do: the average prompt is no match.
         """
-        if self.pacer is None or not self.pacer.is_in_doubt or self.belief is None or not len(self._recalled):
+        if self.pacer is None or not self.pacer.is_in_doubt or self.belief is None:
             return
-        models = self.offered(catalog)
-        past = self._past(models, self.changes.freeze(self.belief, models, self.policy.change, live=True))
-        self.pacer.reconsider(past, self.router.objective, time_ms)
+        rows = self._recalled()
+        if len(rows):
+            models = self.offered(catalog)
+            belief = self.changes.freeze(self.belief, models, self.policy.change, live=True)
+            self.pacer.reconsider(self._expected(models, belief, rows), self.router.objective, time_ms)
 
-    @property
     def _recalled(self) -> Array32:
-        """The contexts that the belief remembers, shape (n, N); none where it remembers none."""
+        """Return the contexts that the belief remembers, shape (n, N); none where it remembers none."""
         assert self.features is not None
         nothing = np.empty((0, self.features.row_width), np.float32)
         return self.belief.recall(CONTEXTS) if isinstance(self.belief, RecallingBelief) else nothing
@@ -224,14 +225,18 @@ class RouterState:
     def _past(self, models: tuple[ModelSpec, ...], belief: BeliefSnapshot) -> Prediction:
         """Return what is expected of *models* in contexts of the past: of the average one where none is remembered."""
         assert self.features is not None
-        rows = self._recalled
+        rows = self._recalled()
         if not len(rows):
             rows = np.zeros((1, self.features.row_width), np.float32)
             rows[0, INTERCEPT] = 1.0
-        past = Prediction(belief.predict_rows(rows).values.copy())
-        past.quality[:, exclusions_of(models, limits=NO_LIMITS, input_tokens=INPUT_TOKENS_UNKNOWN) != 0] = np.nan
-        past.cost_usd[:] += fees_of(models)
-        return past
+        return self._expected(models, belief, rows)
+
+    def _expected(self, models: tuple[ModelSpec, ...], belief: BeliefSnapshot, rows: Array32) -> Prediction:
+        """Return what is expected of *models* in contexts (n, N), fees included; no quality of who cannot serve."""
+        said = Prediction(belief.predict_rows(rows).values.copy())
+        said.quality[:, exclusions_of(models, limits=NO_LIMITS, input_tokens=INPUT_TOKENS_UNKNOWN) != 0] = np.nan
+        said.cost_usd[:] += fees_of(models)
+        return said
 
     def offered(self, catalog: Catalog) -> tuple[ModelSpec, ...]:
         """Return the models that the router offers."""

@@ -1,6 +1,8 @@
 """The numbers by which a router decides, whatever the context."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import numpy as np
 
 from banditd.domain.arrays import Array64
 
@@ -47,3 +49,6 @@ Numbers = tuple[
     float,
     float,
 ]
+
+# The given pmf, which follows them, where the explorer is another.
+NONE_GIVEN: Final = np.zeros((2, 0))

@@ -24,7 +24,7 @@ from banditd.objective.bounds import bounds_of, leave_out_slow
 from banditd.policies.base import Prediction, Question
 from banditd.policies.explorers import gamma_now
 from banditd.policies.pairs import rival_pmf
-from banditd.policies.rule import Numbers, Rule
+from banditd.policies.rule import NONE_GIVEN, Numbers, Rule
 from banditd.routing.snapshot import RouterSnapshot
 
 
@@ -117,7 +117,7 @@ def choose_rows(
     pmf, expected = np.empty(shape), np.empty((shape[0], 3, shape[1]), np.float32)
     index = np.empty(shape[0], np.int64)
     drawn = np.array(uniforms, np.float64)
-    decide_rows(picked, *rule, _NONE_GIVEN, drawn, codes, pmf, expected, index)
+    decide_rows(picked, *rule, NONE_GIVEN, drawn, codes, pmf, expected, index)
     return [
         Choice(k, pmf[b], codes[b], expected[b], _POLICY, pacing)
         if k >= 0 and not terms.compares
@@ -145,7 +145,7 @@ def _choose(
     count = len(exclusions)
     pmf, expected = np.empty(count), np.empty((3, count), np.float32)
     rule, pacing = rule_of(snapshot, terms)
-    given, source = _NONE_GIVEN, _POLICY
+    given, source = NONE_GIVEN, _POLICY
     resorts = _LAST_RESORTS if snapshot.unhealthy is not None else ()
     while True:
         if terms.limits.latency_percentile is not None:
@@ -282,9 +282,6 @@ def _own_pmf(
             whole.fill_pmf(question, free, pmf)
             given[1] += share * pmf
     return given
-
-
-_NONE_GIVEN: Final = np.zeros((2, 0))
 
 
 def _rival(

@@ -42,11 +42,10 @@ from banditd.policies.beliefs.measures import (
 from banditd.policies.beliefs.regression import Regression
 from banditd.policies.beliefs.slope_prior import SlopePrior, is_of_slope_prior, loaded, penalties_of
 from banditd.policies.registry import PolicyParameters
-from banditd.policies.rule import Numbers, Rule
+from banditd.policies.rule import NONE_GIVEN, Numbers, Rule
 from banditd.policies.stretch import ROUNDS_MAX, Stretch
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
-_NONE_GIVEN: Final = np.zeros((2, 0))
 
 
 class LinearBelief:
@@ -161,7 +160,7 @@ class LinearBelief:
             stretch.uniforms,
             mirror.slots,
             *Rule(*rule)._replace(evidence=to.evidence),
-            _NONE_GIVEN,
+            NONE_GIVEN,
             self._retention,
             priors,
             self._penalties,

@@ -220,21 +220,7 @@ class Engine:
         self.state.take_row(snapshot.features, context, row)
         decision_id, uniform = issue_decision_id(self._key, self._position + 1, 0)
         choice = choose_encoded(snapshot, row, context, terms, uniform)
-        decision = Decision(
-            decision_id=decision_id,
-            router_id=self._router_id,
-            request_id="",
-            request_digest=b"",
-            context=context,
-            slots=snapshot.slots if terms.candidates is None else snapshot.slots[terms.candidates],
-            choice=choice,
-            uniform=uniform,
-            objective=terms.objective,
-            limits=terms.limits,
-            policy=snapshot.policy.preset,
-            policy_version=snapshot.version,
-            learnable=choice.source.learnable,
-        )
+        decision = self._decision(snapshot, decision_id, context, choice, uniform, terms, snapshot.version)
         return self.append(decision), decision
 
     @property
@@ -269,33 +255,46 @@ class Engine:
         played = play(self.state, snapshot, terms, contexts, stretch)
         if played == 0:
             return None
-        stretch, version, preset = stretch.first(played), snapshot.version, snapshot.policy.preset
+        stretch, version = stretch.first(played), snapshot.version
         lessons = told.lessons(stretch.index)
         chosen = zip(stretch.index.tolist(), stretch.pmf, stretch.codes, stretch.expected, strict=True)
         for b, (k, pmf, codes, expected) in enumerate(chosen):
             position, (decision_id, uniform) = start + 1 + 2 * b, ids[b]
             choice = Choice(k, pmf, codes, expected, _POLICY)
-            decision = Decision(
-                decision_id,
-                self._router_id,
-                "",
-                b"",
-                contexts[b],
-                snapshot.slots,
-                choice,
-                uniform,
-                terms.objective,
-                terms.limits,
-                preset,
-                version,
-                True,
-            )
+            decision = self._decision(snapshot, decision_id, contexts[b], choice, uniform, terms, version)
             version = position + 1
             ruling = Ruling(_APPLIED, lessons[b], _OBSERVED)
             outcome = OutcomeRecord(self._router_id, position, _GOOD, ruling)
             self.log.append_round(position, decision, LogEntry(version, 0, outcome))
         self._position = version
         return stretch
+
+    def _decision(
+        self,
+        snapshot: RouterSnapshot,
+        decision_id: bytes,
+        context: Context,
+        choice: Choice,
+        uniform: float,
+        terms: Terms,
+        version: int,
+    ) -> Decision:
+        """Return the record of a choice by a snapshot of that version."""
+        return Decision(
+            decision_id=decision_id,
+            router_id=self._router_id,
+            request_id="",
+            request_digest=b"",
+            context=context,
+            slots=snapshot.slots if terms.candidates is None else snapshot.slots[terms.candidates],
+            choice=choice,
+            uniform=uniform,
+            objective=terms.objective,
+            limits=terms.limits,
+            policy=snapshot.policy.preset,
+            policy_version=version,
+            learnable=choice.source.learnable,
+        )
 
     def learn(self, position: int, decision: Decision, lesson: Lesson) -> None:
         """Record what came of the decision at *position*; of one by the fallback nothing is learnt."""
