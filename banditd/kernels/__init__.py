@@ -5,6 +5,7 @@ Numba only.
 """
 
 from banditd.kernels._jit import COMPILED, KERNELS, UNCACHED, Array32, Array64, Kernel, Mask, Parameter
+from banditd.kernels.accounts import account_cost, account_decision, account_price, price_at
 from banditd.kernels.arrival import expect_arrival, update_arrivals
 from banditd.kernels.categories import add_evidence, shrink
 from banditd.kernels.choice import decide, decide_rows
@@ -73,6 +74,9 @@ __all__ = [
     "Kernel",
     "Mask",
     "Parameter",
+    "account_cost",
+    "account_decision",
+    "account_price",
     "add_charges",
     "add_evidence",
     "add_outcome",
@@ -108,6 +112,7 @@ __all__ = [
     "predict_duel_rows",
     "predict_models",
     "predict_models_rows",
+    "price_at",
     "probability_best",
     "project",
     "project_rows",

@@ -54,7 +54,8 @@ class Parameter:
             ``T`` the three metrics, ``V`` the four values expected of a model, ``C`` categories, ``G`` points of a
             grid, ``Q`` rows of a chunk, ``J`` neighbours, ``X`` a contrast's row, ``S`` its sums, ``Y`` five numbers of
             a regression, ``H`` two halves, or mean and variance, ``A`` what is known of a prompt's
-            arrival, ``W`` a row of at least D + 2 values, ``L`` numbers of models.
+            arrival, ``W`` a row of at least D + 2 values, ``L`` numbers of models, ``M`` decisions that a budget
+            remembers, ``P`` numbers of its accounts.
         out: Written and not read.
         inout: Read and written: a state.
     """

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from banditd.kernels._jit import KERNELS, Kernel, Parameter
+from banditd.kernels.accounts import NUMBERS
 from banditd.kernels.arrival import ARRIVAL_WIDTH_MIN
 from banditd.kernels.contrasts import CONTRAST_WIDTH, SUMS_WIDTH
 
 # Any length will do; four also enters the loops that take four rows at once.
 _LENGTH = 5
 # Axes that are always as long: metrics, the four rows of what is expected, what `contrast` and `tally` write.
-_FIXED = {"T": 3, "V": 4, "X": CONTRAST_WIDTH, "S": SUMS_WIDTH, "A": ARRIVAL_WIDTH_MIN, "W": _LENGTH + 2}
+_FIXED = {"T": 3, "V": 4, "X": CONTRAST_WIDTH, "S": SUMS_WIDTH, "A": ARRIVAL_WIDTH_MIN, "W": _LENGTH + 2, "P": NUMBERS}
 
 
 def _sample(parameter: Parameter) -> NDArray[np.generic] | float | int:

@@ -8,13 +8,14 @@ from typing import cast
 
 import numpy as np
 
+from banditd.domain.budget import BudgetWindow
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS
 from banditd.kernels.choice import INVERSE_GAP
 from banditd.learner.router_state import RouterState
 from banditd.learner.state import LearnerState
 from banditd.policies.base import PlayingBelief
-from banditd.policies.stretch import Stretch
+from banditd.policies.stretch import NO_PACE, Stretch
 from banditd.routing.choose import Terms, rule_of
 from banditd.routing.snapshot import RouterSnapshot
 
@@ -34,7 +35,8 @@ def is_playable(state: RouterState, snapshot: RouterSnapshot, terms: Terms) -> b
     return (
         state.belief is not None
         and isinstance(state.belief, PlayingBelief)
-        and state.pacer is None
+        # A calendar window is entered between rounds.
+        and (state.pacer is None or state.pacer.budget.window is BudgetWindow.REQUEST)
         and not state.shadows
         and not snapshot.newcomers
         and not policy.change.fades
@@ -51,7 +53,9 @@ def is_playable(state: RouterState, snapshot: RouterSnapshot, terms: Terms) -> b
 
 
 def rounds_max(state: RouterState) -> int:
-    """Return how many rounds of a router that `is_playable` can be played in one call now, >= 1."""
+    """Return how many rounds of a router that `is_playable` can be played in one call now; 0 for none."""
+    if state.pacer is not None and (state.pacer.is_fresh or state.pacer.is_in_doubt):
+        return 0
     return int(min(_playing(state).rounds_max, state.prompts_to_fit))
 
 
@@ -67,7 +71,7 @@ def play(
         snapshot: Of a router that `is_playable`, just published.
         terms: What all rounds ask for.
         contexts: Of the rounds; none is of a session.
-        stretch: At most `rounds_max` rounds.
+        stretch: At most `rounds_max` rounds, at least one.
 
     Returns:
         How many rounds were played; the next one is for `choose` and `apply` if they were none.
@@ -75,8 +79,14 @@ def play(
     state = learner.routers[snapshot.router.router_id]
     changes, slots = state.changes, snapshot.slots
     numbers, _ = rule_of(snapshot, terms)
+    pace = NO_PACE
+    if state.pacer is not None:
+        found = state.pacer.pace(slots.tolist(), state.router.exploration_share)
+        if found is None:
+            return 0
+        pace = found
     sums = changes.sums_of(slots.tolist()) if state.policy.change.change_detection else None
-    played = _playing(state).play(stretch, numbers, sums, state.support.totals_for(slots))
+    played = _playing(state).play(stretch, numbers, sums, state.support.totals_for(slots), pace)
     index = stretch.index[:played]
     for k, count in zip(*(each.tolist() for each in np.unique(index, return_counts=True)), strict=True):
         slot = snapshot.models[k].slot

@@ -15,7 +15,7 @@ from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 from banditd.domain.records import PastChoice
 from banditd.policies.rule import Numbers
-from banditd.policies.stretch import Stretch
+from banditd.policies.stretch import Pace, Stretch
 
 
 class Prediction(msgspec.Struct, frozen=True, gc=False):
@@ -215,7 +215,7 @@ class PlayingBelief(Protocol):
         """Rounds that `play` may be given now, >= 1."""
         ...
 
-    def play(self, stretch: Stretch, rule: Numbers, detectors: Array64 | None, support: Array64) -> int:
+    def play(self, stretch: Stretch, rule: Numbers, detectors: Array64 | None, support: Array64, pace: Pace) -> int:
         """Decide and `Belief.learn` round by round, bit for bit as one by one; return how many were played.
 
         Args:
@@ -224,6 +224,7 @@ class PlayingBelief(Protocol):
             rule: By which is decided, as it is at the start.
             detectors: Shape (K, 3, 3), updated: an alarm ends the stretch. None where nobody watches.
             support: Shape (L, 2), updated: as `kernels.decision.count_support` has it.
+            pace: Of the budget, updated.
         """
         ...
 

@@ -43,7 +43,7 @@ from banditd.policies.beliefs.regression import Regression
 from banditd.policies.beliefs.slope_prior import SlopePrior, is_of_slope_prior, loaded, penalties_of
 from banditd.policies.registry import PolicyParameters
 from banditd.policies.rule import NONE_GIVEN, Numbers, Rule
-from banditd.policies.stretch import ROUNDS_MAX, Stretch
+from banditd.policies.stretch import ROUNDS_MAX, Pace, Stretch
 
 METRICS: Final = (Metric.QUALITY, Metric.COST, Metric.LATENCY)
 
@@ -137,7 +137,7 @@ class LinearBelief:
         """Rounds that `play` may be given: up to where the prior is chosen anew."""
         return min(self._slope_prior.room, ROUNDS_MAX) if self._chooses else ROUNDS_MAX
 
-    def play(self, stretch: Stretch, rule: Numbers, detectors: Array64 | None, support: Array64) -> int:
+    def play(self, stretch: Stretch, rule: Numbers, detectors: Array64 | None, support: Array64, pace: Pace) -> int:
         """Decide and `learn` round by round, bit for bit as one by one; return how many were played.
 
         Args:
@@ -145,6 +145,7 @@ class LinearBelief:
             rule: By which is decided, as it is at the start.
             detectors: Shape (K, 3, 3), updated: an alarm ends the stretch. None where nobody watches.
             support: Shape (L, 2), updated: as `kernels.decision.count_support` has it.
+            pace: Of the budget, updated.
         """
         mirror = self._mirror
         assert mirror is not None
@@ -157,6 +158,7 @@ class LinearBelief:
         played: int = play_rounds(
             stretch.rows,
             stretch.seen,
+            stretch.costs,
             stretch.uniforms,
             mirror.slots,
             *Rule(*rule)._replace(evidence=to.evidence),
@@ -175,10 +177,16 @@ class LinearBelief:
             to.offsets,
             np.zeros((len(models), 3, 3)) if detectors is None else detectors,
             support,
+            pace.budget_usd,
+            pace.exploration_share,
+            pace.numbers,
+            pace.contexts,
+            pace.answers,
             stretch.codes,
             stretch.pmf,
             stretch.expected,
             stretch.index,
+            stretch.pacing,
         )
         learnt, index = 0, stretch.index[:played]
         for k in np.unique(index).tolist():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from banditd.domain.arrays import Array16, Array32, Array64, Index
+from banditd.domain.budget import FREE
 from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import Choice, Decision, DecisionSource, Exclusion, Objective, Resolution
 from banditd.domain.ids import KEY_BYTES, issue_decision_id
@@ -249,6 +250,7 @@ class Engine:
         stretch = Stretch.of(
             rows,
             measured_rows(snapshot.models, told.prices, told.quality, told.cost_usd, told.latency_ms),
+            np.ascontiguousarray(told.cost_usd),
             uniforms,
             exclusions_rows(snapshot, contexts, terms),
         )
@@ -257,10 +259,11 @@ class Engine:
             return None
         stretch, version = stretch.first(played), snapshot.version
         lessons = told.lessons(stretch.index)
-        chosen = zip(stretch.index.tolist(), stretch.pmf, stretch.codes, stretch.expected, strict=True)
-        for b, (k, pmf, codes, expected) in enumerate(chosen):
+        pacing = [FREE] * played if self.router.pacer is None else stretch.pacings
+        chosen = zip(stretch.index.tolist(), stretch.pmf, stretch.codes, stretch.expected, pacing, strict=True)
+        for b, (k, pmf, codes, expected, prices) in enumerate(chosen):
             position, (decision_id, uniform) = start + 1 + 2 * b, ids[b]
-            choice = Choice(k, pmf, codes, expected, _POLICY)
+            choice = Choice(k, pmf, codes, expected, _POLICY, prices)
             decision = self._decision(snapshot, decision_id, contexts[b], choice, uniform, terms, version)
             version = position + 1
             ruling = Ruling(_APPLIED, lessons[b], _OBSERVED)

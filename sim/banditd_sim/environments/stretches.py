@@ -44,6 +44,8 @@ class Stretches:
             has to be played by itself.
         """
         assert snapshot.features is not None
+        if engine.rounds_max == 0:
+            return None
         rows, models = self._prompts.rows(t, snapshot.features)[: engine.rounds_max], self._model_of[snapshot.slots]
         to = t + len(rows)
         quality, cost_usd = self._world.outcomes

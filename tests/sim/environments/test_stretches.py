@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from banditd.domain.router import DEFAULT_ROUTER
+from banditd.objective.pacer import CONTEXTS
 from banditd_sim.environments.arena import arena_of
 from banditd_sim.environments.replay import LearningRouter, replay
 from banditd_sim.environments.router import RouterPolicy
@@ -146,12 +147,53 @@ def test_free_models_and_unknown_prices(monkeypatch):
     assert together == 300
 
 
-@pytest.mark.parametrize("preset, budget_usd", [("squarecb", None), ("knn", None), ("linucb", 1e-3)])
-def test_what_goes_on_between_rounds_is_played_round_by_round(monkeypatch, preset, budget_usd):
-    """A parameter that grows with what is learnt, another belief, a budget: nobody even tries."""
+@pytest.mark.parametrize("preset", ["linucb", "lin_thompson", "softmax", "constant"])
+@pytest.mark.parametrize("budget_usd", [1e-7, 2e-4, 2e-3, 1.0])
+def test_within_a_budget(monkeypatch, preset, budget_usd):
+    """Prices, debts and allowances as well: too little for anybody, two that bind, and as much as one likes."""
+    table = learnable(ROUNDS, dimension=12, models=4)
+    latency = np.random.default_rng(1).lognormal(6.0, 1.0, table.quality.shape)
+    policy = RouterPolicy(preset, usd_weight=1.0, second_weight=1e-4)
+    runs, together = both_ways(monkeypatch, change(table, latency_ms=latency), policy, budget_usd)
+    assert_same(runs)
+    # The first decision is made by what is believed, and so are those after an alarm, not by what decisions expected.
+    alarms = sum(map(sum, runs[0][0].engine.router.changes.alarm_counts.values()))
+    assert alarms <= 1
+    assert together == ROUNDS - 1 - CONTEXTS * alarms
+    pacing = [decision.choice.pacing for decision in runs[0][0].engine.log.decisions()]
+    binds = sum(each.high > 0.0 for each in pacing)
+    assert binds == 0 if budget_usd == 1.0 else binds > ROUNDS / 2
+    assert len({each.allowance_usd for each in pacing}) > 1
+
+
+def test_within_a_budget_with_unknown_prices(monkeypatch):
+    """Whose price is unknown is left out where money matters, and what it would cost is remembered as unknown."""
+    table = learnable(300, models=3)
+    models = (change(table.models[0], input_mtok_usd=np.nan, output_mtok_usd=np.nan), *table.models[1:])
+    runs, together = both_ways(monkeypatch, change(table, models=models), RouterPolicy("linucb"), 1e-3)
+    assert_same(runs)
+    assert together == 299
+
+
+def test_after_an_alarm_within_a_budget_rounds_are_played_by_themselves(monkeypatch):
+    """While the price follows from what is believed now, it is computed after each outcome."""
+    n = 900
+    rng = np.random.default_rng(3)
+    quality = np.column_stack([np.full(n, 0.5), np.where(np.arange(n) < 400, 0.9, 0.1)])
+    quality = np.clip(quality + 0.05 * rng.standard_normal(quality.shape), 0.0, 1.0)
+    table, in_order = make_table(quality, np.tile([1e-4, 2e-4], (n, 1))), PromptMix(order="as_given")
+    runs, together = both_ways(monkeypatch, table, RouterPolicy("linucb"), 1.6e-4, events=[in_order])
+    assert_same(runs)
+    assert runs[0][0].engine.router.changes.alarm_counts[1][0] > 0
+    assert n - 4 * 128 < together < n - 100
+
+
+@pytest.mark.parametrize("preset", ["squarecb", "knn"])
+def test_what_goes_on_between_rounds_is_played_round_by_round(monkeypatch, preset):
+    """A parameter that grows with what is learnt, another belief: nobody even tries."""
     monkeypatch.setattr(Stretches, "play", lambda *_: pytest.fail("played ahead"))
     world = world_of(learnable(100))
-    router = LearningRouter(world.arena, world.scenario, RouterPolicy(preset), budget_usd, 0)
+    router = LearningRouter(world.arena, world.scenario, RouterPolicy(preset), None, 0)
     assert len(replay(world, router).model) == 100
 
 
