@@ -38,6 +38,7 @@ Mask = NDArray[np.bool_]
 Codes = NDArray[np.uint8]
 Slots = NDArray[np.uint16]
 Bits16 = NDArray[np.uint16]
+Bits32 = NDArray[np.uint32]
 Codes8 = NDArray[np.int8]
 Codes16 = NDArray[np.int16]
 Index = NDArray[np.int64]
@@ -78,6 +79,7 @@ boolean = Parameter("bool")
 u8 = Parameter("uint8")
 i8 = Parameter("int8")
 u16 = Parameter("uint16")
+u32 = Parameter("uint32")
 
 
 def array(dtype: Parameter, shape: str, *, out: bool = False, inout: bool = False) -> Parameter:

@@ -1,5 +1,6 @@
-"""What re-estimating a prior needs: sums of outcomes, and ridge regressions from them by Cholesky's factorisation.
+"""What re-estimating a prior needs: digests, sums of outcomes, and ridge regressions from them.
 
+The latter by Cholesky's factorisation.
 Own loops and no LAPACK, so that the same log gives the same bits whatever library is installed.
 """
 
@@ -7,7 +8,36 @@ import math
 
 import numpy as np
 
-from banditd.kernels._jit import Array32, Array64, Index, array, f32, f64, helper, i64, kernel
+from banditd.kernels._jit import Array32, Array64, Bits32, Index, array, f32, f64, helper, i64, kernel, u32
+
+# Of what a digest is made of: two odd multipliers and two starts for 32 bits each, and the bits that are kept of each.
+_MULTIPLIERS = (0x5BD1E995, 0x27D4EB2F)
+_STARTS = (0x3C6EF372, 0x1F83D9AB)
+_WORD = 0xFFFFFFFF
+_KEPT = 26
+_KEPT_BITS = (1 << _KEPT) - 1
+
+
+@kernel(array(u32, "BN"), array(i64, "B", out=True))
+def digest_rows(
+    bits: Bits32,  # (B, N) encoded contexts, each float32 as its 32 bits
+    out_keys: Index,  # (B,) written
+) -> None:
+    """Write 52 bits that depend on a row's bits alone, and change all over where one of those does.
+
+    Two chains of multiplications modulo 2^32, as in MurmurHash (Appleby 2008), with steps that 64 bits hold.
+    """
+    for b in range(bits.shape[0]):
+        one = np.int64(_STARTS[0])
+        two = np.int64(_STARTS[1])
+        # The last steps bring the last words into all bits.
+        for j in range(bits.shape[1] + 2):
+            word = np.int64(bits[b, j]) if j < bits.shape[1] else np.int64(0)
+            one = ((one ^ word) * _MULTIPLIERS[0]) & _WORD
+            one ^= one >> 15
+            two = ((two ^ word) * _MULTIPLIERS[1]) & _WORD
+            two ^= two >> 13
+        out_keys[b] = (one & _KEPT_BITS) << _KEPT | (two & _KEPT_BITS)
 
 
 @helper

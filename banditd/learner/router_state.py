@@ -162,6 +162,11 @@ class RouterState:
         """Where the router was made. What was decided before, under its name, was another's."""
         return self.forgotten[0][1] if self.forgotten else 0
 
+    @property
+    def forgotten_to(self) -> int:
+        """The last position that may be forgotten."""
+        return max((high for _, high in self.forgotten), default=0)
+
     def has_forgotten(self, position: int) -> bool:
         """Return whether a restored snapshot has taken back what stands at *position*."""
         return any(low < position <= high for low, high in self.forgotten)

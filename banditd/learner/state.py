@@ -4,7 +4,7 @@ Live, after a crash, under another encoding and in the simulator the same entrie
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -77,7 +77,7 @@ class LogView(Protocol):
         """Return the decision at *position*."""
         ...
 
-    def newest_outcomes(self, router_id: str, before: int, count_max: int) -> Iterable[LogEntry]:
+    def newest_outcomes(self, router_id: str, before: int, count_max: int) -> Sequence[LogEntry]:
         """Return the newest entries of a router that teach, decisions apart, oldest first, before a position."""
         ...
 
@@ -629,11 +629,15 @@ class LearnerState:
         state = self.routers.get(record.router_id)
         if state is None:
             return
-        state.features = decode_spec(record.spec)
+        features = decode_spec(record.spec)
+        is_new = state.features is None or state.features.fingerprint != features.fingerprint
         state.fit_position = position if record.prompt_count else 0
         while record.prompt_count and state.next_fit <= state.prompt_count:
             state.next_fit *= FIT_GROWTH
         self._settle(state, position)
+        if not is_new:
+            return  # what was learnt under it stays as good
+        state.features = features
         self._rebuild(state, position, log, state.decision_count)
         for shadow in state.shadows.values():
             self._start_shadow(state, shadow, position, log)
@@ -649,11 +653,9 @@ class LearnerState:
         gathering = Gathering(belief, state.features) if isinstance(belief, GatheringBelief) else None
         state.belief = belief
         state.changes.seen.clear()
-        entries = [
-            entry
-            for entry in log.newest_outcomes(state.router.router_id, position, REBUILD_OUTCOMES_MAX)
-            if not state.has_forgotten(entry.position)
-        ]
+        entries = log.newest_outcomes(state.router.router_id, position, REBUILD_OUTCOMES_MAX)
+        if entries and entries[0].position <= state.forgotten_to:
+            entries = [entry for entry in entries if not state.has_forgotten(entry.position)]
         marks = [mark for mark in state.changes.marks if not state.has_forgotten(mark.position)]
         decisions = decision_count - len(entries)
         for entry in entries:
@@ -681,7 +683,7 @@ class LearnerState:
                         state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided, gathering
                     )
         if gathering is not None:
-            gathering.flush()
+            gathering.close()
         for mark in marks:
             do_again(belief, mark, self.catalog.by_slot)
 

@@ -151,6 +151,46 @@ def test_a_fit_finds_the_principal_components(dimension):
     assert np.mean(np.sum(rows.astype(np.float64) ** 2, axis=1)) == pytest.approx(1.0, rel=0.02)
 
 
+@pytest.mark.parametrize("kind", [FeatureKind.LINEAR, FeatureKind.FOURIER], ids=lambda kind: kind.name)
+def test_an_encoding_that_is_as_good_stays(kind):
+    """One that holds all there is, or nearly what more prompts of the same mix would have it hold."""
+    for dimension, count in ((20, 300), (120, 600)):
+        x = prompts(4 * count, dimension)
+        first = fit_spec(kind, x[:count], 1, seeded_spec(kind, dimension, 1))
+        assert fit_spec(kind, x, 1, first) is first
+        assert fit_spec(kind, x, 1).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        lambda x: x + np.float16(8.0),
+        lambda x: (x - 3.0) * 1.1 + 3.0,
+        lambda x: (x - 3.0) * 0.9 + 3.0,
+        lambda x: np.random.default_rng(5).normal(size=x.shape) + 3.0,
+    ],
+    ids=["elsewhere", "longer", "shorter", "other directions"],
+)
+def test_an_encoding_that_other_prompts_have_outdated_is_replaced(others):
+    """Prompts that moved, or differ by more, by less or otherwise than those it was fitted on."""
+    x = prompts(400, 120)
+    first = fit_spec(FeatureKind.LINEAR, x, 1)
+    later = others(x.astype(np.float64)).astype(np.float16)
+    again = fit_spec(FeatureKind.LINEAR, later, 1, first)
+    assert again is not first
+    assert again.fingerprint == fit_spec(FeatureKind.LINEAR, later, 1).fingerprint
+
+
+def test_a_start_and_a_fit_on_too_few_are_replaced():
+    """The start stands for nothing that was seen, whatever it holds; few prompts show few directions."""
+    x = np.random.default_rng(2).normal(size=(2000, 150)).astype(np.float16)
+    few = fit_spec(FeatureKind.LINEAR, x[:256], 1)
+    assert fit_spec(FeatureKind.LINEAR, x, 1, few) is not few
+    small = prompts(300, 6) - np.float16(3.0)
+    start = seeded_spec(FeatureKind.LINEAR, 6, 1)
+    assert fit_spec(FeatureKind.LINEAR, small, 1, start) is not start
+
+
 @pytest.mark.parametrize("kind", LEARNING, ids=lambda kind: kind.name)
 @pytest.mark.parametrize(
     "embeddings",

@@ -114,6 +114,9 @@ SPECIAL = {
     "offsets": lambda rng, s: np.vstack([rng.random(s["K"]), rng.normal(size=(2, s["K"]))]),
     "theta": _theta,
     "gram": lambda rng, s: np.stack([_gram(rng, s["N"])] * 2) if "H" in s else _gram(rng, s["N"]),
+    "bits": lambda rng, s: (
+        rng.integers(0, 2**32, (s["B"], s["N"])) if "N" in s else _half_rows(rng, s["B"], s["D"], s["Q"])
+    ),
     "half": lambda rng, _: int(rng.integers(2)),
     "halves": lambda rng, s: rng.integers(0, 2, s["B"]),
     "prices": lambda rng, s: rng.choice([0.0, 1.0, 7.0], s["G"]),
@@ -201,7 +204,6 @@ SPECIAL = {
     "variance": lambda rng, _: 10.0 ** rng.uniform(-3, 1, 3),
     "share": lambda rng, _: rng.uniform(0.01, 0.9),
     "sharpness": lambda rng, _: float(rng.choice([0.5, 1.0, 2.0, 4.0, 8.0])),
-    "bits": lambda rng, s: _half_rows(rng, s["B"], s["D"], s["Q"]),
     "count": lambda rng, s: int(rng.integers(s.get("B", 1) * s["Q"] + 1)) if "Q" in s else float(rng.integers(2)),
     "inout_similarity": lambda rng, s: np.sort(
         np.where(rng.random(s["J"]) < rng.choice([0.0, 0.3, 1.0]), -2.0, 0.3 * rng.normal(size=s["J"]))

@@ -21,7 +21,7 @@ from banditd.policies.beliefs.shrinkage import (
     Sums,
     common_slopes,
     compare,
-    context_key,
+    context_keys,
     margin_of,
     posterior,
     price_ladder,
@@ -149,7 +149,7 @@ def test_comparison_by_the_long_way() -> None:
     """Gains and errors equal those of NumPy: choose by one half, judge by the other, covariance of the sum."""
     rng = np.random.default_rng(18)
     rows = rows_of(200, 19)
-    half = np.array([context_key(row) & 1 for row in rows])
+    half = context_keys(rows) & 1
     count, configured = 3, np.ones(WIDTH)
     y = rng.random((200, count))
     sums = [Sums.empty(WIDTH) for _ in range(count)]
@@ -206,27 +206,50 @@ def test_prices_walk_the_hull() -> None:
 def test_the_sample_forgets_the_order_and_counts_contexts() -> None:
     """Whatever the order and however often each comes, it is the same sample; and it tells how many there were."""
     rows = rows_of(2000, 21)
-    keys = [context_key(row) for row in rows]
+    keys = context_keys(rows)
     samples = []
-    for seed in range(2):
+    for size in (1, 7, 4000):
         sample = Sample(WIDTH)
-        for i in np.random.default_rng(seed).permutation(np.repeat(np.arange(2000), 2)):
-            sample.offer(keys[i], rows[i])
+        order = np.random.default_rng(size).permutation(np.repeat(np.arange(2000), 2))
+        for begin in range(0, 4000, size):
+            some = order[begin : begin + size]
+            sample.offer(keys[some], rows[some])
         samples.append(sample)
+    np.testing.assert_array_equal(samples[0].keys, samples[2].keys)
     np.testing.assert_array_equal(samples[0].keys, samples[1].keys)
     np.testing.assert_array_equal(samples[0].rows, samples[1].rows)
     np.testing.assert_array_equal(samples[0].keys, np.sort(keys)[: shrinkage.SAMPLE_COUNT])
     assert samples[0].contexts() == pytest.approx(2000, rel=0.2)
 
 
+def test_digests_are_spread_evenly_and_depend_on_every_bit() -> None:
+    """Each bit is 1 in half of the digests, none meet, and another bit anywhere in a row turns half of them over."""
+    rows = rows_of(40_000, 23)
+    keys = context_keys(rows)
+    bits = keys[:, None] >> np.arange(52) & 1
+    assert keys.min() >= 0
+    assert keys.max() < 2**52
+    assert len(np.unique(keys)) == len(np.unique(rows, axis=0))
+    # Five standard errors of a share of 40,000.
+    assert np.abs(bits.mean(axis=0) - 0.5).max() < 5 * 0.5 / 200
+    words = rows.view(np.uint32)
+    for column in range(WIDTH):
+        for bit in (0, 15, 31):
+            other = words.copy()
+            other[:, column] ^= np.uint32(1 << bit)
+            turned = (keys ^ context_keys(other.view(np.float32)))[:, None] >> np.arange(52) & 1
+            assert turned.mean(axis=0).min() > 0.4
+            assert turned.mean(axis=0).max() < 0.6
+
+
 def test_choices_of_ones_own_take_more_evidence_than_a_history() -> None:
     """One outcome per context: none until there are eight per value of a row, then a margin. Two per context: none."""
     rows = rows_of(400, 22)
     sample, sums = Sample(WIDTH), [Sums.empty(WIDTH) for _ in range(2)]
+    keys = context_keys(rows)
     for i, row in enumerate(rows):
-        key = context_key(row)
-        sample.offer(key, row)
-        sums[i % 2].add(key & 1, row, 0.5, 1.0, 1.0)
+        sample.offer(keys[i : i + 1], rows[i : i + 1])
+        sums[i % 2].add(int(keys[i] & 1), row, 0.5, 1.0, 1.0)
         if i + 1 == 16 * WIDTH - 1:
             assert margin_of(sums, i + 1, sample) is None
     assert margin_of(sums, 400, sample) == shrinkage.MARGIN

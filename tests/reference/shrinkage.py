@@ -3,6 +3,19 @@
 import numpy as np
 
 
+def digest_rows(bits, out_keys):
+    """By the words of NumPy's arrays, in Python's integers, which have no end."""
+    for b, row in enumerate(bits.tolist()):
+        parts = []
+        for start, factor, shift in ((1013904242, 1540483477, 15), (528734635, 668265263, 13)):
+            state = start
+            for word in (*row, 0, 0):
+                state = (state ^ word) * factor % 2**32
+                state ^= state // 2**shift
+            parts.append(state % 2**26)
+        out_keys[b] = parts[0] * 2**26 + parts[1]
+
+
 def add_outcome(gram, moment, totals, half, x, y, weight, count, retention):
     """One more row of a regression."""
     x = x.astype(float)

@@ -6,7 +6,7 @@ import numpy as np
 
 from banditd.domain.arrays import Array32, Array64
 from banditd.policies.beliefs.measures import QUALITY
-from banditd.policies.beliefs.shrinkage import Sample, Sums, context_key
+from banditd.policies.beliefs.shrinkage import Sample, Sums, context_keys
 
 # Qualities that wait to be added: of many at a time the first brings code and numbers into the caches for the others.
 # Whoever comes last waits for all.
@@ -57,10 +57,9 @@ class Evidence:
         seen = np.isfinite(measured[:, QUALITY])
         if not seen.any():
             return
-        keys = [context_key(row) for row in rows]
-        self.of(slot).add_rows(np.array([key & 1 for key in keys]), rows, measured, weights, retention)
-        for b in np.flatnonzero(seen).tolist():
-            self._sample.offer(keys[b], rows[b])
+        keys = context_keys(rows)
+        self.of(slot).add_rows(keys & 1, rows, measured, weights, retention)
+        self._sample.offer(keys[seen], rows[seen])
 
     def load(self, sums: dict[int, Sums], keys: Array64, rows: Array32) -> None:
         """Put stored sums, and a stored sample's keys and rows, in the place of these."""
@@ -75,8 +74,11 @@ class Evidence:
 
     def _settle(self) -> None:
         """Add what waits."""
-        for slot, row, value, weight, retention in self._waiting:
-            key = context_key(row)
+        if not self._waiting:
+            return
+        rows = np.stack([row for _, row, _, _, _ in self._waiting])
+        keys = context_keys(rows)
+        for (slot, row, value, weight, retention), key in zip(self._waiting, keys.tolist(), strict=True):
             self._of(slot).add(key & 1, row, value, weight, retention)
-            self._sample.offer(key, row)
+        self._sample.offer(keys, rows)
         self._waiting.clear()

@@ -28,9 +28,7 @@ slopes is centred on those, which one regression over all models within models f
 Smith 1972, "Bayes estimates for the linear model").
 """
 
-import hashlib
 import math
-from bisect import insort
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -44,6 +42,7 @@ from banditd.kernels.shrinkage import (
     add_outcome,
     add_outcomes,
     choose_at_prices,
+    digest_rows,
     expect,
     factorise,
     invert_factorised,
@@ -133,41 +132,31 @@ class Sample:
     """Contexts, each once: those of the smallest digests of all that were offered. Mutable.
 
     Attributes:
-        width: Values in a row, N.
+        rows: Shape (m, N): contexts in the order of their digests.
     """
 
     def __init__(self, width: int) -> None:
-        self.width = width
-        # In order, and by digest.
-        self._keys: list[int] = []
-        self._rows: dict[int, Array32] = {}
+        self.rows: Array32 = np.empty((0, width), np.float32)
+        self._keys: Choices = np.empty(0, np.int64)
 
     @property
     def keys(self) -> Array64:
         """Digests: shape (m,), increasing."""
-        return np.array(self._keys, np.float64)
+        return self._keys.astype(np.float64)
 
-    @property
-    def rows(self) -> Array32:
-        """Contexts in the order of their digests: shape (m, N)."""
-        rows: Array32 = np.array([self._rows[key] for key in self._keys], np.float32)
-        return rows.reshape(-1, self.width)
-
-    def offer(self, key: int, row: Array32) -> None:
-        """Take in a context, if it belongs to the sample."""
-        keys = self._keys
-        if (len(keys) == SAMPLE_COUNT and key >= keys[-1]) or key in self._rows:
-            return
-        insort(keys, key)
-        # A row of a batch would keep the batch in memory.
-        self._rows[key] = row.copy()
-        if len(keys) > SAMPLE_COUNT:
-            del self._rows[keys.pop()]
+    def offer(self, keys: Choices, rows: Array32) -> None:
+        """Take in those of B contexts (B, N), and their digests (B,), that belong to the sample."""
+        if len(self._keys) == SAMPLE_COUNT:
+            possible = keys < self._keys[-1]
+            keys, rows = keys[possible], rows[possible]
+        if len(keys):
+            together, at = np.unique(np.concatenate([self._keys, keys]), return_index=True)
+            self._keys = together[:SAMPLE_COUNT]
+            self.rows = np.concatenate([self.rows, rows])[at[:SAMPLE_COUNT]]
 
     def load(self, keys: Array64, rows: Array32) -> None:
         """Put stored keys and rows in the place of these."""
-        self._keys = [int(key) for key in keys.tolist()]
-        self._rows = dict(zip(self._keys, rows, strict=True))
+        self._keys, self.rows = keys.astype(np.int64), rows
 
     def contexts(self) -> float:
         """Return about how many different contexts were offered (Bar-Yossef et al. 2002, algorithm 2)."""
@@ -187,18 +176,14 @@ def margin_of(sums: list[Sums], learnt: int, sample: Sample) -> float | None:
     if learnt > OUTCOMES_PER_CONTEXT * sample.contexts():
         return 0.0
     weight = sum(float(s.gram[0, INTERCEPT, INTERCEPT] + s.gram[1, INTERCEPT, INTERCEPT]) for s in sums)
-    return MARGIN if weight >= OUTCOMES_PER_VALUE * len(sums) * sample.width else None
+    return MARGIN if weight >= OUTCOMES_PER_VALUE * len(sums) * sample.rows.shape[1] else None
 
 
-# To copy it is faster than to make one.
-_HASHER: Final = hashlib.blake2b(digest_size=8)
-
-
-def context_key(row: Array32) -> int:
-    """Return 52 bits that depend on the row alone; the lowest says which half its outcomes belong to."""
-    hasher = _HASHER.copy()
-    hasher.update(row.tobytes())
-    return int.from_bytes(hasher.digest(), "little") >> (64 - _DIGEST_BITS)
+def context_keys(rows: Array32) -> Choices:
+    """Return 52 bits of each row (B, N) that depend on it alone; the lowest says which half its outcomes belong to."""
+    keys: Choices = np.empty(len(rows), np.int64)
+    digest_rows(rows.view(np.uint32), keys)
+    return keys
 
 
 def common_slopes(gram: Array64, moment: Array64, means: Array64, intercept_penalty: float) -> Array64:

@@ -10,6 +10,7 @@ from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson
 from banditd.domain.records import ModelChange, RouterChange
 from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.learner.router_state import FIRST_FIT_PROMPTS, FIT_GROWTH
 from banditd.policies.registry import PRESETS
 from banditd.routing.choose import Terms
 from banditd_sim.environments.engine import Engine
@@ -130,6 +131,24 @@ def test_a_history_is_learnt_whole_under_the_encoding_that_stays():
         a = np.diag(penalties) + rows.T @ rows
         theta = prior + np.linalg.solve(a, rows.T @ (Q[:, k] - rows @ prior))
         assert one.router_snapshot.belief.theta[:, 0, k] == pytest.approx(theta, abs=1e-5)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_nothing_is_learnt_anew_under_an_encoding_that_stays(moves):
+    """The second fit finds the first as good, unless the prompts have moved meanwhile."""
+    one, rng = engine(), np.random.default_rng(9)
+    for t in range(FIRST_FIT_PROMPTS * FIT_GROWTH):
+        x = rng.standard_normal(D).astype(np.float16) + np.float16(4.0 * (moves and t > FIRST_FIT_PROMPTS))
+        position, decision = one.route(x, TERMS)
+        one.learn(position, decision, Lesson(float(rng.random())))
+    state = one.router
+    features, belief, learnt, fitted = state.features, state.belief, state.belief.digest(), state.fit_position
+    assert state.next_fit == FIRST_FIT_PROMPTS * FIT_GROWTH
+    one.ready_snapshot()
+    assert state.next_fit == FIRST_FIT_PROMPTS * FIT_GROWTH**2
+    assert state.fit_position > fitted
+    assert (state.features is features, state.belief is belief) == (not moves, not moves)
+    assert (state.belief.digest() == learnt) == (not moves)
 
 
 def test_the_fit_of_a_history_sees_each_prompt_once():
