@@ -140,11 +140,14 @@ def account_price(
         # A debt has no date: it is made good where that is cheap.
         waiting = max(account, -_PATIENCE * budget_usd)
         patient = max(budget_usd + (waiting / _PATIENT_HORIZON + (account - waiting) / _HORIZON), 0.0)
-        later = np.empty(4, np.float64)
-        price_at(worth, cost, usd_weight, patient / answer, later)
-        if found[0] > _STEEP * later[0]:
-            target = patient
-            found[:] = later
+        # At so low a price contexts would have to cost less than that already: mostly they do not.
+        gentle = found[0] * (1.0 + _SPREAD) / _STEEP
+        if found[0] > 0.0 and greedy_cost(worth, cost, usd_weight + gentle) <= patient / answer:
+            later = np.empty(4, np.float64)
+            price_at(worth, cost, usd_weight, patient / answer, later)
+            if found[0] > _STEEP * later[0]:
+                target = patient
+                found[:] = later
     inout_accounts[TARGET_USD] = target
     inout_accounts[PRICE_LOW] = found[0]
     inout_accounts[PRICE_HIGH] = found[1]

@@ -12,6 +12,25 @@ _LEAST_SHARE = 1e-12
 _LEAST_FLOOR = 1e-6
 
 
+@helper
+def _cost_of_best(
+    quality: Array64,  # (K,)
+    cost: Array64,  # (K,)
+    usd_weight: float,
+) -> float:
+    """Return what the model of the greatest utility costs; nan without any candidate."""
+    best = -math.inf
+    best_cost = math.nan
+    for k in range(quality.shape[0]):
+        # Not a number fails the comparison.
+        utility = quality[k] - usd_weight * cost[k]
+        # Of equals the dearest counts: the least price tells them apart, and is needed for that.
+        if utility > best or (utility == best and cost[k] > best_cost):
+            best = utility
+            best_cost = cost[k]
+    return best_cost
+
+
 @kernel(array(f64, "BK"), array(f64, "BK"), f64, returns=(f64,))
 def greedy_cost(
     quality: Array64,  # (B, K) nan where a model was no candidate
@@ -22,15 +41,7 @@ def greedy_cost(
     total = 0.0
     count = 0
     for b in range(quality.shape[0]):
-        best = -math.inf
-        best_cost = math.nan
-        for k in range(quality.shape[1]):
-            # Not a number fails the comparison.
-            utility = quality[b, k] - usd_weight * cost[b, k]
-            # Of equals the dearest counts: the least price tells them apart, and is needed for that.
-            if utility > best or (utility == best and cost[b, k] > best_cost):
-                best = utility
-                best_cost = cost[b, k]
+        best_cost = _cost_of_best(quality[b], cost[b], usd_weight)
         if not math.isnan(best_cost):
             total += best_cost
             count += 1
@@ -67,12 +78,50 @@ def shadow_price(
         return
     low = price_max * _LEAST_SHARE
     high = price_max
+    # Utilities are straight lines over the price, so that whoever is best at two prices is best between them: only
+    # contexts in which somebody else is at the high price than at the low one have to be looked at again.
+    open_count = 0
+    count = 0
+    settled = 0.0
+    contexts = np.empty(quality.shape[0], np.int64)
+    costs = np.empty((3, quality.shape[0]), np.float64)  # at the low price, the high one, and the one between
+    for b in range(quality.shape[0]):
+        at_low = _cost_of_best(quality[b], cost[b], usd_weight + low)
+        at_high = _cost_of_best(quality[b], cost[b], usd_weight + high)
+        if math.isnan(at_high):
+            continue
+        count += 1
+        if at_low == at_high:
+            settled += at_low
+        else:
+            contexts[open_count] = b
+            costs[0, open_count] = at_low
+            costs[1, open_count] = at_high
+            open_count += 1
     for _ in range(_STEPS):
         middle = math.sqrt(low * high)
-        if greedy_cost(quality, cost, usd_weight + middle) > target_usd:
+        total = settled
+        for i in range(open_count):
+            b = contexts[i]
+            costs[2, i] = _cost_of_best(quality[b], cost[b], usd_weight + middle)
+            total += costs[2, i]
+        moved = 0
+        if total > target_usd * count:
             low = middle
         else:
             high = middle
+            moved = 1
+        still = 0
+        for i in range(open_count):
+            costs[moved, i] = costs[2, i]
+            if costs[0, i] == costs[1, i]:
+                settled += costs[0, i]
+            else:
+                contexts[still] = contexts[i]
+                costs[0, still] = costs[0, i]
+                costs[1, still] = costs[1, i]
+                still += 1
+        open_count = still
     out[0] = low / (1.0 + margin)
     out[1] = high * (1.0 + margin)
     cost_low = greedy_cost(quality, cost, usd_weight + out[0])

@@ -12,8 +12,10 @@ what the others would have been (Rubin 1976, "Inference and missing data").
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -50,7 +52,13 @@ class Arrival:
     def note(self, slot: int, context: Context, *, arrived: bool) -> None:
         """Take note of how a decision was resolved."""
         self._waiting.append((slot, context, arrived))
-        if len(self._waiting) == _WAITING_MAX:
+        if len(self._waiting) >= _WAITING_MAX:
+            self._settle()
+
+    def note_arrived(self, slots: Sequence[int], contexts: Sequence[Context]) -> None:
+        """Do `note` of decisions of which the quality arrived."""
+        self._waiting.extend(zip(slots, contexts, repeat(True), strict=False))
+        if len(self._waiting) >= _WAITING_MAX:
             self._settle()
 
     def _settle(self) -> None:
@@ -59,8 +67,8 @@ class Arrival:
             return
         slots, contexts, arrived = zip(*self._waiting, strict=True)
         self._waiting.clear()
-        for slot, came in zip(slots, arrived, strict=True):
-            self._counts[self._row_of(slot)][0 if came else 1] += 1
+        for (slot, came), count in Counter(zip(slots, arrived, strict=True)).items():
+            self._counts[self._row_of(slot)][0 if came else 1] += count
         embeddings = embeddings_of(contexts)
         update_arrivals(
             self._common,

@@ -93,8 +93,7 @@ def play(
         state.decision_counts[slot] = state.decision_counts.get(slot, 0) + count
         if sums is not None:
             changes.take(slot, sums[k])
-    for slot, context in zip(slots[index].tolist(), contexts[:played], strict=True):
-        state.arrival.note(slot, context, arrived=True)
+    state.arrival.note_arrived(slots[index].tolist(), contexts[:played])
     if played:
         state.decision_count += played
         state.observed += played

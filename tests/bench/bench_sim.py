@@ -2,8 +2,9 @@
 
 Choose, reveal, update on the same prompts in the same order; K = 3, context of 32 values. What the loops do is not
 equal: ours encodes, draws ids and uniforms, logs decisions and outcomes, learns cost beside quality, and re-fits its
-encoding; the NumPy loop is Li et al. 2010's algorithm 1 with a Sherman-Morrison update and nothing else. All are timed
-in turns in one process; medians are printed. Nothing is asserted.
+encoding; the NumPy loop is Li et al. 2010's algorithm 1 with a Sherman-Morrison update and nothing else. The budget, of
+ours and of ParetoBandit, is what the model in the middle costs. All are timed in turns in one process; medians are
+printed. Nothing is asserted.
 """
 
 import contextlib
@@ -34,9 +35,9 @@ from tests.sim.environments.worlds import learnable
 D, K, TURNS = 32, 3, 5
 
 
-def ours(world, policy):
+def ours(world, policy, budget=None):
     """Return seconds of one replay."""
-    router = LearningRouter(world.arena, world.scenario, policy, None, 0)
+    router = LearningRouter(world.arena, world.scenario, policy, budget, 0)
     begin = time.process_time()
     replay(world, router)
     return time.process_time() - begin
@@ -61,10 +62,11 @@ def numpy_linucb(world, alpha=0.5):
     return time.process_time() - begin
 
 
-def paretobandit(world):
+def paretobandit(world, budget=None):
     """Return seconds of ParetoBandit's router through its public calls, or None where it is not importable."""
     try:
         from pareto_bandit import BanditRouter, FeatureService
+        from pareto_bandit.budget_pacer import BudgetPacer, PacingMode
     except ImportError:
         return None
     registry = {
@@ -73,12 +75,14 @@ def paretobandit(world):
     }
     x = np.concatenate([world.arena.embeddings.astype(float), np.ones((len(world.arena.embeddings), 1))], axis=1)
     features = FeatureService.for_precomputed(dimension=D + 1)
-    router = BanditRouter.create(registry, priors="none", feature_service=features)
-    quality, index = world.arena.quality, world.arena.model_ids
+    pacer = None if budget is None else BudgetPacer(budget, mode=PacingMode.ADAPTIVE)
+    router = BanditRouter.create(registry, priors="none", feature_service=features, budget_pacer=pacer)
+    quality, cost, index = world.arena.quality, world.arena.cost_usd, world.arena.model_ids
     begin = time.process_time()
     for row in world.rows:
         model_id, log = router.route(x[row])
         k = index.index(model_id)
+        log.cost_usd = float(cost[row, k])
         router.process_feedback(log.request_id, float(quality[row, k]))
     return time.process_time() - begin
 
@@ -92,11 +96,14 @@ def main():
     world = World(arena, timeline(Scenario(), arena, rows), np.zeros(0, np.int64), rows, 0)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"Python {platform.python_version()}, numpy {np.__version__}; {rounds:,} rounds, D = {D}, K = {K}")
+    budget = float(np.median(arena.cost_usd.mean(axis=0)))
     runs = {
         "banditd-sim, linucb": lambda: ours(world, RouterPolicy("linucb", usd_weight=1.0)),
+        "banditd-sim, linucb, a budget": lambda: ours(world, RouterPolicy("linucb"), budget),
         "banditd-sim, lin_thompson": lambda: ours(world, RouterPolicy("lin_thompson", usd_weight=1.0)),
         "NumPy LinUCB, bare loop": lambda: numpy_linucb(world),
         "ParetoBandit": lambda: paretobandit(world),
+        "ParetoBandit, a budget": lambda: paretobandit(world, budget),
     }
     found = {name: [] for name in runs}
     for turn in range(TURNS + 1):
@@ -110,9 +117,9 @@ def main():
     for name, seconds in found.items():
         if seconds:
             rate = rounds / statistics.median(seconds)
-            print(f"{name:28} {rate:10,.0f} rounds/s per core   {rate / base:5.2f} x linucb")
+            print(f"{name:30} {rate:10,.0f} rounds/s per core   {rate / base:5.2f} x linucb")
         else:
-            print(f"{name:28}   not measured")
+            print(f"{name:30}   not measured")
     if "--profile" in sys.argv:
         profile = cProfile.Profile()
         profile.runcall(runs["banditd-sim, linucb"])
