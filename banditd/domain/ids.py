@@ -12,6 +12,7 @@ from its id and the key alone, and no process state or clock seeds anything.
 import hashlib
 import hmac
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -42,12 +43,21 @@ class DecisionId:
 
 def issue_decision_id(key: bytes, position: int, epoch: int) -> tuple[bytes, float]:
     """Return the id of the decision at *position* and the uniform number in [0, 1) that draws its model."""
-    assert 0 < position <= POSITION_MAX
-    head = _HEAD.pack(position << 16 | epoch % _EPOCHS)
-    hasher = _keyed(key).copy()
-    hasher.update(head)
-    tag, bits = _DIGEST.unpack(hasher.digest())
-    return head + tag, (bits >> 11) * _TO_UNIT
+    (issued,) = issue_decision_ids(key, (position,), epoch)
+    return issued
+
+
+def issue_decision_ids(key: bytes, positions: Iterable[int], epoch: int) -> list[tuple[bytes, float]]:
+    """Return what `issue_decision_id` gives for each of several positions."""
+    found, keyed, epoch = [], _keyed(key), epoch % _EPOCHS
+    for position in positions:
+        assert 0 < position <= POSITION_MAX
+        head = _HEAD.pack(position << 16 | epoch)
+        hasher = keyed.copy()
+        hasher.update(head)
+        tag, bits = _DIGEST.unpack(hasher.digest())
+        found.append((head + tag, (bits >> 11) * _TO_UNIT))
+    return found
 
 
 @lru_cache(maxsize=16)

@@ -79,7 +79,9 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: Featur
         previous: The encoding so far.
 
     Returns:
-        *previous* itself where it was fitted and is as good, so that nothing has to be learnt anew: see `_is_as_good`.
+        *previous* itself where it is a fit whose rows are still centred and of length 1 on average, and that holds
+        nearly as much of these prompts' variance as their own components: nothing has to be learnt anew then. That is
+        so of an encoding that holds all of the embedding, and of one that was fitted on as many prompts of this mix.
 
     The components of more than 400 values come from a randomised block Krylov space (Musco and Musco 2015,
     arXiv:1504.05477, algorithm 2), which takes about two seconds for 4,096 prompts of 4,096 values, where a full
@@ -93,11 +95,15 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: Featur
     centre = x.mean(axis=0)
     x -= centre
     width = min(PROJECTED_MAX, x.shape[1])
-    basis = _components(x, width, rng)
-    if previous is not None and _is_as_good(previous, centre, x, basis):
+    held = 0.0 if previous is None else _held(previous, centre, x)
+    # No components hold more than everything.
+    if previous is not None and held >= _NEARLY * float(np.sum(x * x)) > 0.0:
         return previous
+    basis = _components(x, width, rng)
     projected = x @ basis
     mean_square = float(np.mean(np.sum(projected * projected, axis=1)))
+    if previous is not None and held >= _NEARLY * mean_square * len(x) > 0.0:
+        return previous
     # All prompts alike: there is nothing to scale by, and every row is zero whatever the scale.
     scale = 1.0 / np.sqrt(mean_square) if mean_square > 0.0 else 1.0
     bandwidth = _median_distance(projected * scale) / np.sqrt(2.0) if kind is FeatureKind.FOURIER else 1.0
@@ -121,20 +127,19 @@ def _components(x: Array64, width: int, rng: np.random.Generator) -> Array64:
     return components
 
 
-def _is_as_good(previous: FeatureSpec, centre: Array64, x: Array64, basis: Array64) -> bool:
-    """Return whether an encoding by components that was fitted before does for prompts, centred (n, Din), as well.
+def _held(previous: FeatureSpec, centre: Array64, x: Array64) -> float:
+    """Return how much of the sum of squares of prompts, centred (n, Din), the components of an earlier fit hold.
 
-    It does if it holds nearly as much of their variance as their own components, *basis*, do, and its rows still are of
-    length 1 on average and centred. Neither an encoding that holds all of the embedding nor one that was fitted on as
-    many prompts of the same mix is fitted anew, then.
+    Nothing, where that was no fit but the start, or its rows are no longer centred and of length 1 on average.
     """
     if not previous.centre.any():
-        return False  # the seeded start
-    held, best = (float(np.sum((x @ q) ** 2)) for q in (np.linalg.qr(previous.basis.astype(np.float64))[0], basis))
+        return 0.0
     offset = (centre - previous.centre) @ previous.basis
-    offset_square = float(offset @ offset)
-    mean_square = float(np.mean(np.sum((x @ previous.basis) ** 2, axis=1))) + offset_square
-    return held >= _NEARLY * best and abs(mean_square - 1.0) <= _OFF and offset_square <= _OFF
+    offset_square, inner = float(offset @ offset), float(np.sum((x @ previous.basis) ** 2))
+    if offset_square > _OFF or abs(inner / len(x) + offset_square - 1.0) > _OFF:
+        return 0.0
+    # The columns are orthogonal and of one length.
+    return inner / float(np.mean(np.sum(previous.basis.astype(np.float64) ** 2, axis=0)))
 
 
 def _fit_clusters(x: Array64, rng: np.random.Generator, previous: FeatureSpec | None) -> FeatureSpec:

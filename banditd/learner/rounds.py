@@ -88,7 +88,9 @@ def play(
     sums = changes.sums_of(slots.tolist()) if state.policy.change.change_detection else None
     played = _playing(state).play(stretch, numbers, sums, state.support.totals_for(slots), pace)
     index = stretch.index[:played]
-    for k, count in zip(*(each.tolist() for each in np.unique(index, return_counts=True)), strict=True):
+    for k, count in enumerate(np.bincount(index).tolist()):
+        if not count:
+            continue
         slot = snapshot.models[k].slot
         state.decision_counts[slot] = state.decision_counts.get(slot, 0) + count
         if sums is not None:

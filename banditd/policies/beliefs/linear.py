@@ -183,7 +183,7 @@ class LinearBelief:
             stretch.pacing,
         )
         learnt, index = 0, stretch.index[:played]
-        for k in np.unique(index).tolist():
+        for k in np.flatnonzero(np.bincount(index)).tolist():
             arm, own = self._arm(models[k]), np.flatnonzero(index == k)
             arm.a_inv[:], arm.theta[:], arm.numbers[:] = a_invs[k], thetas[k], numbers[k]
             seen = stretch.seen[own, k]

@@ -11,9 +11,9 @@ import numpy as np
 
 from banditd.domain.arrays import Array16, Array32, Array64, Index
 from banditd.domain.budget import FREE
-from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
+from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context, embeddings_of
 from banditd.domain.decision import Choice, Decision, DecisionSource, Exclusion, Objective, Resolution
-from banditd.domain.ids import KEY_BYTES, issue_decision_id
+from banditd.domain.ids import KEY_BYTES, issue_decision_id, issue_decision_ids
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Failure, Lesson, Outcome, OutcomeStatus, Ruling
 from banditd.domain.records import (
@@ -104,14 +104,16 @@ class MemoryLog:
 
         Decisions that follow one another on the same prompt, as a history with all outcomes has them, count once.
         """
-        found: list[Array16] = []
+        found: list[Context] = []
+        embedding = None
         for decision in reversed(self._decisions.values()):
-            embedding = decision.context.embedding
-            if decision.router_id == router_id and not (found and found[-1] is embedding):
-                found.append(embedding)
+            context = decision.context
+            if context.embedding is not embedding and decision.router_id == router_id:
+                found.append(context)
+                embedding = context.embedding
                 if len(found) == count_max:
                     break
-        return np.stack(found[::-1])
+        return embeddings_of(found[::-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,7 @@ class Engine:
             None where the next round has to be played by itself.
         """
         start = self._position
-        ids = [issue_decision_id(self._key, start + 1 + 2 * b, 0) for b in range(len(contexts))]
+        ids = issue_decision_ids(self._key, range(start + 1, start + 1 + 2 * len(contexts), 2), 0)
         uniforms = np.array([uniform for _, uniform in ids])
         stretch = Stretch.of(
             rows,
