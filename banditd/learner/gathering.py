@@ -14,7 +14,7 @@ _LESSONS_MAX: Final = 1024
 
 
 class Gathering:
-    """Lessons that a belief has yet to learn; it is as it should be after `close`. The writer's thread only.
+    """Lessons that a belief has yet to learn; it is as it should be after `flush`. The writer's thread only.
 
     Args:
         belief: Who learns.
@@ -49,8 +49,3 @@ class Gathering:
         rows = encode_rows(self._features, embeddings, [context.input_tokens for context in self._contexts])
         self._belief.learn_rows(self._models, rows[self._of_context], self._lessons)
         self._contexts, self._models, self._lessons, self._of_context = [], [], [], []
-
-    def close(self) -> None:
-        """Have everything learnt, and what follows from all of it."""
-        self.flush()
-        self._belief.settle()

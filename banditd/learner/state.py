@@ -683,7 +683,7 @@ class LearnerState:
                         state, decided.context, decided.slot, lesson, decisions, entry.time_ms, decided, gathering
                     )
         if gathering is not None:
-            gathering.close()
+            gathering.flush()
         for mark in marks:
             do_again(belief, mark, self.catalog.by_slot)
 

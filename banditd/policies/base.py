@@ -202,11 +202,7 @@ class GatheringBelief(Protocol):
     """A belief that learns many lessons at once faster than one by one; the writer's thread only."""
 
     def learn_rows(self, models: Sequence[ModelSpec], rows: Array32, lessons: Sequence[Lesson]) -> None:
-        """Do `Belief.learn` for each of B models, rows (B, N) and lessons, but for what `settle` does."""
-        ...
-
-    def settle(self) -> None:
-        """Do, when all was learnt, once what `Belief.learn` does now and then in between."""
+        """Do `Belief.learn` for each of B models, rows (B, N) and lessons, bit for bit."""
         ...
 
 

@@ -113,17 +113,13 @@ def pareto_table():
 
 
 def taught(case, policy, seed):
-    """A snapshot's ingredients after the history, learnt as the fit that follows one has it learnt."""
+    """A snapshot's ingredients after the history."""
     features = fit_spec(policy.features, case.embeddings[case.history], 1)
     rows = encode_rows(features, case.embeddings, case.tokens)
     belief = LinearBelief(policy, features.row_width, 0.5)
-    order = np.random.default_rng(seed).permutation(case.history)
-    lessons = [
-        Lesson(quality=quality, cost_usd=cost)
-        for quality, cost in zip(case.quality[order].ravel().tolist(), case.cost[order].ravel().tolist(), strict=True)
-    ]
-    belief.learn_rows(case.models * len(order), rows[np.repeat(order, len(case.models))], lessons)
-    belief.settle()
+    for i in np.random.default_rng(seed).permutation(case.history):
+        for k, model in enumerate(case.models):
+            belief.learn(model, rows[i], Lesson(quality=float(case.quality[i, k]), cost_usd=float(case.cost[i, k])))
     return features, rows, belief
 
 

@@ -12,7 +12,6 @@ from banditd.features.fit import seeded_spec
 from banditd.features.spec import FeatureKind
 from banditd.learner import gathering
 from banditd.learner.gathering import Gathering
-from banditd.policies.beliefs import slope_prior
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import resolve
 
@@ -43,40 +42,18 @@ def _lessons(count):
 @pytest.mark.parametrize("parameters", [{}, {"retention": 0.99}, {"shrinkage": 0.0}])
 @pytest.mark.parametrize("lessons_max", [1, 50, 1024])
 def test_many_at_a_time_is_one_by_one(parameters, lessons_max, monkeypatch):
-    """Bit for bit, wherever the batches end, if the prior is chosen once, from all of it."""
-    lessons = _lessons(700)
-    qualities = sum(lesson.quality is not None for _, _, lesson in lessons)
-    monkeypatch.setattr(slope_prior, "FIRST_COUNT", qualities)
+    """Bit for bit, across the counts at which the prior is chosen anew, wherever the batches end."""
     monkeypatch.setattr(gathering, "_LESSONS_MAX", lessons_max)
     policy = resolve(PolicySpec("linucb", parameters))
     one_by_one, together = (LinearBelief(policy, SPEC.row_width, 0.5) for _ in range(2))
     gathered = Gathering(together, SPEC)
-    # One by one the choice follows the last quality at once: nothing may come after it.
-    assert lessons[-1][2].quality is not None
-    for model, context, lesson in lessons:
+    for model, context, lesson in _lessons(700):
         one_by_one.learn(model, encode(SPEC, context.embedding, context.input_tokens), lesson)
         gathered.add(model, context, lesson)
-    gathered.close()
+    gathered.flush()
     assert together.digest() == one_by_one.digest()
     assert together.freeze(MODELS).learnt_count == one_by_one.freeze(MODELS).learnt_count
     assert together.slope_penalty == one_by_one.slope_penalty
-    chosen = parameters.get("shrinkage", 1.0) > 0.0 and "retention" not in parameters
-    assert (together.slope_penalty != policy.slope_penalty) == chosen
-
-
-def test_the_prior_is_chosen_when_all_is_learnt():
-    """Once, and next at the doubling that follows."""
-    belief = LinearBelief(resolve(PolicySpec("linucb")), SPEC.row_width, 0.5)
-    gathered, lessons = Gathering(belief, SPEC), _lessons(700)
-    for lesson in lessons:
-        gathered.add(*lesson)
-    gathered.flush()
-    configured = belief.slope_penalty
-    gathered.close()
-    assert belief.slope_penalty != configured
-    learnt = sum(lesson.quality is not None for _, _, lesson in lessons)
-    assert 256 < learnt < 512
-    assert belief.to_arrays()["slope_prior/numbers"].tolist() == [learnt, 512]
 
 
 def test_what_is_gathered_is_learnt_at_the_flush():

@@ -104,27 +104,33 @@ class LinearBelief:
         return residuals
 
     def learn_rows(self, models: Sequence[ModelSpec], rows: Array32, lessons: Sequence[Lesson]) -> None:
-        """Do `learn` for each of B models, rows (B, N) and lessons, but for the choice of the prior: see `settle`."""
+        """Do `learn` for each of B models, rows (B, N) and lessons, bit for bit.
+
+        Models are learnt apart but for the prior that they share: lessons of one model keep their order, up to where
+        the prior is chosen anew.
+        """
         values = np.array([measured(model, lesson) for model, lesson in zip(models, lessons, strict=True)])
         weights = np.array([lesson.weight for lesson in lessons])
         slots = np.array([model.slot for model in models])
-        # Models are learnt apart, each in the order of its lessons.
-        for slot in np.unique(slots).tolist():
-            own = np.flatnonzero(slots == slot)
-            arm = self._arm(models[own[0]])
-            arm.learn_rows(rows[own], values[own], self._penalties, self._retention, weights[own])
+        qualities = np.cumsum(np.isfinite(values[:, QUALITY]))
+        begin = counted = 0
+        while begin < len(rows):
+            end = len(rows)
             if self._chooses:
-                self._slope_prior.add_rows(slot, rows[own], values[own], weights[own], self._retention)
-            self._changed.add(slot)
-        learnt = int(np.count_nonzero(np.isfinite(values[:, QUALITY])))
-        self._learnt_count += learnt
-        if self._chooses:
-            self._slope_prior.count(learnt)
-
-    def settle(self) -> None:
-        """Choose the prior after `learn_rows`, if enough was learnt since the last choice."""
-        if self._chooses and self._slope_prior.count(0):
-            self._choose_prior()
+                # With the quality that makes a choice due.
+                end = min(int(np.searchsorted(qualities, counted + self._slope_prior.room)) + 1, end)
+            for slot in np.unique(slots[begin:end]).tolist():
+                own = begin + np.flatnonzero(slots[begin:end] == slot)
+                arm = self._arm(models[own[0]])
+                arm.learn_rows(rows[own], values[own], self._penalties, self._retention, weights[own])
+                if self._chooses:
+                    self._slope_prior.add_rows(slot, rows[own], values[own], weights[own], self._retention)
+                self._changed.add(slot)
+            learnt = int(qualities[end - 1]) - counted
+            self._learnt_count += learnt
+            if self._chooses and self._slope_prior.count(learnt):
+                self._choose_prior()
+            begin, counted = end, counted + learnt
 
     @property
     def rounds_max(self) -> int:

@@ -109,8 +109,7 @@ class SlopePrior:
         Returns:
             By what the centre moved, shape (N,), after which every posterior is another; None if it is too early.
         """
-        while self._next_choice <= self._learnt:
-            self._next_choice *= GROWTH
+        self._next_choice *= GROWTH
         sums = [self._evidence.sums[slot] for slot in self.slots]
         margin = margin_of(sums, self._learnt, self._evidence.sample)
         intercept = float(self._configured[INTERCEPT])
