@@ -51,7 +51,7 @@ _SPREAD = 0.05
 _QUALITY_RANGE = 1e4
 # How much of a window the rate of the one before counts for, when what is left is divided among who will still come.
 _RATE_MEMORY = 0.05
-_LATENCY_MS_PER_S = 1e-3
+S_PER_MS = 1e-3
 
 
 @kernel(array(f64, "BK"), array(f64, "BK"), f64, f64, array(f64, "V", out=True))
@@ -170,7 +170,7 @@ def _remember(
         quality = np.float64(expected[0, k])
         cost = np.float64(expected[1, k])
         latency = np.float64(expected[2, k])
-        contexts[0, row, k] = quality - second_weight * _LATENCY_MS_PER_S * latency if codes[k] == 0 else math.nan
+        contexts[0, row, k] = quality - second_weight * S_PER_MS * latency if codes[k] == 0 else math.nan
         contexts[1, row, k] = cost
         share = pmf[k] * cost
         if not math.isnan(share):

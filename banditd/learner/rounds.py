@@ -3,12 +3,12 @@
 What `routing.choose` and `LearnerState.apply` make of each round by itself, in the same order, to the bit.
 """
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 
-from banditd.domain.budget import BudgetWindow
 from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS
 from banditd.kernels.choice import INVERSE_GAP
@@ -35,8 +35,9 @@ def is_playable(state: RouterState, snapshot: RouterSnapshot, terms: Terms) -> b
     return (
         state.belief is not None
         and isinstance(state.belief, PlayingBelief)
-        # A calendar window is entered between rounds.
-        and (state.pacer is None or state.pacer.budget.window is BudgetWindow.REQUEST)
+        and (state.pacer is None or state.pacer.is_playable(snapshot.slots.tolist()))
+        # What a hard budget leaves is asked anew for each round.
+        and math.isinf(terms.left_usd)
         and not state.shadows
         and not snapshot.newcomers
         and not policy.change.fades
@@ -54,7 +55,7 @@ def is_playable(state: RouterState, snapshot: RouterSnapshot, terms: Terms) -> b
 
 def rounds_max(state: RouterState) -> int:
     """Return how many rounds of a router that `is_playable` can be played in one call now; 0 for none."""
-    if state.pacer is not None and (state.pacer.is_fresh or state.pacer.is_in_doubt):
+    if state.pacer is not None and not state.pacer.is_steady:
         return 0
     return int(min(_playing(state).rounds_max, state.prompts_to_fit))
 
@@ -79,12 +80,7 @@ def play(
     state = learner.routers[snapshot.router.router_id]
     changes, slots = state.changes, snapshot.slots
     numbers, _ = rule_of(snapshot, terms)
-    pace = NO_PACE
-    if state.pacer is not None:
-        found = state.pacer.pace(slots.tolist(), state.router.exploration_share)
-        if found is None:
-            return 0
-        pace = found
+    pace = NO_PACE if state.pacer is None else state.pacer.pace(state.router.exploration_share)
     sums = changes.sums_of(slots.tolist()) if state.policy.change.change_detection else None
     played = _playing(state).play(stretch, numbers, sums, state.support.totals_for(slots), pace)
     index = stretch.index[:played]

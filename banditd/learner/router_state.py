@@ -62,7 +62,7 @@ class RouterState:
         observed: Decisions resolved with a quality.
         expired: Decisions whose window closed without one.
         censored: Decisions of which quality will never be learnt.
-        fit_position: Position of the last fit of the encoding; 0 for the seeded start.
+        fit_position: Position of the last fit, also of one that left the encoding as it was; 0 for the seeded start.
         next_fit: Prompts at which the encoding is fitted next.
         pacer: The accounts of its budget; None without one.
         forgotten: Ranges (from, to] of positions that a restored snapshot has taken back.

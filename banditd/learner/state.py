@@ -635,12 +635,13 @@ class LearnerState:
         while record.prompt_count and state.next_fit <= state.prompt_count:
             state.next_fit *= FIT_GROWTH
         self._settle(state, position)
-        if not is_new:
-            return  # what was learnt under it stays as good
-        state.features = features
-        self._rebuild(state, position, log, state.decision_count)
+        if is_new:
+            state.features = features
+            self._rebuild(state, position, log, state.decision_count)
         for shadow in state.shadows.values():
-            self._start_shadow(state, shadow, position, log)
+            # What was learnt under an encoding that stays is as good, but for what a restore has taken back since.
+            if is_new or shadow.forgotten != state.forgotten:
+                self._start_shadow(state, shadow, position, log)
 
     def _rebuild(self, state: RouterState, position: int, log: LogView, decision_count: int) -> None:
         """Learn anew from the log, but for shadows.

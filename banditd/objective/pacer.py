@@ -25,6 +25,7 @@ from banditd.kernels.accounts import (
     PRICE_HIGH,
     PRICE_LOW,
     RECALLED_COUNT,
+    S_PER_MS,
     SHARE_HIGH,
     SPENT_USD,
     TARGET_USD,
@@ -41,7 +42,6 @@ from banditd.policies.stretch import Pace
 
 # Decisions whose expectations the shadow price is computed from: the newest ones.
 CONTEXTS: Final = 128
-_LATENCY_MS_PER_S: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class Pacer:
 
     Budgeted contextual bandits as a Lagrangian (Badanidiyuru, Kleinberg and Slivkins 2018; Agrawal and Devanur 2016):
     decide by quality - price * cost, at the price where the newest contexts cost what may be spent. What may be spent
-    is the budget plus what was saved before, spread over the next 120 requests (proportional control of the account,
-    which is the integral of the error). A price that does not bind saves nothing up.
+    is the budget plus what was saved before, spread over the next requests (proportional control of the account, which
+    is the integral of the error; horizons stand in `kernels.accounts`). A price that does not bind saves nothing up.
 
     Explorers choose otherwise than by the greatest utility. What that may add to the expected cost is a share of the
     target, and where no price is needed, what the greatest utilities leave of it: money that nobody would spend. What
@@ -190,18 +190,22 @@ class Pacer:
         self.budget = budget
         numbers[ACCOUNT_USD], numbers[TARGET_USD], numbers[IS_DUE] = 0.0, _first_target(budget), 1.0
 
-    def pace(self, slots: list[int], exploration_share: float) -> Pace | None:
-        """Return its state, which goes on as decisions among models of these numbers are played.
+    def is_playable(self, slots: list[int]) -> bool:
+        """Return whether decisions among these models need nothing but `pace`, as long as it `is_steady`."""
+        # A calendar window is entered between decisions, and columns are those of the models that are remembered.
+        return self.budget.window is BudgetWindow.REQUEST and (self.is_fresh or slots == self._slots)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the price follows from what decisions expected, and from nothing else."""
+        return not (self.is_fresh or self.is_in_doubt)
+
+    def pace(self, exploration_share: float) -> Pace:
+        """Return its state, which goes on as decisions are played; it `is_steady`, and `is_playable` among these.
 
         Args:
-            slots: Numbers of the models that every decision is among.
             exploration_share: As `view` has it.
-
-        Returns:
-            None where it remembers other models.
         """
-        if slots != self._slots:
-            return None
         return Pace(self._numbers, self._contexts, self._answers, self.budget.usd, exploration_share)
 
     def view(
@@ -302,7 +306,7 @@ def _first_target(budget: Budget) -> float:
 
 def _worth(past: Prediction, objective: Objective) -> Array64:
     """Return what models are worth but for their cost."""
-    return past.quality - objective.second_weight * _LATENCY_MS_PER_S * past.latency_ms
+    return past.quality - objective.second_weight * S_PER_MS * past.latency_ms
 
 
 def _known(usd: float) -> float:

@@ -181,6 +181,15 @@ def test_an_encoding_that_other_prompts_have_outdated_is_replaced(others):
     assert again.fingerprint == fit_spec(FeatureKind.LINEAR, later, 1).fingerprint
 
 
+def test_an_encoding_of_another_kind_is_replaced():
+    """Whatever it holds."""
+    x = prompts(300, 6)
+    fits = {kind: fit_spec(kind, x, 1) for kind in LEARNING}
+    for kind in LEARNING:
+        for previous in fits.values():
+            assert fit_spec(kind, x, 1, previous).kind is kind
+
+
 def test_a_start_and_a_fit_on_too_few_are_replaced():
     """The start stands for nothing that was seen, whatever it holds; few prompts show few directions."""
     x = np.random.default_rng(2).normal(size=(2000, 150)).astype(np.float16)

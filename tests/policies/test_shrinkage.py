@@ -13,6 +13,7 @@ from banditd.domain.comparison import Comparison, Winner
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec
+from banditd.errors import DataLossError
 from banditd.policies.beliefs import shrinkage
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.beliefs.shrinkage import (
@@ -240,6 +241,17 @@ def test_digests_are_spread_evenly_and_depend_on_every_bit() -> None:
             turned = (keys ^ context_keys(other.view(np.float32)))[:, None] >> np.arange(52) & 1
             assert turned.mean(axis=0).min() > 0.4
             assert turned.mean(axis=0).max() < 0.6
+
+
+def test_a_sample_by_other_digests_is_refused() -> None:
+    """A state of before digests were what they are is not this one's: a prompt would be in it twice, in both halves."""
+    belief = LinearBelief(resolve(PolicySpec("linucb")), WIDTH, 0.5)
+    belief.learn(ModelSpec(0, "m", Price(1.0, 1.0)), rows_of(1, 24)[0], Lesson(quality=0.5))
+    arrays = belief.to_arrays()
+    belief.load_arrays(arrays)
+    arrays["slope_prior/keys"] = arrays.pop("slope_prior/digests")
+    with pytest.raises(DataLossError, match="slope_prior/digests"):
+        belief.load_arrays(arrays)
 
 
 def test_choices_of_ones_own_take_more_evidence_than_a_history() -> None:

@@ -145,7 +145,7 @@ class SlopePrior:
             "slopes": self.slopes,
             "penalties": self.penalties,
             "numbers": np.array([self._learnt, self._next_choice], np.float64),
-            "keys": self._evidence.sample.keys,
+            "digests": self._evidence.sample.keys,
             "rows": self.contexts.astype(np.float64),
         }
         for slot, sums in sorted(self._evidence.sums.items()):
@@ -166,7 +166,10 @@ class SlopePrior:
             loaded(arrays, _PREFIX + "penalties", (width,)),
         )
         learnt, next_choice = loaded(arrays, _PREFIX + "numbers", (2,))
-        keys = arrays.get(_PREFIX + "keys", np.zeros(0)).copy()
+        # Another name than that of digests by another function, of versions before.
+        keys = arrays.get(_PREFIX + "digests")
+        if keys is None:
+            raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected {_PREFIX}digests, got none")
         rows = loaded(arrays, _PREFIX + "rows", (len(keys), width))
         found: dict[int, Sums] = {}
         for name in arrays:

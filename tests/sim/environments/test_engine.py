@@ -8,8 +8,8 @@ from banditd.domain.context import Context
 from banditd.domain.decision import Objective
 from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Failure, Lesson
-from banditd.domain.records import ModelChange, RouterChange
-from banditd.domain.router import PolicySpec, RouterSpec
+from banditd.domain.records import ModelChange, Restore, RouterChange
+from banditd.domain.router import NamedPolicy, PolicySpec, RouterSpec
 from banditd.learner.router_state import FIRST_FIT_PROMPTS, FIT_GROWTH
 from banditd.policies.registry import PRESETS
 from banditd.routing.choose import Terms
@@ -149,6 +149,31 @@ def test_nothing_is_learnt_anew_under_an_encoding_that_stays(moves):
     assert state.fit_position > fitted
     assert (state.features is features, state.belief is belief) == (not moves, not moves)
     assert (state.belief.digest() == learnt) == (not moves)
+
+
+def test_an_encoding_that_stays_has_shadows_forget_what_a_restore_took_back():
+    """A restore is of the policy that decides; with the next fit its shadows follow, though the encoding stays."""
+    shadow = NamedPolicy("other", PolicySpec("lin_thompson"))
+    router = RouterSpec("default", PolicySpec("linucb"), embedding_dimension=D, shadows=(shadow,))
+    one, rng = Engine(router, MODELS, 0), np.random.default_rng(9)
+
+    def live(rounds):
+        for _ in range(rounds):
+            position, decision = one.route(rng.standard_normal(D).astype(np.float16), TERMS)
+            one.learn(position, decision, Lesson(float(rng.random())))
+
+    live(300)
+    position, state = one.router.version, one.router.to_bytes()
+    live(200)
+    one.append(Restore("default", position, state))
+    features = one.router.features
+    live(FIRST_FIT_PROMPTS * FIT_GROWTH - 500)
+    learnt = [each.belief.freeze(MODELS).learnt_count for each in one.router.everyone]
+    assert learnt == [FIRST_FIT_PROMPTS * FIT_GROWTH - 200, FIRST_FIT_PROMPTS * FIT_GROWTH]
+    one.ready_snapshot()
+    assert one.router.features is features
+    learnt = [each.belief.freeze(MODELS).learnt_count for each in one.router.everyone]
+    assert learnt == [FIRST_FIT_PROMPTS * FIT_GROWTH - 200] * 2
 
 
 def test_the_fit_of_a_history_sees_each_prompt_once():

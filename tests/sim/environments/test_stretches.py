@@ -4,8 +4,12 @@ from dataclasses import replace as change
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from banditd.domain.budget import Budget, BudgetWindow
+from banditd.domain.records import ModelChange, RouterChange
 from banditd.domain.router import DEFAULT_ROUTER
+from banditd.learner.rounds import is_playable
 from banditd.objective.pacer import CONTEXTS
 from banditd_sim.environments.arena import arena_of
 from banditd_sim.environments.replay import LearningRouter, replay
@@ -186,6 +190,22 @@ def test_after_an_alarm_within_a_budget_rounds_are_played_by_themselves(monkeypa
     assert_same(runs)
     assert runs[0][0].engine.router.changes.alarm_counts[1][0] > 0
     assert n - 4 * 128 < together < n - 100
+
+
+def test_what_budgets_cannot_be_played_within():
+    """A hard one asks what is left for each round, a calendar one enters windows, one of others has their columns."""
+    world = world_of(learnable(100, models=3))
+    router = LearningRouter(world.arena, world.scenario, RouterPolicy("linucb"), 1e-3, 0)
+    replay(world, router)
+    engine, terms = router.engine, router.terms
+    assert is_playable(engine.router, engine.ready_snapshot(), terms)
+    assert not is_playable(engine.router, engine.ready_snapshot(), replace(terms, left_usd=1.0))
+    spec = engine.router.router
+    for budget, playable in ((Budget(1.0, BudgetWindow.DAY), False), (Budget(1e-3), True)):
+        engine.append(RouterChange(spec.router_id, change(spec, budget=budget)))
+        assert is_playable(engine.router, engine.ready_snapshot(), terms) == playable
+    engine.append(ModelChange("m0", 0, None))
+    assert not is_playable(engine.router, engine.ready_snapshot(), terms)
 
 
 @pytest.mark.parametrize("preset", ["squarecb", "knn"])
