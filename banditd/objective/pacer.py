@@ -107,7 +107,7 @@ class Pacer:
         count = len(past.quality)
         self._slots = slots
         self._contexts = np.full((2, CONTEXTS, len(slots)), np.nan)
-        self._contexts[:, :count] = _worth(past, objective), past.cost_usd
+        self._contexts[:, :count] = _worth_and_cost(past, objective)
         self._numbers[RECALLED_COUNT] = count
 
     def observe(self, decision: Decision, time_ms: int) -> None:
@@ -177,7 +177,7 @@ class Pacer:
             time_ms: When.
         """
         self._enter_window(time_ms)
-        worth, cost = np.ascontiguousarray(_worth(past, objective)), np.ascontiguousarray(past.cost_usd)
+        worth, cost = _worth_and_cost(past, objective)
         account_price(worth, cost, self._answers, objective.usd_weight, self.budget.usd, time_ms, self._numbers)
 
     def change_budget(self, budget: Budget) -> None:
@@ -201,7 +201,7 @@ class Pacer:
         return not (self.is_fresh or self.is_in_doubt)
 
     def pace(self, exploration_share: float) -> Pace:
-        """Return its state, which goes on as decisions are played; it `is_steady`, and `is_playable` among these.
+        """Return its state, which goes on as decisions are played, of a pacer that `is_playable` and `is_steady`.
 
         Args:
             exploration_share: As `view` has it.
@@ -225,7 +225,7 @@ class Pacer:
         numbers = self._numbers.tolist()
         low, high, share_high, idle = (numbers[i] for i in (PRICE_LOW, PRICE_HIGH, SHARE_HIGH, IDLE_USD))
         if self.is_fresh and past is not None:
-            worth, cost = np.ascontiguousarray(_worth(past, objective)), np.ascontiguousarray(past.cost_usd)
+            worth, cost = _worth_and_cost(past, objective)
             found = np.empty(4)
             price_at(worth, cost, objective.usd_weight, numbers[TARGET_USD], found)
             low, high, share_high, idle = found.tolist()
@@ -304,9 +304,10 @@ def _first_target(budget: Budget) -> float:
     return budget.usd if budget.window is BudgetWindow.REQUEST else math.inf
 
 
-def _worth(past: Prediction, objective: Objective) -> Array64:
-    """Return what models are worth but for their cost."""
-    return past.quality - objective.second_weight * S_PER_MS * past.latency_ms
+def _worth_and_cost(past: Prediction, objective: Objective) -> tuple[Array64, Array64]:
+    """Return what models are worth but for their cost, and what they cost, shape (n, K) each, as kernels take them."""
+    worth = past.quality - objective.second_weight * S_PER_MS * past.latency_ms
+    return np.ascontiguousarray(worth), np.ascontiguousarray(past.cost_usd)
 
 
 def _known(usd: float) -> float:
