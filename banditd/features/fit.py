@@ -114,10 +114,12 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: Featur
 
 def _components(x: Array64, width: int, rng: np.random.Generator) -> Array64:
     """Return the directions in which centred rows (n, Din) vary most, the greatest first: shape (Din, width)."""
+    # Drawn where it is not needed, too: the frequencies that are drawn next do not depend on how components are found.
+    start = rng.standard_normal((x.shape[1], min(width + _OVERSAMPLING, x.shape[1])))
     if x.shape[1] <= (width + _OVERSAMPLING) * (_ITERATIONS + 1):
         largest: Array64 = np.ascontiguousarray(np.linalg.eigh(x.T @ x)[1][:, : -width - 1 : -1])
         return largest
-    block = np.linalg.qr(rng.standard_normal((x.shape[1], min(width + _OVERSAMPLING, x.shape[1]))))[0]
+    block = np.linalg.qr(start)[0]
     blocks = [block]
     for _ in range(_ITERATIONS):
         block = np.linalg.qr(x.T @ (x @ block))[0]
