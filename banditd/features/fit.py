@@ -95,12 +95,12 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: Featur
     centre = x.mean(axis=0)
     x -= centre
     width = min(PROJECTED_MAX, x.shape[1])
-    if previous is not None and previous.kind is not kind:
-        previous = None
-    held = 0.0 if previous is None else _held(previous, centre, x)
-    # No components hold more than everything.
-    if previous is not None and held >= _NEARLY * float(np.sum(x * x)) > 0.0:
-        return previous
+    held = 0.0
+    if previous is not None and previous.kind is kind:
+        held = _held(previous, centre, x)
+        # No components hold more than everything.
+        if held >= _NEARLY * float(np.sum(x * x)) > 0.0:
+            return previous
     basis = _components(x, width, rng)
     projected = x @ basis
     mean_square = float(np.mean(np.sum(projected * projected, axis=1)))

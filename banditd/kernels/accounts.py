@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from banditd.kernels._jit import Array32, Array64, Codes, array, f32, f64, helper, i64, kernel, u8
+from banditd.kernels.decision import SECONDS_PER_MS
 from banditd.kernels.pacing import greedy_cost, shadow_price
 
 NUMBERS = 17
@@ -51,7 +52,6 @@ _SPREAD = 0.05
 _QUALITY_RANGE = 1e4
 # How much of a window the rate of the one before counts for, when what is left is divided among who will still come.
 _RATE_MEMORY = 0.05
-S_PER_MS = 1e-3
 
 
 @kernel(array(f64, "BK"), array(f64, "BK"), f64, f64, array(f64, "V", out=True))
@@ -170,7 +170,7 @@ def _remember(
         quality = np.float64(expected[0, k])
         cost = np.float64(expected[1, k])
         latency = np.float64(expected[2, k])
-        contexts[0, row, k] = quality - second_weight * S_PER_MS * latency if codes[k] == 0 else math.nan
+        contexts[0, row, k] = quality - second_weight * SECONDS_PER_MS * latency if codes[k] == 0 else math.nan
         contexts[1, row, k] = cost
         share = pmf[k] * cost
         if not math.isnan(share):

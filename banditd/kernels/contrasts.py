@@ -3,6 +3,7 @@
 import math
 
 from banditd.kernels._jit import Array32, Array64, array, f32, f64, helper, i64, kernel
+from banditd.kernels.decision import SECONDS_PER_MS
 
 # Places of a row of a contrast (X).
 WEIGHT = 0
@@ -56,7 +57,6 @@ _CENTRE_MAX = 0.25 / SCALE
 # Terms above are cut, which keeps a lower bound a lower bound. One that is far above the reciprocal of the bet that the
 # bound makes (a tenth, in units of SCALE, around 10,000 decisions) would count against the difference that it shows.
 TERM_MAX = 20.0 / SCALE
-_SECONDS_PER_MS = 1e-3
 # Costs and latencies have no bound. Their corrections weigh at most this much, so that no single call trips a guard.
 _GUARD_WEIGHT_MAX = 10.0
 
@@ -83,7 +83,7 @@ def _realised(
     if usd_weight > 0.0 and not math.isnan(cost):
         utility -= usd_weight * cost
     if second_weight > 0.0 and not math.isnan(latency):
-        utility -= second_weight * latency * _SECONDS_PER_MS
+        utility -= second_weight * latency * SECONDS_PER_MS
     return min(max(utility, _least_reward(usd_weight, second_weight)), REWARD_MAX)
 
 

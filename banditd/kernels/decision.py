@@ -40,6 +40,9 @@ LATENCY_LIMIT = 6
 QUALITY_FLOOR = 7
 BUDGET = 11
 
+# A latency is in milliseconds, what is worth something is a second.
+SECONDS_PER_MS = 1e-3
+
 
 @helper
 def exp_bounded(
@@ -227,7 +230,7 @@ def _utility(
     if usd_weight > 0.0:
         value -= usd_weight * cost_usd
     if second_weight > 0.0:
-        value -= (second_weight * 1e-3) * latency_ms
+        value -= (second_weight * SECONDS_PER_MS) * latency_ms
     return value
 
 

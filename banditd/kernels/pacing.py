@@ -71,11 +71,6 @@ def shadow_price(
         out[1] = 0.0
         out[2] = 0.0
         return
-    if greedy_cost(quality, cost, usd_weight + price_max) >= target_usd:
-        out[0] = price_max
-        out[1] = price_max
-        out[2] = 0.0
-        return
     low = price_max * _LEAST_SHARE
     high = price_max
     # Utilities are straight lines over the price, so that whoever is best at two prices is best between them: only
@@ -83,6 +78,7 @@ def shadow_price(
     open_count = 0
     count = 0
     settled = 0.0
+    least = 0.0
     contexts = np.empty(quality.shape[0], np.int64)
     costs = np.empty((3, quality.shape[0]), np.float64)  # at the low price, the high one, and the one between
     for b in range(quality.shape[0]):
@@ -91,6 +87,7 @@ def shadow_price(
         if math.isnan(at_high):
             continue
         count += 1
+        least += at_high
         if at_low == at_high:
             settled += at_low
         else:
@@ -98,6 +95,12 @@ def shadow_price(
             costs[0, open_count] = at_low
             costs[1, open_count] = at_high
             open_count += 1
+    # Something costs more than the target, so that there are contexts.
+    if least / count >= target_usd:
+        out[0] = price_max
+        out[1] = price_max
+        out[2] = 0.0
+        return
     for _ in range(_STEPS):
         middle = math.sqrt(low * high)
         total = settled

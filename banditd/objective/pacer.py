@@ -25,7 +25,6 @@ from banditd.kernels.accounts import (
     PRICE_HIGH,
     PRICE_LOW,
     RECALLED_COUNT,
-    S_PER_MS,
     SHARE_HIGH,
     SPENT_USD,
     TARGET_USD,
@@ -37,6 +36,7 @@ from banditd.kernels.accounts import (
     account_price,
     price_at,
 )
+from banditd.kernels.decision import SECONDS_PER_MS
 from banditd.policies.base import Prediction
 from banditd.policies.stretch import Pace
 
@@ -306,7 +306,7 @@ def _first_target(budget: Budget) -> float:
 
 def _worth_and_cost(past: Prediction, objective: Objective) -> tuple[Array64, Array64]:
     """Return what models are worth but for their cost, and what they cost, shape (n, K) each, as kernels take them."""
-    worth = past.quality - objective.second_weight * S_PER_MS * past.latency_ms
+    worth = past.quality - objective.second_weight * SECONDS_PER_MS * past.latency_ms
     return np.ascontiguousarray(worth), np.ascontiguousarray(past.cost_usd)
 
 

@@ -43,6 +43,7 @@ from banditd.errors import DataLossError, Reason
 from banditd.features.spec import INTERCEPT, FeatureKind
 from banditd.kernels import contrast
 from banditd.kernels import contrasts as at
+from banditd.kernels.decision import SECONDS_PER_MS
 from banditd.kernels.exploration import greedy, softmax, ucb
 from banditd.kernels.pacing import try_within
 from banditd.policies.base import (
@@ -154,7 +155,7 @@ class PortfolioSnapshot:
         if objective.usd_weight > 0.0:
             worth -= objective.usd_weight * question.expected[2]
         if objective.second_weight > 0.0:
-            worth -= (objective.second_weight * 1e-3) * question.expected[3]
+            worth -= (objective.second_weight * SECONDS_PER_MS) * question.expected[3]
         pmfs = np.zeros((len(self.beliefs), len(eligible)))
         awake = np.ones(len(self.beliefs), np.bool_)
         for m, (policy, belief) in enumerate(zip(self.policies, self.beliefs, strict=True)):
@@ -477,6 +478,6 @@ def _realised(lesson: Lesson, quality: float, objective: Objective, expected: Ar
         utility -= 0.0 if math.isnan(cost) else objective.usd_weight * cost
     if objective.second_weight > 0.0:
         latency = float(expected[2]) if lesson.latency_ms is None else lesson.latency_ms
-        utility -= objective.second_weight * 1e-3 * latency
+        utility -= objective.second_weight * SECONDS_PER_MS * latency
     least = at.REWARD_MIN if objective.usd_weight > 0.0 or objective.second_weight > 0.0 else 0.0
     return min(max(utility, least), at.REWARD_MAX)

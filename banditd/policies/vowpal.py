@@ -44,6 +44,7 @@ from banditd.domain.router import RouterSpec
 from banditd.errors import DataLossError, Reason
 from banditd.features.encode import length_feature
 from banditd.features.spec import FeatureSpec
+from banditd.kernels.decision import SECONDS_PER_MS
 from banditd.policies.base import ModelSummary, Prediction, Question, Residuals
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.beliefs.linear_snapshot import LinearSnapshot
@@ -531,7 +532,7 @@ class VowpalBelief:
         if objective.usd_weight > 0.0 and cost is not None and not math.isnan(cost):
             utility -= objective.usd_weight * cost  # where neither price nor cost is known, it counts as nothing
         if objective.second_weight > 0.0 and latency is not None:
-            utility -= objective.second_weight * 1e-3 * latency
+            utility -= objective.second_weight * SECONDS_PER_MS * latency
         if math.isnan(utility):
             return None
         return min(max(utility, -UTILITY_MAX), UTILITY_MAX)

@@ -167,10 +167,8 @@ class SlopePrior:
         )
         learnt, next_choice = loaded(arrays, _PREFIX + "numbers", (2,))
         # Another name than that of digests by another function, of versions before.
-        keys = arrays.get(_PREFIX + "digests")
-        if keys is None:
-            raise DataLossError(Reason.CORRUPT_RECORD, f"snapshot: expected {_PREFIX}digests, got none")
-        rows = loaded(arrays, _PREFIX + "rows", (len(keys), width))
+        count = len(arrays.get(_PREFIX + "rows", ()))
+        keys, rows = loaded(arrays, _PREFIX + "digests", (count,)), loaded(arrays, _PREFIX + "rows", (count, width))
         found: dict[int, Sums] = {}
         for name in arrays:
             if name.startswith(_PREFIX + "gram/"):

@@ -44,9 +44,10 @@ class Stretches:
             has to be played by itself.
         """
         assert snapshot.features is not None
-        if engine.rounds_max == 0:
+        most = engine.rounds_max
+        if most == 0:
             return None
-        rows, models = self._prompts.rows(t, snapshot.features)[: engine.rounds_max], self._model_of[snapshot.slots]
+        rows, models = self._prompts.rows(t, snapshot.features)[:most], self._model_of[snapshot.slots]
         to = t + len(rows)
         quality, cost_usd = self._world.outcomes
         # Not of all rounds at once: a latency that nobody measured takes one number of memory.
