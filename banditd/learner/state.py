@@ -48,6 +48,7 @@ from banditd.policies.base import (
     ChangingBelief,
     ComparingBelief,
     GatheringBelief,
+    JudgingBelief,
     Residuals,
     SupposingBelief,
     WitnessingBelief,
@@ -389,14 +390,19 @@ class LearnerState:
     def _learn_example(
         self, state: RouterState, record: Example, decisions: int, time_ms: int, gathering: Gathering | None = None
     ) -> None:
-        for slot, lesson in record.lessons:
-            self._learn(state, record.context, slot, lesson, decisions, time_ms, gathering=gathering)
-            state.changes.count(slot, lesson)
         context, models = record.context, self.catalog.by_slot
+        for slot, lesson in record.lessons:
+            state.changes.count(slot, lesson)
         if state.belief is None or state.features is None:
             return
-        if isinstance(state.belief, WitnessingBelief) and context.embedding.shape[0] == state.features.input_dimension:
-            seen = [(models[slot], lesson) for slot, lesson in record.lessons if slot in models]
+        if context.embedding.shape[0] != state.features.input_dimension:
+            return  # as with outcomes
+        seen = [(models[slot], lesson) for slot, lesson in record.lessons if slot in models]
+        if isinstance(state.belief, JudgingBelief):
+            state.belief.judge(context, self.encoded(state.features, context), seen)
+        for model, lesson in seen:
+            self._learn(state, context, model.slot, lesson, decisions, time_ms, gathering=gathering)
+        if isinstance(state.belief, WitnessingBelief):
             state.belief.witness(context, self.encoded(state.features, context), seen, record.choice)
 
     def _apply_prior(self, position: int, record: LeaderboardPrior) -> None:

@@ -278,6 +278,21 @@ class SupposingBelief(Protocol):
 
 
 @runtime_checkable
+class JudgingBelief(Protocol):
+    """A belief of several that finds out which of them to follow; the writer's thread only."""
+
+    def judge(self, context: Context, row: Array32, seen: Sequence[tuple[ModelSpec, Lesson]]) -> None:
+        """Take note of how good choices would have been on a prompt, before `learn` has its lessons.
+
+        Args:
+            context: What was known of the prompt.
+            row: The same, encoded.
+            seen: Models and what was seen of them.
+        """
+        ...
+
+
+@runtime_checkable
 class WitnessingBelief(Protocol):
     """A belief that learns choices and can be told of those that others made; the writer's thread only."""
 

@@ -11,6 +11,14 @@ logged propensity q of the chosen model a: sum_k p_k b_k + min(p_a / q_a, 10) (u
 the decision expected (Dudik et al. 2011, arXiv:1103.4601; the cut of the ratio: Su et al. 2020, arXiv:1907.09623).
 Where members agree their values are equal whatever the outcome, so that only disagreement is noise.
 
+Of a prompt that is imported with the outcomes of several models each member's choice has a known value, without an
+estimate: sum_k p_k u_k. So a history says who suits the traffic before the first decision. What money will be worth is
+not known then: members are judged where it is worth nothing, and at the prices at which the best mix of this prompt's
+models changes, drawing greedily there, as budgets have them do but for an allowance.
+
+There are two records, of decisions in which money was worth nothing and of those in which it was worth something: who
+finds the best model need not be who finds the best deal.
+
 **Weights** are exponential in these records, with the learning rate of the second-order bound (Cesa-Bianchi, Mansour
 and Stoltz 2007, Machine Learning 66): it falls with the root of the spread that the members' values have had, so there
 is nothing to tune to the scale of utilities. Records fade with `memory`, for members get better as they learn, and
@@ -59,6 +67,7 @@ from banditd.policies.base import (
     SupposingBelief,
     WitnessingBelief,
 )
+from banditd.policies.beliefs.shrinkage import price_ladder
 from banditd.policies.registry import PolicyParameters
 
 # Beyond, an estimate is what the baseline says: one lucky draw of the floor does not decide who is followed.
@@ -67,6 +76,9 @@ RATIO_MAX: Final = 10.0
 _VARIANCE_START: Final = 0.25
 # sqrt(2 (sqrt(2) - 1) / (e - 2)), the constant of the bound.
 _RATE: Final = 1.0740
+# The two records.
+_UNPRICED: Final = 0
+_PRICED: Final = 1
 # Outcomes of each model after which contexts count half of what they may: the values of a projected row.
 _OUTCOMES_PER_MODEL: Final = 64.0
 _QUALITIES: Final = "portfolio/qualities"
@@ -99,7 +111,7 @@ class PortfolioSnapshot:
     Attributes:
         policies: The members' policies.
         beliefs: Their beliefs, frozen.
-        weights: Shape (M,), sums to 1.
+        weights: Shape (2, M): what each counts where money is worth nothing, and where it is; both sum to 1.
         objective: The trade-off that members learn for which it is part of what is learnt.
     """
 
@@ -121,7 +133,13 @@ class PortfolioSnapshot:
     @property
     def latency_half_variance(self) -> Array64:
         """Half the variance of a log latency around what `predict` expects: shape (K,)."""
-        return _mixed(self.weights, [belief.latency_half_variance for belief in self.beliefs])
+        return _mixed(self._weights, [belief.latency_half_variance for belief in self.beliefs])
+
+    @property
+    def _weights(self) -> Array64:
+        """What members count in what is expected, which is asked before anybody knows what money is worth."""
+        mean: Array64 = self.weights.mean(axis=0)
+        return mean
 
     def predict(self, row: Array32, category: str = "") -> Prediction:
         """Return the weighted mean of what the members expect, and what each expects of quality.
@@ -133,7 +151,7 @@ class PortfolioSnapshot:
             belief.predict(_seen(policy, row), category).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        return Prediction(_mixed(self.weights, said), np.stack([values[:2] for values in said]))
+        return Prediction(_mixed(self._weights, said), np.stack([values[:2] for values in said]))
 
     def predict_rows(self, rows: Array32, categories: Sequence[str] | None = None) -> Prediction:
         """Return the same for rows (B, N), each bit-identical to `predict`."""
@@ -141,11 +159,11 @@ class PortfolioSnapshot:
             belief.predict_rows(_seen(policy, rows), categories).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        return Prediction(_mixed(self.weights, said), np.stack([values[:, :2] for values in said], axis=1))
+        return Prediction(_mixed(self._weights, said), np.stack([values[:, :2] for values in said], axis=1))
 
     def fill_pmf(self, question: Question, eligible: Mask, out_pmf: Array64) -> None:
         """Write the mix of the members' pmfs."""
-        out_pmf[:] = _mixed(self.weights, list(self.member_pmfs(question, eligible)))
+        out_pmf[:] = _mixed(self.weights[_record_of(question.objective)], list(self.member_pmfs(question, eligible)))
 
     def member_pmfs(self, question: Question, eligible: Mask) -> Array64:
         """Return each member's pmf, shape (M, K'); of one that sits out that of the others."""
@@ -169,7 +187,7 @@ class PortfolioSnapshot:
             if not np.isfinite(pmfs[m]).all():
                 awake[m], pmfs[m] = False, 0.0
         if not awake.all():
-            weights = np.where(awake, self.weights, 0.0)
+            weights = np.where(awake, self.weights[_record_of(objective)], 0.0)
             total = float(weights.sum())
             pmfs[~awake] = _mixed(weights / total, list(pmfs)) if total > 0.0 else math.nan
         return pmfs
@@ -198,7 +216,7 @@ class PortfolioBelief:
         self._share_min = min(policy.values["member_share"], 1.0 / len(members))
         self._kept = 1.0 - 1.0 / policy.values["memory"]
         # By how much each member's values were above the portfolio's, and the sum of their variances, all faded.
-        self._records = np.zeros(len(members) + 1)
+        self._records = np.zeros((2, len(members) + 1))
         self._qualities = np.zeros(1)
         self._models = {model.slot: model for model in models}
         # The last snapshot and its models, as long as nothing was learnt since.
@@ -211,10 +229,14 @@ class PortfolioBelief:
 
     @property
     def weights(self) -> Array64:
-        """What each member counts: shape (M,), sums to 1."""
+        """What each member counts, as in `PortfolioSnapshot`: shape (2, M)."""
+        return np.stack([self._weights_by(record) for record in self._records])
+
+    def _weights_by(self, record: Array64) -> Array64:
         count = len(self._members)
+        rate = _RATE * math.sqrt(math.log(count + 1.0) / (_VARIANCE_START + float(record[-1])))
         shares = np.empty(count)
-        softmax(self._records[:-1], np.ones(count, np.bool_), 1.0 / self._rate, shares)
+        softmax(record[:-1], np.ones(count, np.bool_), 1.0 / rate, shares)
         shares *= self._prior()
         shares /= shares.sum()
         return self._share_min + (1.0 - count * self._share_min) * shares
@@ -233,11 +255,6 @@ class PortfolioBelief:
         share = known / len(self._members)
         return np.where(self._blind, (1.0 - seeing * share) / blind, share)
 
-    @property
-    def _rate(self) -> float:
-        variance = _VARIANCE_START + float(self._records[-1])
-        return _RATE * math.sqrt(math.log(len(self._members) + 1.0) / variance)
-
     def learn(
         self,
         model: ModelSpec,
@@ -251,7 +268,7 @@ class PortfolioBelief:
         Judged before it is learnt: what a member is praised for it must have known without the outcome.
         """
         if decision is not None and lesson.quality is not None and math.isfinite(lesson.quality):
-            self._judge(row, lesson, lesson.quality, category, decision)
+            self._judge_decision(row, lesson, lesson.quality, category, decision)
         self._last = None
         if lesson.quality is not None and math.isfinite(lesson.quality) and np.isfinite(row).all():
             self._qualities += 1.0
@@ -260,6 +277,44 @@ class PortfolioBelief:
             for member in self._members
         ]
         return residuals[0]
+
+    def judge(self, context: Context, row: Array32, seen: Sequence[tuple[ModelSpec, Lesson]]) -> None:
+        """Judge the members by what their choices among the models that were seen would have been worth."""
+        known = [
+            (model, lesson, lesson.quality)
+            for model, lesson in seen
+            if lesson.quality is not None and math.isfinite(lesson.quality) and model.slot in self._models
+        ]
+        if len(known) < 2 or not np.isfinite(row).all():
+            return
+        snapshot, candidates = self._asked([model.slot for model, _, _ in known])
+        said = snapshot.predict(row, context.category)
+        assert said.members is not None
+        expected, members = said.values[:, candidates], said.members.take(candidates, axis=2)
+        expected[2] += [0.0 if model.price is None else model.price.request_usd for model, _, _ in known]
+        logged = expected[[0, 2, 3]].astype(np.float32)
+        # Prices of money with what exploring may cost there: without a price, and where nobody says what a dollar is
+        # worth, at those of the hull, within a budget.
+        cases = [(0.0, math.inf)]
+        if self._objective.usd_weight > 0.0:
+            cases.append((self._objective.usd_weight, math.inf))
+        else:
+            cases += [(price, 0.0) for price in price_ladder(expected[0], expected[2])[1:]]
+        values: tuple[list[Array64], list[Array64]] = ([], [])
+        for price, allowance_usd in cases:
+            objective = Objective(price, self._objective.second_weight)
+            eligible = np.isfinite(expected[2]) if price > 0.0 else np.ones(len(known), np.bool_)
+            if not eligible.any():
+                continue
+            question = Question(context, candidates, expected, members, objective, allowance_usd)
+            worth = [
+                _realised(lesson, quality, objective, logged[:, k]) for k, (_, lesson, quality) in enumerate(known)
+            ]
+            values[_record_of(objective)].append(snapshot.member_pmfs(question, eligible) @ np.array(worth))
+        for record, each in zip(self._records, values, strict=True):
+            mean = np.mean(each, axis=0) if each else np.array(math.nan)
+            if np.isfinite(mean).all():
+                self._note(record, mean, known[0][1].weight)
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Have every member take a metric for worth little."""
@@ -332,7 +387,7 @@ class PortfolioBelief:
 
     def summary(self, model: ModelSpec) -> ModelSummary:
         """Return what the member of the largest weight holds of one model."""
-        return self._members[int(self.weights.argmax())].belief.summary(model)
+        return self._members[int(self.weights.sum(axis=0).argmax())].belief.summary(model)
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return the whole state as named arrays: the members' under their names, the records, and the models."""
@@ -385,7 +440,7 @@ class PortfolioBelief:
         policies = tuple(member.policy for member in self._members)
         return PortfolioSnapshot(policies, tuple(beliefs), frozen(self.weights), self._objective)
 
-    def _judge(self, row: Array32, lesson: Lesson, quality: float, category: str, decision: Decision) -> None:
+    def _judge_decision(self, row: Array32, lesson: Lesson, quality: float, category: str, decision: Decision) -> None:
         """Add to the records what each member's pmf was worth in a decision whose quality came."""
         choice, limits = decision.choice, decision.limits
         slots = decision.slots.tolist()
@@ -406,20 +461,11 @@ class PortfolioBelief:
         for m, pmf in enumerate(pmfs):
             contrast(live, pmf, expected, objective.usd_weight, objective.second_weight, chosen, told)
             values[m] = told[at.SHADOW] + min(told[at.WEIGHT], RATIO_MAX) * (utility - told[at.EXPECTED])
-        self._record(values)
+        self._note(self._records[_record_of(objective)], values, 1.0)
 
     def _pmfs(self, row: Array32, category: str, decision: Decision, slots: list[int], expected: Array32) -> Array64:
-        """Return how the members would draw a decision among *slots* now, shape (M, K'), over its shadow prices.
-
-        It reads the last snapshot where that is still the state: the one that the decision before this outcome read.
-        What is said of a model does not depend on which others a snapshot has.
-        """
-        if self._last is None or not set(slots) <= {model.slot for model in self._last[0]}:
-            self.freeze(tuple(self._models[slot] for slot in sorted(self._models)), live=True)
-        assert self._last is not None
-        models, snapshot = self._last
-        place = {model.slot: k for k, model in enumerate(models)}
-        candidates: Index = np.array([place[slot] for slot in slots], np.int64)
+        """Return how the members would draw a decision among *slots* now, shape (M, K'), over its shadow prices."""
+        snapshot, candidates = self._asked(slots)
         said = snapshot.predict(row, category).members
         assert said is not None
         members = said.take(candidates, axis=2)
@@ -435,12 +481,31 @@ class PortfolioBelief:
             pmfs += share * snapshot.member_pmfs(question, everyone)
         return pmfs
 
-    def _record(self, values: Array64) -> None:
-        weights = self.weights
+    def _asked(self, slots: list[int]) -> tuple[PortfolioSnapshot, Index]:
+        """Return a snapshot of the state as it is, and where in it the models of *slots* are.
+
+        It is the last one where that is still the state: the one that the decision before this outcome read. What is
+        said of a model does not depend on which others a snapshot has.
+        """
+        if self._last is None or not set(slots) <= {model.slot for model in self._last[0]}:
+            self.freeze(tuple(self._models[slot] for slot in sorted(self._models)), live=True)
+        assert self._last is not None
+        models, snapshot = self._last
+        place = {model.slot: k for k, model in enumerate(models)}
+        return snapshot, np.array([place[slot] for slot in slots], np.int64)
+
+    def _note(self, record: Array64, values: Array64, count: float) -> None:
+        """Add the members' values, as those of *count* decisions, to one of the records."""
+        weights = self._weights_by(record)
         gains = values - float(np.sum(weights * values))
-        self._records *= self._kept
-        self._records[:-1] += gains
-        self._records[-1] += float(np.sum(weights * gains * gains))
+        record *= self._kept**count
+        record[:-1] += count * gains
+        record[-1] += count * float(np.sum(weights * gains * gains))
+
+
+def _record_of(objective: Objective) -> int:
+    """Return which of the two records is about such a trade-off."""
+    return _PRICED if objective.usd_weight > 0.0 else _UNPRICED
 
 
 def _seen(policy: PolicyParameters, rows: Array32) -> Array32:

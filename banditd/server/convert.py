@@ -260,8 +260,8 @@ def _portfolio_members(belief: Belief | None) -> list[policy_pb2.PortfolioMember
     if not isinstance(belief, PortfolioBelief):
         return []
     return [
-        policy_pb2.PortfolioMember(preset=name, mix_weight=weight)
-        for name, weight in zip(belief.names, belief.weights.tolist(), strict=True)
+        policy_pb2.PortfolioMember(preset=name, mix_weight=unpriced, priced_mix_weight=priced)
+        for name, unpriced, priced in zip(belief.names, *belief.weights.tolist(), strict=True)
     ]
 
 

@@ -1,12 +1,12 @@
 """The portfolio beside its members: python tests/bench/bench_portfolio.py [--sets a,b] [--seeds 20] [--prompts 600].
 
-Each seed shuffles the prompts of a set's split `test` that every model answered, takes the first ones, and routes them
-through the shipped learner, which sees quality and cost of the chosen model only. Warm: `--history` prompts of the
-split `train` with all outcomes were learnt before. The middle budget is the geometric mean of what the two ends of the
-hull of constant mixes cost. `gain` is the quality above that hull, in hindsight, at the cost that was spent; without a
-budget, above the best constant. No learner starts at the best constant: the row `constant`, which learns nothing else,
-says what finding it costs. Differences are paired over seeds; intervals are at 95 %, over orders and draws, not other
-prompts. Vowpal Wabbit's trade-off is part of what it learns, so that it has no row with a budget.
+Each seed shuffles the prompts of a set that every model answered, takes the first ones, and routes them through the
+shipped learner, which sees quality and cost of the chosen model only. Warm: the next `--history` prompts, no more than
+the split `train` has, were learnt before with all outcomes. The middle budget is the geometric mean of what the two
+ends of the hull of constant mixes cost. `gain` is the quality above that hull, in hindsight, at the cost that was
+spent; without a budget, above the best constant. No learner starts at the best constant: the row `constant`, which
+learns nothing else, says what finding it costs. Differences are paired over seeds; intervals are at 95 %, over prompts,
+orders and draws. Vowpal Wabbit's trade-off is part of what it learns, so that it has no row with a budget.
 
 A table per case is printed as it comes, and at the end a row per case. `--policies` takes fewer or others, such as
 `portfolio-vowpal`, which has Vowpal Wabbit as a fifth member.
@@ -59,16 +59,21 @@ class Case:
         self.cost = np.where(np.isnan(table.cost_usd), np.nanmean(table.cost_usd, axis=0), table.cost_usd)
         split = np.array(table.split)
         whole = ~np.isnan(table.quality).any(axis=1)
-        self.history, self.measured = (np.flatnonzero(whole & (split == name)) for name in ("train", "test"))
-        self.prompts, self.history_count = prompts, history
+        self.rows = np.flatnonzero(whole & (split != ""))
+        self.history_count = min(history, int(np.sum(whole & (split == "train"))))
+        self.prompts = min(prompts, len(self.rows) - self.history_count)
         self.models = tuple(
-            ModelSpec(k, model.model_id, _price(model, float(self.cost[self.history, k].mean())))
+            ModelSpec(k, model.model_id, _price(model, float(self.cost[self.rows, k].mean())))
             for k, model in enumerate(table.models)
         )
 
     def order(self, seed):
         """Return the measured prompts of a seed."""
-        return np.random.default_rng([seed, 1]).permutation(self.measured)[: self.prompts]
+        return np.random.default_rng([seed, 1]).permutation(self.rows)[: self.prompts]
+
+    def history(self, seed):
+        """Return the prompts of a seed's history, in an order that is theirs."""
+        return np.random.default_rng([seed, 1]).permutation(self.rows)[self.prompts :][: self.history_count]
 
     def hull(self, rows):
         """Return the hull of constant mixes."""
@@ -87,14 +92,13 @@ class Case:
         """Return a router with its history, without a budget."""
         engine = Engine(self.router(spec, None), self.models, seed)
         if warm:
-            rows = np.random.default_rng([seed, 2]).permutation(self.history)[: self.history_count]
             engine.teach(
                 [
                     (
                         Context(self.table.embeddings[i], category=self.table.category[i]),
                         [(k, self.lesson(i, k)) for k in range(len(self.models))],
                     )
-                    for i in rows
+                    for i in self.history(seed)
                 ]
             )
         return engine
@@ -141,7 +145,9 @@ def table_of(case, runs, seeds, budget):
         gains[name] = np.subtract(quality, base)
         q, gain = seed_mean(quality), seed_mean(gains[name])
         spent = 1000.0 * np.mean(cost) if budget is None else np.mean(cost) / budget
-        held = "" if weights[0] is None else " ".join(f"{w:.2f}" for w in np.mean(weights, axis=0))
+        held = ""
+        if weights[0] is not None:
+            held = " ".join(f"{w:.2f}" for w in np.mean(weights, axis=0)[int(budget is not None)])
         print(f"| {name} | {q.mean:.4f} | {spent:.3f} | {gain.mean:+.4f} | {gain.low:+.4f} to {gain.high:+.4f} "
               f"| {held} |", flush=True)  # fmt: skip
     return gains
@@ -179,12 +185,12 @@ def main():
     rows = []
     for name in arguments.sets.split(","):
         case = Case(arguments.shared / name, arguments.prompts, arguments.history)
-        hull = case.hull(case.measured)
+        hull = case.hull(case.rows)
         middle = float(np.sqrt(hull.cost[0] * hull.cost[-1]))
         for warm in (False, True):
             ran = {policy: [case.runs(policy, middle, seed, warm) for seed in seeds] for policy in policies}
             for k, budget in enumerate((None, middle)):
-                start = f"warm, {min(arguments.history, len(case.history))} prompts" if warm else "cold"
+                start = f"warm, {case.history_count} prompts" if warm else "cold"
                 limit = "no budget, USD per 1,000" if budget is None else f"{1000 * budget:.3f} USD per 1,000, spent"
                 print(f"\n{name}, {start}, {len(case.order(0))} prompts, {len(case.models)} models, "
                       f"{len(seeds)} seeds\n\n| policy | quality | {limit} | gain | 95 % interval | weights |\n"

@@ -46,10 +46,10 @@ def teach(engine, rounds, quality, terms=FREE, seed=0):
 
 
 def weights_of(engine):
-    """Return the weights by member."""
+    """Return the weights by member where money is worth nothing."""
     snapshot = engine.snapshot.routers["r"].belief
     assert isinstance(snapshot, PortfolioSnapshot)
-    return {p.preset: float(w) for p, w in zip(snapshot.policies, snapshot.weights, strict=True)}
+    return {p.preset: float(w) for p, w in zip(snapshot.policies, snapshot.weights[0], strict=True)}
 
 
 def by_category(c, k):
@@ -87,7 +87,7 @@ def test_a_pmf_is_the_mix_of_the_members():
     said = snapshot.belief.predict(row, "c1")
     question = Question(decision.context, None, said.values, said.members, Objective())
     pmfs = snapshot.belief.member_pmfs(question, EVERYONE)
-    np.testing.assert_allclose(decision.choice.pmf, snapshot.belief.weights @ pmfs, atol=1e-15)
+    np.testing.assert_allclose(decision.choice.pmf, snapshot.belief.weights[0] @ pmfs, atol=1e-15)
     assert len({pmf.tobytes() for pmf in pmfs}) > 1
 
 
@@ -118,7 +118,7 @@ def test_vowpal_wabbit_sits_out_where_its_trade_off_is_not_the_one_asked_for():
     alone = np.empty(MODELS)
     snapshot.beliefs[-1].fill_pmf(own, EVERYONE, alone)
     np.testing.assert_array_equal(snapshot.member_pmfs(own, EVERYONE)[-1], alone)
-    pmfs, weights = snapshot.member_pmfs(other, EVERYONE), snapshot.weights[:-1]
+    pmfs, weights = snapshot.member_pmfs(other, EVERYONE), snapshot.weights[1, :-1]
     np.testing.assert_allclose(pmfs[-1], weights / weights.sum() @ pmfs[:-1], atol=1e-15)
 
 
@@ -229,3 +229,53 @@ def test_members_explore_within_the_budgets_allowance():
     np.testing.assert_array_equal(free, [0.0, 0.0, 1.0])
     assert bounded[2] > 0.0
     assert bounded @ cost == pytest.approx(1e-5 + 1e-6)
+
+
+def tell(engine, prompts, outcomes, weight=1.0):
+    """Import prompts; *outcomes* gives quality and cost of a prompt's category and the model."""
+    rng = np.random.default_rng(3)
+    for _ in range(prompts):
+        c = int(rng.integers(MODELS))
+        context = Context(rng.standard_normal(DIMENSION).astype(np.float16), category=f"c{c}")
+        lessons = []
+        for k in range(MODELS):
+            quality, cost_usd = outcomes(c, k)
+            lessons.append((k, Lesson(quality=quality, cost_usd=cost_usd, weight=weight)))
+        engine.append(Example("r", context, tuple(lessons), "table"))
+
+
+def test_a_history_says_whom_to_follow():
+    """Before the first decision; of prompts with the outcomes of one model alone nothing is judged."""
+    engine, alone = engine_of(), engine_of()
+    tell(engine, 200, lambda c, k: (by_category(c, k), 1e-4 * 10**k))
+    for weights in engine.router.belief.weights:
+        assert dict(zip(engine.router.belief.names, weights, strict=True))["category"] > 0.9
+    for i in range(600):
+        c, k = i % MODELS, i // MODELS % MODELS
+        context = Context(np.ones(DIMENSION, np.float16), category=f"c{c}")
+        alone.append(Example("r", context, ((k, Lesson(quality=by_category(c, k), cost_usd=1e-4)),), "log"))
+    weights = dict(zip(alone.router.belief.names, alone.router.belief.weights[0], strict=True))
+    assert weights["category"] == weights["linucb"]
+
+
+def test_who_finds_the_best_deal_need_not_find_the_best_model():
+    """The dear model is always best; where the cheap one is as good only the category tells, which money asks for."""
+    engine = engine_of("category constant")
+    tell(engine, 300, lambda c, k: (0.9 if k == 2 or c == k == 0 else 0.5, 1e-4 * 10**k))
+    free, priced = (dict(zip(engine.router.belief.names, row, strict=True)) for row in engine.router.belief.weights)
+    assert priced["category"] > 0.9
+    assert abs(free["category"] - free["constant"]) < 0.3
+
+
+def test_half_an_observation_moves_the_records_half_as_far():
+    """What counts for half does so here too."""
+    records = []
+    for weight in (1.0, 0.5):
+        engine = engine_of("linucb category constant")
+        tell(engine, 60, lambda c, k: (by_category(c, k), 1e-4), 1.0)
+        before = engine.router.belief.to_arrays()["portfolio/records"].copy()
+        tell(engine, 1, lambda c, k: (by_category(c, k), 1e-4), weight)
+        records.append(engine.router.belief.to_arrays()["portfolio/records"] - before)
+    whole, half = records
+    assert np.abs(whole[0, :-1]).max() > 0.01
+    np.testing.assert_allclose(half[0, :-1], whole[0, :-1] / 2, atol=0.005)

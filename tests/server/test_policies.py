@@ -220,7 +220,8 @@ async def test_the_members_of_a_portfolio_are_shown_with_what_they_count(server)
         await server.record(answer.decision_id, quality=i / 6)
     members = (await server.status("p")).portfolio_members
     assert [member.preset for member in members] == ["constant", "linucb", "knn"]
-    assert sum(member.mix_weight for member in members) == pytest.approx(1.0)
+    for name in ("mix_weight", "priced_mix_weight"):
+        assert sum(getattr(member, name) for member in members) == pytest.approx(1.0)
     assert members[0].mix_weight > members[1].mix_weight
     await server.route()
     assert not (await server.status("default")).portfolio_members

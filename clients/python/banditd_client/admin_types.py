@@ -268,7 +268,9 @@ class PolicyStatus:
     budget: BudgetStatus | None = None
     """None without a budget."""
     portfolio: Mapping[str, float] = field(default_factory=dict)
-    """What each policy of a portfolio counts, by its preset; empty for other policies."""
+    """What each policy of a portfolio counts where money is worth nothing, by its preset; empty for other policies."""
+    priced_portfolio: Mapping[str, float] = field(default_factory=dict)
+    """The same where money is worth something, by the trade-off or by a budget's shadow price."""
 
 
 @dataclass(frozen=True, slots=True)

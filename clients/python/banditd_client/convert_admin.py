@@ -233,6 +233,7 @@ def policy_status_from_wire(message: policy_pb2.PolicyStatus) -> PolicyStatus:
         ),
         budget=_budget_status_from_wire(message),
         portfolio={member.preset: member.mix_weight for member in message.portfolio_members},
+        priced_portfolio={member.preset: member.priced_mix_weight for member in message.portfolio_members},
     )
 
 

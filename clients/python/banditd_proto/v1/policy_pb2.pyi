@@ -144,12 +144,14 @@ class PolicyStatus(_message.Message):
     def __init__(self, router_id: _Optional[str] = ..., policy: _Optional[_Union[_router_pb2.Policy, _Mapping]] = ..., policy_version: _Optional[int] = ..., state_digest: _Optional[str] = ..., feature_fingerprint: _Optional[str] = ..., embedding_dimension: _Optional[int] = ..., feature_fit_position: _Optional[int] = ..., models: _Optional[_Iterable[_Union[ModelBelief, _Mapping]]] = ..., outcomes: _Optional[_Union[OutcomeBooks, _Mapping]] = ..., decisions: _Optional[_Union[DecisionBooks, _Mapping]] = ..., budget: _Optional[_Union[BudgetStatus, _Mapping]] = ..., comparison_count: _Optional[int] = ..., portfolio_members: _Optional[_Iterable[_Union[PortfolioMember, _Mapping]]] = ...) -> None: ...
 
 class PortfolioMember(_message.Message):
-    __slots__ = ("preset", "mix_weight")
+    __slots__ = ("preset", "mix_weight", "priced_mix_weight")
     PRESET_FIELD_NUMBER: _ClassVar[int]
     MIX_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PRICED_MIX_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     preset: str
     mix_weight: float
-    def __init__(self, preset: _Optional[str] = ..., mix_weight: _Optional[float] = ...) -> None: ...
+    priced_mix_weight: float
+    def __init__(self, preset: _Optional[str] = ..., mix_weight: _Optional[float] = ..., priced_mix_weight: _Optional[float] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("router_id", "policy_version", "create_time", "size_bytes", "policy")
