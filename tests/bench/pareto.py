@@ -41,6 +41,11 @@ class Pareto:
     val: np.ndarray
     test: np.ndarray
 
+    def resplit(self, seed):
+        """Return the same prompts, of which others belong to *val* and *test*, as many as before."""
+        rows = np.random.default_rng([seed, 3]).permutation(np.concatenate([self.val, self.test]))
+        return replace(self, val=rows[: len(self.val)], test=rows[len(self.val) :])
+
     def world(self, seed, *, warm, scenario=PLAIN):
         """Return the rounds of a seed: *test* shuffled, cold with *val* before it, of which one outcome each is seen.
 

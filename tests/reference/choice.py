@@ -78,7 +78,8 @@ def decide(
             pacing.hold_within(base, values[2], allowance_usd, mixed)
     out_pmf[:] = mixed
     if spend_share > 0:
-        pacing.mix_floor_within(out_pmf, eligible, values, floor, spend_share)
+        part = 0.25 if np.isfinite(allowance_usd) else 1.0
+        pacing.mix_floor_within(out_pmf, eligible, values, floor, part * spend_share)
         floor = 0.0
     return decision.settle(values, eligible, floor, uniform, out_pmf, out_expected)
 
