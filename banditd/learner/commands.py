@@ -12,6 +12,7 @@ from banditd.domain.decision import Decision
 from banditd.domain.outcome import Outcome, Ruling
 from banditd.domain.records import Record
 from banditd.errors import BanditdError
+from banditd.features.spec import FeatureKind
 from banditd.learner.state import LearnerState
 
 
@@ -96,8 +97,8 @@ class TakeSnapshot:
 
 Command = LogDecisions | RecordOutcomes | RecordComparison | ImportHistory | ChangeSettings | Tend | TakeSnapshot
 
-# A change of a router is one record, and a new encoding may follow it; a promotion is two.
-POSITIONS_PER_CHANGE = 2
+# A change of a router is one record, and a new encoding of each kind may follow it; a promotion is two.
+POSITIONS_PER_CHANGE = 1 + len(FeatureKind)
 # Fits, promotions, expiries, alarms and changes of health of one turn: at most one fit and one promotion per router, a
 # few records per router and window length, one change per model; alarms that do not fit wait for the next turn.
 POSITIONS_PER_TENDING = 1024

@@ -42,6 +42,15 @@ FIT_GROWTH: Final = 4
 FIT_PROMPTS_MAX: Final = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a policy encodes, and when that is fitted again; as in `RouterState`."""
+
+    features: FeatureSpec | None
+    fit_position: int
+    next_fit: int
+
+
 @dataclass
 class RouterState:
     """What a router has learnt. Mutable; the writer's thread only.
@@ -177,15 +186,32 @@ class RouterState:
         return self.decision_count + self.example_count
 
     @property
+    def encodings(self) -> dict[FeatureKind, Encoding]:
+        """The encodings of its policies by kind: those of a kind share one."""
+        return {each.features.kind: each.encoding for each in self.everyone if each.features is not None}
+
+    @property
+    def encoding(self) -> Encoding:
+        """By what it encodes, and when that is fitted."""
+        return Encoding(self.features, self.fit_position, self.next_fit)
+
+    def encode_by(self, encoding: Encoding) -> None:
+        """Take another encoding; the belief does not know of it yet."""
+        self.features, self.fit_position, self.next_fit = encoding.features, encoding.fit_position, encoding.next_fit
+
+    @property
     def prompts_to_fit(self) -> float:
-        """Prompts until enough have been seen to fit the encoding (again); infinite where it needs no fit."""
-        if self.features is None or self.features.kind is FeatureKind.INTERCEPT_ONLY:
-            return math.inf
-        return self.next_fit - self.prompt_count
+        """Prompts until enough have been seen to fit an encoding (again); infinite where none needs a fit."""
+        return min((each.next_fit for each in self.everyone if each.is_fitted), default=math.inf) - self.prompt_count
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it has an encoding that is fitted."""
+        return self.features is not None and self.features.kind is not FeatureKind.INTERCEPT_ONLY
 
     @property
     def fit_is_due(self) -> bool:
-        """Whether enough prompts have been seen to fit the encoding (again)."""
+        """Whether enough prompts have been seen to fit an encoding (again)."""
         return self.prompts_to_fit <= 0
 
     def pacer_view(self, models: tuple[ModelSpec, ...], belief: BeliefSnapshot | None) -> PacerView | None:
@@ -387,23 +413,38 @@ def _all_parameters(header: Mapping[str, Any]) -> dict[str, float]:
     return known
 
 
-def missing_fit(state: RouterState) -> FeatureFit | None:
-    """Return the seeded start that a router needs before it can decide; None where it has an encoding already."""
-    dimension = state.router.embedding_dimension
-    if state.features is not None or dimension == 0:
-        return None
-    spec = seeded_spec(state.policy.features, dimension, seed_of(state.router.router_id))
-    return FeatureFit(state.router.router_id, encode_spec(spec), 0)
+def missing_fits(router: RouterSpec, state: RouterState | None = None) -> tuple[FeatureFit, ...]:
+    """Return the seeded starts that a router needs before its policies can decide, that of the deciding one first.
+
+    Args:
+        router: As it is to be.
+        state: As it is; None for a new one. Encodings that are there need no start, nor do shadows that encode nothing.
+    """
+    if router.embedding_dimension == 0:
+        return ()
+    there = set() if state is None else set(state.encodings)
+    wanted = [resolve(router.policy).features]
+    wanted += [
+        kind for shadow in router.shadows if (kind := resolve(shadow.policy).features) is not FeatureKind.INTERCEPT_ONLY
+    ]
+    seed = seed_of(router.router_id)
+    return tuple(
+        FeatureFit(router.router_id, encode_spec(seeded_spec(kind, router.embedding_dimension, seed)), 0)
+        for kind in dict.fromkeys(wanted)
+        if kind not in there
+    )
 
 
 def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:
-    """Return the encoding fitted on the newest prompts, shape (n, Din).
+    """Return the encoding that is due first, fitted on the newest prompts, shape (n, Din).
 
     Args:
         state: A router whose `fit_is_due`.
         embeddings: Its newest prompts, oldest first.
     """
-    spec = fit_spec(state.policy.features, embeddings, seed_of(state.router.router_id), state.features)
+    features = min((each for each in state.everyone if each.is_fitted), key=lambda each: each.next_fit).features
+    assert features is not None
+    spec = fit_spec(features.kind, embeddings, seed_of(state.router.router_id), features)
     return FeatureFit(state.router.router_id, encode_spec(spec), len(embeddings))
 
 

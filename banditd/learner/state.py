@@ -42,7 +42,7 @@ from banditd.features.fit import intercept_spec
 from banditd.features.spec import FeatureKind, FeatureSpec, decode_spec
 from banditd.learner.changes import Changes, Mark, do_again
 from banditd.learner.gathering import Gathering
-from banditd.learner.router_state import FIRST_FIT_PROMPTS, FIT_GROWTH, RouterState
+from banditd.learner.router_state import FIRST_FIT_PROMPTS, FIT_GROWTH, Encoding, RouterState
 from banditd.objective.pacer import Pacer
 from banditd.policies.base import (
     ChangingBelief,
@@ -522,7 +522,9 @@ class LearnerState:
         # What was learnt changes places; what happened to the router stays.
         shadow.router = replace(shadow.router, policy=next(p.policy for p in state.router.shadows if p.name == former))
         shadow.policy, state.policy = state.policy, shadow.policy
-        shadow.features, state.features = state.features, shadow.features
+        former_encoding = state.encoding
+        state.encode_by(shadow.encoding)
+        shadow.encode_by(former_encoding)
         shadow.belief, state.belief = state.belief, shadow.belief
         shadow.changes.seen, state.changes.seen = state.changes.seen, shadow.changes.seen
         state.changes.sums.clear()
@@ -589,23 +591,36 @@ class LearnerState:
             return
         changed = relearns(state.router, state.policy, router, policy)
         before = state.offered(self.catalog)
+        encodings = state.encodings
         if state.policy != policy:
             self._open_accounts(state)
         state.router, state.policy = router, policy
-        self._keep_shadows(state, position, log)
+        self._keep_shadows(state, encodings, position, log)
         self._settle(state, position)
         state.pacer = _pacer(state.pacer, router.budget)
         for model in state.offered(self.catalog):
             if model not in before and model.slot not in state.decision_counts:
                 self._welcome(state, position, model)
         if state.features is not None and state.features.kind is not policy.features:
-            # A seeded start of the new kind follows as a record of its own, and a fit where enough prompts were seen.
+            # Where nobody has an encoding of the new kind, a seeded start follows as a record of its own, and a fit
+            # where enough prompts were seen.
             state.features, state.belief, state.next_fit = None, None, FIRST_FIT_PROMPTS
-        elif state.features is not None and changed:
+            if policy.features in encodings:
+                state.encode_by(encodings[policy.features])
+        if state.features is not None and changed:
             self._rebuild(state, position, log, state.decision_count)
 
-    def _keep_shadows(self, state: RouterState, position: int, log: LogView) -> None:
-        """Bring the shadows in line with the router's settings; one that is new learns from the log."""
+    def _keep_shadows(
+        self, state: RouterState, encodings: Mapping[FeatureKind, Encoding], position: int, log: LogView
+    ) -> None:
+        """Bring the shadows in line with the router's settings; one that is new learns from the log.
+
+        Args:
+            state: Of the router.
+            encodings: Those that there were before, by which new shadows can begin.
+            position: Of the change.
+            log: What came before.
+        """
         kept = state.shadows
         state.shadows = {}
         for wanted in state.router.shadows:
@@ -615,39 +630,52 @@ class LearnerState:
                 shadow = fresh
             shadow.router = fresh.router
             state.shadows[wanted.name] = shadow
-            if shadow is fresh:
-                self._start_shadow(state, shadow, position, log)
+            if shadow is fresh and encodings:
+                self._start_shadow(state, shadow, encodings, position, log)
 
-    def _start_shadow(self, state: RouterState, shadow: RouterState, position: int, log: LogView) -> None:
-        """Give a shadow the router's encoding, where it is of the kind that it needs, and learn under it."""
-        if state.features is None or (shadow.features is not None and shadow.features.kind is _BLIND):
-            return
-        if shadow.policy.features is _BLIND:
-            shadow.features = intercept_spec(state.features.input_dimension)
-        elif shadow.policy.features is state.features.kind:
-            shadow.features = state.features
-        if shadow.features is not None:
-            shadow.forgotten = state.forgotten
-            shadow.changes.marks = list(state.changes.marks)
-            self._rebuild(shadow, position, log, state.decision_count)
+    def _start_shadow(
+        self,
+        state: RouterState,
+        shadow: RouterState,
+        encodings: Mapping[FeatureKind, Encoding],
+        position: int,
+        log: LogView,
+    ) -> None:
+        """Give a shadow its encoding, where there is one or it needs none, and have it learn under it."""
+        if shadow.policy.features in encodings:
+            shadow.encode_by(encodings[shadow.policy.features])
+        elif shadow.policy.features is _BLIND:
+            shadow.features = intercept_spec(state.router.embedding_dimension)
+        else:
+            return  # its seeded start follows
+        self._relearn(state, shadow, position, log)
+
+    def _relearn(self, state: RouterState, each: RouterState, position: int, log: LogView) -> None:
+        """Have one of a router's policies learn anew under its encoding."""
+        if each is not state:
+            each.forgotten = state.forgotten
+            each.changes.marks = list(state.changes.marks)
+        self._rebuild(each, position, log, state.decision_count)
 
     def _apply_fit(self, position: int, record: FeatureFit, log: LogView) -> None:
         state = self.routers.get(record.router_id)
         if state is None:
             return
         features = decode_spec(record.spec)
-        is_new = state.features is None or state.features.fingerprint != features.fingerprint
-        state.fit_position = position if record.prompt_count else 0
-        while record.prompt_count and state.next_fit <= state.prompt_count:
-            state.next_fit *= FIT_GROWTH
         self._settle(state, position)
-        if is_new:
-            state.features = features
-            self._rebuild(state, position, log, state.decision_count)
-        for shadow in state.shadows.values():
-            # What was learnt under an encoding that stays is as good, but for what a restore has taken back since.
-            if is_new or shadow.forgotten != state.forgotten:
-                self._start_shadow(state, shadow, position, log)
+        for each in state.everyone:
+            if each.policy.features is features.kind:
+                is_new = each.features is None or each.features.fingerprint != features.fingerprint
+                each.fit_position = position if record.prompt_count else 0
+                while record.prompt_count and each.next_fit <= state.prompt_count:
+                    each.next_fit *= FIT_GROWTH
+                # What was learnt under an encoding that stays is as good, but for what a restore has taken back since.
+                if is_new or each.forgotten != state.forgotten:
+                    each.features = features
+                    self._relearn(state, each, position, log)
+            elif each.features is None and each.policy.features is _BLIND:
+                each.features = intercept_spec(features.input_dimension)
+                self._relearn(state, each, position, log)
 
     def _rebuild(self, state: RouterState, position: int, log: LogView, decision_count: int) -> None:
         """Learn anew from the log, but for shadows.

@@ -493,9 +493,9 @@ class Writer:
             self._take_snapshot(group)
         positions = iter(range(job.position, job.position + positions_of(job.command)))
         for router in self._state.routers.values():
-            if router.fit_is_due and router.features is not None:
+            if router.fit_is_due:
                 embeddings = self._log.newest_embeddings(
-                    router.router.router_id, router.features.input_dimension, job.position, FIT_PROMPTS_MAX
+                    router.router.router_id, router.router.embedding_dimension, job.position, FIT_PROMPTS_MAX
                 )
                 group.append(next(positions), group.now_ms, due_fit(router, embeddings))
         alarms = (alarm for name, router in self._state.routers.items() for alarm in router.changes.due(name))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from banditd.catalog.models import MODELS_MAX, SLOT_MAX
 from banditd.domain.model import ModelSpec
 from banditd.domain.records import ModelChange, Record, Restore, RouterChange
-from banditd.domain.router import DEFAULT_ROUTER, ROUTERS_MAX, NamedPolicy, RouterSpec
+from banditd.domain.router import DEFAULT_ROUTER, ROUTERS_MAX, RouterSpec
 from banditd.domain.snapshot import StoredSnapshot
 from banditd.errors import (
     AlreadyExistsError,
@@ -15,9 +15,9 @@ from banditd.errors import (
     Reason,
     ResourceExhaustedError,
 )
-from banditd.features.spec import FeatureKind, decode_spec
+from banditd.features.spec import decode_spec
 from banditd.learner.commands import ChangeSettings
-from banditd.learner.router_state import RouterState, missing_fit
+from banditd.learner.router_state import RouterState, missing_fits
 from banditd.learner.state import LearnerState
 from banditd.policies.beliefs.factory import make_belief
 from banditd.policies.registry import resolve
@@ -124,7 +124,7 @@ def create_router(wanted: RouterSpec, now_ms: int) -> ChangeSettings:
             raise ResourceExhaustedError(
                 Reason.TOO_MANY_ROUTERS, f"router: expected at most {ROUTERS_MAX}, got one more"
             )
-        _check_fit(wanted, None)
+        _check_names(wanted)
         router = replace(wanted, create_time_ms=now_ms, update_time_ms=now_ms)
         _check_budget(router)
         return _with_start(state, router)
@@ -145,33 +145,20 @@ def update_router(wanted: RouterSpec, fields: tuple[str, ...], now_ms: int) -> C
                 f"router.embedding_dimension: it is fixed at {dimension}; make another router for another embedding",
             )
         router = replace(there, **{name: getattr(wanted, name) for name in fields}, update_time_ms=now_ms)
-        _check_fit(router, found)
+        _check_names(router)
         _check_budget(router)
         return _with_start(state, router)
 
     return ChangeSettings(decide)
 
 
-def _check_fit(router: RouterSpec, state: RouterState | None) -> None:
-    """Raise where a router's shadows do not go with the policy that decides.
-
-    Args:
-        router: As it is to be.
-        state: As it is; None for a new one. What is there already has its encoding.
-    """
-    there = () if state is None else (NamedPolicy(state.router.policy_name, state.router.policy), *state.router.shadows)
-    kind = resolve(router.policy).features
+def _check_names(router: RouterSpec) -> None:
+    """Raise where a shadow is called what the policy that decides is."""
     for i, shadow in enumerate(router.shadows):
-        field = f"router.shadows[{i}]"
         if shadow.name == router.policy_name:
+            field = f"router.shadows[{i}].name"
             raise InvalidArgumentError(
-                Reason.DUPLICATE_POLICY, f"{field}.name", "another name than the deciding policy's", repr(shadow.name)
-            )
-        if shadow not in there and resolve(shadow.policy).features not in (kind, FeatureKind.INTERCEPT_ONLY):
-            raise FailedPreconditionError(
-                Reason.SHADOW_FEATURES,
-                f"{field}.policy: expected one whose rows are encoded as those of {router.policy.preset!r}, or not at "
-                f"all, got {shadow.policy.preset!r}",
+                Reason.DUPLICATE_POLICY, field, "another name than the deciding policy's", repr(shadow.name)
             )
 
 
@@ -205,9 +192,7 @@ def fix_dimension(router_id: str, dimension: int, now_ms: int) -> ChangeSettings
 def started(snapshot: RouterSnapshot, dimension: int) -> RouterSnapshot:
     """Return a router without an encoding as its first prompt would find it: nothing learnt, the seeded start."""
     router = replace(snapshot.router, embedding_dimension=snapshot.router.embedding_dimension or dimension)
-    start = missing_fit(RouterState(router, snapshot.policy))
-    assert start is not None
-    features = decode_spec(start.spec)
+    features = decode_spec(missing_fits(router)[0].spec)
     belief = make_belief(snapshot.policy, features, router, snapshot.models)
     return replace(snapshot, router=router, features=features, belief=belief.freeze(snapshot.models))
 
@@ -242,7 +227,7 @@ def restore_snapshot(router_id: str, version: int, stored: list[StoredSnapshot])
 
 
 def _with_start(state: LearnerState, router: RouterSpec) -> tuple[Record, ...]:
-    """Return the change of a router and, where it lacks an encoding from now on, the seeded start of one."""
+    """Return the change of a router and the seeded starts of the encodings that it lacks from now on."""
     for i, model_id in enumerate(router.model_ids):
         if state.catalog.get(model_id) is None:
             raise InvalidArgumentError(
@@ -257,9 +242,6 @@ def _with_start(state: LearnerState, router: RouterSpec) -> tuple[Record, ...]:
         raise InvalidArgumentError(
             Reason.UNKNOWN_MODEL, "router.fallback_model_id", "one of router.model_ids", repr(fallback)
         )
-    policy = resolve(router.policy, "router.policy")
-    there = state.routers.get(router.router_id)
-    features = there.features if there is not None and there.policy.features is policy.features else None
-    start = missing_fit(RouterState(router, policy, features=features))
-    change = RouterChange(router.router_id, router)
-    return (change,) if start is None else (change, start)
+    resolve(router.policy, "router.policy")
+    starts = missing_fits(router, state.routers.get(router.router_id))
+    return (RouterChange(router.router_id, router), *starts)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from banditd.learner.router_state import missing_fit
+from banditd.learner.router_state import missing_fits
 
 from .rig import Rig
 from .world import FakeClock, model_change, router_change
@@ -40,5 +40,6 @@ def rig(open_rig):
 
 
 def start_of(opened, router_id="r"):
-    """Return the seeded start of a router's encoding, as the server logs it."""
-    return (missing_fit(opened.state.routers[router_id]),)
+    """Return the seeded starts of a router's encodings, as the server logs them."""
+    state = opened.state.routers[router_id]
+    return missing_fits(state.router, state)

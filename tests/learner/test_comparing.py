@@ -32,13 +32,11 @@ def said(seed=0, **changes):
 def path(request, tmp_path):
     """A directory with two models and a router."""
     rig = Rig(tmp_path, FakeClock())
-    from banditd.learner.router_state import missing_fit
+    from banditd.learner.router_state import missing_fits
 
     rig.change(model_change(0), model_change(1))
     rig.change(router_change("r", preset=request.param))
-    start = missing_fit(rig.state.routers["r"])
-    assert start is not None
-    rig.change(start)
+    rig.change(*missing_fits(rig.state.routers["r"].router))
     rig.stop()
     return tmp_path
 

@@ -10,10 +10,12 @@ from banditd.domain.outcome import Failure, Metric
 from banditd.domain.promotion import Promotion, PromotionCause, PromotionRule, Verdict
 from banditd.domain.records import ChangeAlarm, FeatureFit, RouterChange
 from banditd.domain.router import NamedPolicy, PolicySpec
+from banditd.features.spec import FeatureKind, decode_spec
 from banditd.learner.commands import ChangeSettings
 from banditd.learner.recovery import recover, replay
-from banditd.learner.router_state import promotion_records
+from banditd.learner.router_state import missing_fits, promotion_records
 from banditd.learner.state import LearnerState
+from banditd.policies.registry import resolve
 
 from .rig import digests_of
 from .world import router_change
@@ -221,3 +223,85 @@ def test_the_rule_looks_at_samples_cost_and_latency(rig, rule, verdict):
     assert rig.state.routers["r"].verdict("greedy", rig.clock.now_ms()) is verdict
     rig.tend()
     assert facts(rig, Promotion) == []
+
+
+# A policy for each way of encoding a prompt.
+OTHERS = (
+    NamedPolicy("rows", PolicySpec("linucb")),
+    NamedPolicy("greedy", GREEDY.policy),
+    NamedPolicy("fourier", PolicySpec("nonlinear")),
+    NamedPolicy("clusters", PolicySpec("category")),
+    BLIND,
+)
+
+
+def blind_router(rig, **fields):
+    """Log a router that decides without looking, as the server would: with the seeded starts that it lacks."""
+    change = router_change(preset="constant", **fields)
+    rig.change(change, *missing_fits(change.router, rig.state.routers.get("r")))
+
+
+def kinds_of(router):
+    """Return the kinds of encodings by the names of the policies."""
+    return {name: shadow.features.kind for name, shadow in router.shadows.items()}
+
+
+def test_policies_that_encode_in_other_ways_are_watched_beside_one_that_does_not(rig):
+    """Each kind has its own start and its own fits, which those who need the same share."""
+    blind_router(rig, shadows=OTHERS)
+    router = rig.state.routers["r"]
+    wanted = {shadow.name: resolve(shadow.policy).features for shadow in OTHERS}
+    assert kinds_of(router) == wanted
+    assert len(set(wanted.values())) == 4
+    live_for(rig, 300)
+    assert not any(fit.prompt_count for fit in facts(rig, FeatureFit))
+    rig.tend()
+    fits = [decode_spec(fit.spec).kind for fit in facts(rig, FeatureFit) if fit.prompt_count]
+    assert sorted(fits) == sorted({FeatureKind.LINEAR, FeatureKind.FOURIER, FeatureKind.CLUSTERS})
+    assert router.shadows["rows"].features is router.shadows["greedy"].features
+    for shadow in router.shadows.values():
+        assert shadow.account.figures().decisions == 300
+        assert shadow.account.figures().low > 0.0, "each finds the good model, which uniform draws do not"
+    same_everywhere(rig)
+    rig.take_snapshot()
+    live_for(rig, 20, seed=4)
+    same_everywhere(rig)
+
+
+def test_a_shadow_that_comes_late_has_its_encoding_fitted_at_once(rig):
+    """On what the log has; after that it believes what it would as the one that decides."""
+    blind_router(rig)
+    live_for(rig, 300)
+    rig.tend()
+    blind_router(rig, shadows=OTHERS[:1])
+    rig.tend()
+    assert facts(rig, FeatureFit)[-1].prompt_count == 300
+    promote(rig, "rows")
+    router = rig.state.routers["r"]
+    assert router.features.kind is FeatureKind.LINEAR
+    assert router.next_fit > 300
+    assert router.shadows["first"].features.kind is FeatureKind.INTERCEPT_ONLY
+    live_for(rig, 20, seed=4)
+    same_everywhere(rig)
+    promote(rig, "first", PromotionCause.ROLLBACK)
+    assert rig.state.routers["r"].features.kind is FeatureKind.INTERCEPT_ONLY
+    live_for(rig, 20, seed=5)
+    same_everywhere(rig)
+
+
+def test_who_decides_may_take_over_the_encoding_of_a_shadow(rig):
+    """By a change of settings, too: what was fitted for the one is there for the other."""
+    blind_router(rig, shadows=OTHERS[:1])
+    live_for(rig, 300)
+    rig.tend()
+    fitted, fits = rig.state.routers["r"].shadows["rows"].features, len(facts(rig, FeatureFit))
+    change = router_change(shadows=(OTHERS[2],))
+    rig.change(change, *missing_fits(change.router, rig.state.routers["r"]))
+    router = rig.state.routers["r"]
+    assert router.features is fitted
+    assert router.shadows["fourier"].features.kind is FeatureKind.FOURIER
+    assert len(facts(rig, FeatureFit)) == fits + 1
+    same_everywhere(rig)
+    rig.tend()
+    assert facts(rig, FeatureFit)[-1].prompt_count == 300
+    same_everywhere(rig)

@@ -20,7 +20,6 @@ from banditd.domain.records import (
     ComparisonRecord,
     Example,
     Expiry,
-    FeatureFit,
     LeaderboardPrior,
     LogEntry,
     ModelChange,
@@ -31,7 +30,7 @@ from banditd.domain.records import (
 from banditd.domain.router import RouterSpec
 from banditd.features.encode import encode
 from banditd.learner.rounds import play, rounds_max
-from banditd.learner.router_state import FIT_PROMPTS_MAX, RouterState, due_fit, missing_fit
+from banditd.learner.router_state import FIT_PROMPTS_MAX, RouterState, due_fit, missing_fits
 from banditd.learner.state import LearnerState
 from banditd.policies.beliefs.measures import measured_rows
 from banditd.policies.registry import resolve
@@ -186,7 +185,7 @@ class Engine:
     def ready_snapshot(self) -> RouterSnapshot:
         """Return what the next decision reads, after fitting the encoding if that is due."""
         state = self.state.routers[self._router_id]
-        if state.fit_is_due:
+        while state.fit_is_due:
             self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
         if state.changes.any_due:
             for alarm in list(state.changes.due(self._router_id)):
@@ -350,7 +349,7 @@ class Engine:
         """
         for context, lessons in prompts:
             self.append(Example(self._router_id, context, tuple(lessons)))
-        if self.router.fit_is_due:
+        while self.router.fit_is_due:
             self.append(due_fit(self.router, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
 
     def restart(self) -> None:
@@ -376,8 +375,7 @@ class Engine:
         self._key = _key_of(seed)
 
     def _give_start(self) -> None:
-        start: FeatureFit | None = missing_fit(self.router)
-        if start is not None:
+        for start in missing_fits(self.router.router, self.router):
             self.append(start)
 
 
