@@ -21,7 +21,8 @@ finds the best model need not be who finds the best deal.
 
 **Weights** are exponential in these records, with the learning rate of the second-order bound (Cesa-Bianchi, Mansour
 and Stoltz 2007, Machine Learning 66): it falls with the root of the spread that the members' values have had, so there
-is nothing to tune to the scale of utilities. Records fade with `memory`, for members get better as they learn, and
+is nothing to tune to the scale of utilities. What was imported has its own rate, for its values are exact: under that
+of estimates it would soon count for little. Records fade with `memory`, for members get better as they learn, and
 worlds change. Every member keeps `member_share`, so that its record goes on. Until there are some 64 outcomes of each
 model, members that look at contexts count less from the start: `constant` is the safe one.
 
@@ -79,6 +80,9 @@ _RATE: Final = 1.0740
 # The two records.
 _UNPRICED: Final = 0
 _PRICED: Final = 1
+# Of each the two parts: what decisions drew, and what was told of imported prompts.
+_DRAWN: Final = 0
+_TOLD: Final = 1
 # Outcomes of each model after which contexts count half of what they may: the values of a projected row.
 _OUTCOMES_PER_MODEL: Final = 64.0
 _QUALITIES: Final = "portfolio/qualities"
@@ -215,8 +219,9 @@ class PortfolioBelief:
         self._blind = np.array([member.policy.features is FeatureKind.INTERCEPT_ONLY for member in members])
         self._share_min = min(policy.values["member_share"], 1.0 / len(members))
         self._kept = 1.0 - 1.0 / policy.values["memory"]
-        # By how much each member's values were above the portfolio's, and the sum of their variances, all faded.
-        self._records = np.zeros((2, len(members) + 1))
+        # By how much each member's values were above the portfolio's, and the sum of their variances, all faded: with
+        # and without a price, drawn and told.
+        self._records = np.zeros((2, 2, len(members) + 1))
         self._qualities = np.zeros(1)
         self._models = {model.slot: model for model in models}
         # The last snapshot and its models, as long as nothing was learnt since.
@@ -230,13 +235,13 @@ class PortfolioBelief:
     @property
     def weights(self) -> Array64:
         """What each member counts, as in `PortfolioSnapshot`: shape (2, M)."""
-        return np.stack([self._weights_by(record) for record in self._records])
+        return np.stack([self._weights_by(records) for records in self._records])
 
-    def _weights_by(self, record: Array64) -> Array64:
+    def _weights_by(self, records: Array64) -> Array64:
         count = len(self._members)
-        rate = _RATE * math.sqrt(math.log(count + 1.0) / (_VARIANCE_START + float(record[-1])))
+        rates = _RATE * np.sqrt(math.log(count + 1.0) / (_VARIANCE_START + records[:, -1]))
         shares = np.empty(count)
-        softmax(record[:-1], np.ones(count, np.bool_), 1.0 / rate, shares)
+        softmax(rates @ records[:, :-1], np.ones(count, np.bool_), 1.0, shares)
         shares *= self._prior()
         shares /= shares.sum()
         return self._share_min + (1.0 - count * self._share_min) * shares
@@ -311,10 +316,10 @@ class PortfolioBelief:
                 _realised(lesson, quality, objective, logged[:, k]) for k, (_, lesson, quality) in enumerate(known)
             ]
             values[_record_of(objective)].append(snapshot.member_pmfs(question, eligible) @ np.array(worth))
-        for record, each in zip(self._records, values, strict=True):
+        for records, each in zip(self._records, values, strict=True):
             mean = np.mean(each, axis=0) if each else np.array(math.nan)
             if np.isfinite(mean).all():
-                self._note(record, mean, known[0][1].weight)
+                self._note(records, _TOLD, mean, known[0][1].weight)
 
     def widen(self, model: ModelSpec, metric: int) -> None:
         """Have every member take a metric for worth little."""
@@ -461,7 +466,7 @@ class PortfolioBelief:
         for m, pmf in enumerate(pmfs):
             contrast(live, pmf, expected, objective.usd_weight, objective.second_weight, chosen, told)
             values[m] = told[at.SHADOW] + min(told[at.WEIGHT], RATIO_MAX) * (utility - told[at.EXPECTED])
-        self._note(self._records[_record_of(objective)], values, 1.0)
+        self._note(self._records[_record_of(objective)], _DRAWN, values, 1.0)
 
     def _pmfs(self, row: Array32, category: str, decision: Decision, slots: list[int], expected: Array32) -> Array64:
         """Return how the members would draw a decision among *slots* now, shape (M, K'), over its shadow prices."""
@@ -494,11 +499,11 @@ class PortfolioBelief:
         place = {model.slot: k for k, model in enumerate(models)}
         return snapshot, np.array([place[slot] for slot in slots], np.int64)
 
-    def _note(self, record: Array64, values: Array64, count: float) -> None:
+    def _note(self, records: Array64, source: int, values: Array64, count: float) -> None:
         """Add the members' values, as those of *count* decisions, to one of the records."""
-        weights = self._weights_by(record)
+        weights, record = self._weights_by(records), records[source]
         gains = values - float(np.sum(weights * values))
-        record *= self._kept**count
+        records *= self._kept**count
         record[:-1] += count * gains
         record[-1] += count * float(np.sum(weights * gains * gains))
 
