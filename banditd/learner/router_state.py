@@ -187,8 +187,12 @@ class RouterState:
 
     @property
     def encodings(self) -> dict[FeatureKind, Encoding]:
-        """The encodings of its policies by kind: those of a kind share one."""
-        return {each.features.kind: each.encoding for each in self.everyone if each.features is not None}
+        """The encodings of its policies by kind.
+
+        Those of a kind share one, but between a restore, which takes back that of the policy that decides, and the next
+        fit: then it is that policy's.
+        """
+        return {each.features.kind: each.encoding for each in reversed(self.everyone) if each.features is not None}
 
     @property
     def encoding(self) -> Encoding:
@@ -391,6 +395,14 @@ class RouterState:
         self.sessions.load(bytes.fromhex(header.get("sessions", "")))
         if "changes" in header:
             self.changes = Changes.of_header(header["changes"])
+        self._share_encodings()
+
+    def _share_encodings(self) -> None:
+        """Have policies that encode alike do so by one object, so that a prompt is encoded once for them all."""
+        known: dict[str, Encoding] = {}
+        for each in self.everyone:
+            if each.features is not None:
+                each.encode_by(known.setdefault(each.features.fingerprint, each.encoding))
 
 
 # What other arrays are called beside those of a belief.

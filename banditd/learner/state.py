@@ -36,6 +36,7 @@ from banditd.domain.records import (
     RouterChange,
 )
 from banditd.domain.router import promoted
+from banditd.errors import DataLossError
 from banditd.evaluation import Account
 from banditd.features.encode import encode
 from banditd.features.fit import intercept_spec
@@ -150,7 +151,7 @@ class LearnerState:
         elif isinstance(record, Promotion):
             self._apply_promotion(entry.position, record)
         else:
-            self._apply_restore(entry.position, record)
+            self._apply_restore(entry.position, record, log)
         self.position = entry.position
 
     def publish(self) -> ServingSnapshot:
@@ -601,12 +602,13 @@ class LearnerState:
         for model in state.offered(self.catalog):
             if model not in before and model.slot not in state.decision_counts:
                 self._welcome(state, position, model)
-        if state.features is not None and state.features.kind is not policy.features:
+        if state.features is None or state.features.kind is not policy.features:
             # Where nobody has an encoding of the new kind, a seeded start follows as a record of its own, and a fit
             # where enough prompts were seen.
             state.features, state.belief, state.next_fit = None, None, FIRST_FIT_PROMPTS
             if policy.features in encodings:
                 state.encode_by(encodings[policy.features])
+                changed = True
         if state.features is not None and changed:
             self._rebuild(state, position, log, state.decision_count)
 
@@ -630,7 +632,7 @@ class LearnerState:
                 shadow = fresh
             shadow.router = fresh.router
             state.shadows[wanted.name] = shadow
-            if shadow is fresh and encodings:
+            if encodings and (shadow is fresh or shadow.features is None):
                 self._start_shadow(state, shadow, encodings, position, log)
 
     def _start_shadow(
@@ -722,12 +724,18 @@ class LearnerState:
         for mark in marks:
             do_again(belief, mark, self.catalog.by_slot)
 
-    def _apply_restore(self, position: int, record: Restore) -> None:
+    def _apply_restore(self, position: int, record: Restore, log: LogView) -> None:
         state = self.routers.get(record.router_id)
         if state is None:
             return
         header, arrays = decode_state(record.state)
-        state.load_belief(header, arrays)
+        state.forgotten = (*state.forgotten, (record.policy_version, position))
+        try:
+            state.load_belief(header, arrays)
+        except DataLossError:
+            # An earlier version stored it in another form: what it knew is learnt anew.
+            if state.features is not None:
+                self._rebuild(state, position, log, state.decision_count)
         if state.belief is not None:
             for model in self.catalog.models:  # they may have changed since
                 state.belief.change_model(None, model)
@@ -739,7 +747,6 @@ class LearnerState:
             state.changes.seen.pop(slot, None)
         state.changes.listen()
         self._settle(state, position)
-        state.forgotten = (*state.forgotten, (record.policy_version, position))
 
 
 def _health_values(slot: int, health: ModelHealth) -> list[Any]:

@@ -1,6 +1,7 @@
 """Shadows through a real writer: what is known of them and who decides is the same after any restart."""
 
 import random
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -8,14 +9,15 @@ import pytest
 
 from banditd.domain.outcome import Failure, Metric
 from banditd.domain.promotion import Promotion, PromotionCause, PromotionRule, Verdict
-from banditd.domain.records import ChangeAlarm, FeatureFit, RouterChange
+from banditd.domain.records import ChangeAlarm, FeatureFit, Restore, RouterChange
 from banditd.domain.router import NamedPolicy, PolicySpec
 from banditd.features.spec import FeatureKind, decode_spec
 from banditd.learner.commands import ChangeSettings
 from banditd.learner.recovery import recover, replay
-from banditd.learner.router_state import missing_fits, promotion_records
+from banditd.learner.router_state import RouterState, missing_fits, promotion_records
 from banditd.learner.state import LearnerState
 from banditd.policies.registry import resolve
+from banditd.policies.snapshot_codec import encode_state
 
 from .rig import digests_of
 from .world import router_change
@@ -305,3 +307,48 @@ def test_who_decides_may_take_over_the_encoding_of_a_shadow(rig):
     rig.tend()
     assert facts(rig, FeatureFit)[-1].prompt_count == 300
     same_everywhere(rig)
+
+
+def test_a_restore_to_before_the_first_prompt_leaves_nobody_without_an_encoding(rig):
+    """Who decides takes that of a shadow of its kind; one who decided and has none gets it as a shadow."""
+    nothing = RouterState(
+        router_change(dimension=0, shadows=(GREEDY,)).router, resolve(PolicySpec("linucb"))
+    ).to_bytes()
+    change = router_change(shadows=(GREEDY,))
+    for promotes in (False, True):
+        rig.change(change, *missing_fits(change.router, rig.state.routers["r"]))
+        live_for(rig, 20)
+        rig.change(Restore("r", 1, nothing))
+        router = rig.state.routers["r"]
+        assert router.features is None
+        if promotes:
+            promote(rig, "greedy")
+        again = replace(router.router, update_time_ms=5)
+        rig.change(RouterChange("r", again), *missing_fits(again, router))
+        assert all(each.features is not None and each.belief is not None for each in router.everyone)
+        same_everywhere(rig)
+
+
+def test_a_restored_state_in_an_earlier_form_is_learnt_anew(rig):
+    """Without what the restore takes back; before, such a log could not be read any more."""
+    change = router_change(preset="portfolio")
+    rig.change(change, *missing_fits(change.router, rig.state.routers["r"]))
+    live_for(rig, 20)
+    router, position = rig.state.routers["r"], rig.state.position
+    known = router.belief.summary(rig.state.catalog.by_slot[0]).quality_count
+    arrays = router.to_arrays()
+    arrays["portfolio/records"] = arrays["portfolio/records"][0, 0]
+    stored = encode_state(router.header(), arrays)
+    live_for(rig, 20, seed=2)
+    rig.change(Restore("r", position, stored))
+    assert router.belief.summary(rig.state.catalog.by_slot[0]).quality_count == known
+    same_everywhere(rig)
+
+
+def test_policies_that_encode_alike_share_an_encoding_after_a_start_too(rig):
+    """So that a prompt is encoded once for them all."""
+    blind_router(rig, shadows=OTHERS[:2])
+    live_for(rig, 10)
+    rig.take_snapshot()
+    shadows = recover(rig.log, rig.snapshots).routers["r"].shadows
+    assert shadows["rows"].features is shadows["greedy"].features
