@@ -425,6 +425,12 @@ def _all_parameters(header: Mapping[str, Any]) -> dict[str, float]:
     return known
 
 
+def seeded_start(router: RouterSpec, kind: FeatureKind) -> FeatureFit:
+    """Return the encoding of a kind that a router starts with, whose embedding dimension is known."""
+    spec = seeded_spec(kind, router.embedding_dimension, seed_of(router.router_id))
+    return FeatureFit(router.router_id, encode_spec(spec), 0)
+
+
 def missing_fits(router: RouterSpec, state: RouterState | None = None) -> tuple[FeatureFit, ...]:
     """Return the seeded starts that a router needs before its policies can decide, that of the deciding one first.
 
@@ -439,12 +445,7 @@ def missing_fits(router: RouterSpec, state: RouterState | None = None) -> tuple[
     wanted += [
         kind for shadow in router.shadows if (kind := resolve(shadow.policy).features) is not FeatureKind.INTERCEPT_ONLY
     ]
-    seed = seed_of(router.router_id)
-    return tuple(
-        FeatureFit(router.router_id, encode_spec(seeded_spec(kind, router.embedding_dimension, seed)), 0)
-        for kind in dict.fromkeys(wanted)
-        if kind not in there
-    )
+    return tuple(seeded_start(router, kind) for kind in dict.fromkeys(wanted) if kind not in there)
 
 
 def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:

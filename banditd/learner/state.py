@@ -654,9 +654,8 @@ class LearnerState:
 
     def _relearn(self, state: RouterState, each: RouterState, position: int, log: LogView) -> None:
         """Have one of a router's policies learn anew under its encoding."""
-        if each is not state:
-            each.forgotten = state.forgotten
-            each.changes.marks = list(state.changes.marks)
+        each.forgotten = state.forgotten
+        each.changes.marks = list(state.changes.marks)
         self._rebuild(each, position, log, state.decision_count)
 
     def _apply_fit(self, position: int, record: FeatureFit, log: LogView) -> None:

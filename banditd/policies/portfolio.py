@@ -116,12 +116,14 @@ class PortfolioSnapshot:
         policies: The members' policies.
         beliefs: Their beliefs, frozen.
         weights: Shape (2, M): what each counts where money is worth nothing, and where it is; both sum to 1.
+        mean_weights: Shape (M,): their mean, for what is expected is asked before anybody knows what money is worth.
         objective: The trade-off that members learn for which it is part of what is learnt.
     """
 
     policies: tuple[PolicyParameters, ...]
     beliefs: tuple[BeliefSnapshot, ...]
     weights: Array64
+    mean_weights: Array64
     objective: Objective
 
     @property
@@ -137,13 +139,7 @@ class PortfolioSnapshot:
     @property
     def latency_half_variance(self) -> Array64:
         """Half the variance of a log latency around what `predict` expects: shape (K,)."""
-        return _mixed(self._weights, [belief.latency_half_variance for belief in self.beliefs])
-
-    @property
-    def _weights(self) -> Array64:
-        """What members count in what is expected, which is asked before anybody knows what money is worth."""
-        mean: Array64 = self.weights.mean(axis=0)
-        return mean
+        return _mixed(self.mean_weights, [belief.latency_half_variance for belief in self.beliefs])
 
     def predict(self, row: Array32, category: str = "") -> Prediction:
         """Return the weighted mean of what the members expect, and what each expects of quality.
@@ -155,7 +151,7 @@ class PortfolioSnapshot:
             belief.predict(_seen(policy, row), category).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        return Prediction(_mixed(self._weights, said), np.stack([values[:2] for values in said]))
+        return Prediction(_mixed(self.mean_weights, said), np.stack([values[:2] for values in said]))
 
     def predict_rows(self, rows: Array32, categories: Sequence[str] | None = None) -> Prediction:
         """Return the same for rows (B, N), each bit-identical to `predict`."""
@@ -163,7 +159,7 @@ class PortfolioSnapshot:
             belief.predict_rows(_seen(policy, rows), categories).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        return Prediction(_mixed(self._weights, said), np.stack([values[:, :2] for values in said], axis=1))
+        return Prediction(_mixed(self.mean_weights, said), np.stack([values[:, :2] for values in said], axis=1))
 
     def fill_pmf(self, question: Question, eligible: Mask, out_pmf: Array64) -> None:
         """Write the mix of the members' pmfs."""
@@ -319,6 +315,7 @@ class PortfolioBelief:
         for records, each in zip(self._records, values, strict=True):
             mean = np.mean(each, axis=0) if each else np.array(math.nan)
             if np.isfinite(mean).all():
+                # The lessons of a prompt have one weight.
                 self._note(records, _TOLD, mean, known[0][1].weight)
 
     def widen(self, model: ModelSpec, metric: int) -> None:
@@ -443,7 +440,10 @@ class PortfolioBelief:
 
     def _frozen(self, beliefs: list[BeliefSnapshot]) -> PortfolioSnapshot:
         policies = tuple(member.policy for member in self._members)
-        return PortfolioSnapshot(policies, tuple(beliefs), frozen(self.weights), self._objective)
+        weights = self.weights
+        return PortfolioSnapshot(
+            policies, tuple(beliefs), frozen(weights), frozen(weights.mean(axis=0)), self._objective
+        )
 
     def _judge_decision(self, row: Array32, lesson: Lesson, quality: float, category: str, decision: Decision) -> None:
         """Add to the records what each member's pmf was worth in a decision whose quality came."""

@@ -17,7 +17,7 @@ from banditd.errors import (
 )
 from banditd.features.spec import decode_spec
 from banditd.learner.commands import ChangeSettings
-from banditd.learner.router_state import RouterState, missing_fits
+from banditd.learner.router_state import RouterState, missing_fits, seeded_start
 from banditd.learner.state import LearnerState
 from banditd.policies.beliefs.factory import make_belief
 from banditd.policies.registry import resolve
@@ -192,7 +192,7 @@ def fix_dimension(router_id: str, dimension: int, now_ms: int) -> ChangeSettings
 def started(snapshot: RouterSnapshot, dimension: int) -> RouterSnapshot:
     """Return a router without an encoding as its first prompt would find it: nothing learnt, the seeded start."""
     router = replace(snapshot.router, embedding_dimension=snapshot.router.embedding_dimension or dimension)
-    features = decode_spec(missing_fits(router)[0].spec)
+    features = decode_spec(seeded_start(router, snapshot.policy.features).spec)
     belief = make_belief(snapshot.policy, features, router, snapshot.models)
     return replace(snapshot, router=router, features=features, belief=belief.freeze(snapshot.models))
 

@@ -31,10 +31,10 @@ from banditd.errors import (
 )
 from banditd.learner.commands import RecordOutcomes
 from banditd.learner.recovery import recover, replay
-from banditd.learner.router_state import missing_fits
 from banditd.learner.state import LearnerState
 from banditd.policies.snapshot_codec import decode_state
 
+from .conftest import start_of
 from .rig import Rig, digests_of
 from .world import WINDOW_MS, FakeClock, ListLog, model_change, router_change
 
@@ -138,7 +138,7 @@ class Machine(RuleBasedStateMachine):
             attribution_window_ms=self.routers[router_id]["window_ms"],
         )
         self.rig.change(change)
-        self.rig.change(*missing_fits(self.rig.state.routers[router_id].router, self.rig.state.routers[router_id]))
+        self.rig.change(*start_of(self.rig, router_id))
 
     @rule(router_id=st.sampled_from(ROUTERS), preset=st.sampled_from(PRESETS), default=st.sampled_from([None, 0.25]))
     def change_router(self, router_id, preset, default):
@@ -281,7 +281,7 @@ class Machine(RuleBasedStateMachine):
             except FailedPreconditionError:
                 return
             self.rig.change(record)
-            self.rig.change(*missing_fits(self.rig.state.routers[router_id].router, self.rig.state.routers[router_id]))
+            self.rig.change(*start_of(self.rig, router_id))
 
     @rule(clean=st.booleans())
     def restart(self, clean):

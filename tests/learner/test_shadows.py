@@ -237,10 +237,14 @@ OTHERS = (
 )
 
 
-def blind_router(rig, **fields):
-    """Log a router that decides without looking, as the server would: with the seeded starts that it lacks."""
-    change = router_change(preset="constant", **fields)
+def settle(rig, change):
+    """Log a change of a router as the server would: with the seeded starts that it lacks."""
     rig.change(change, *missing_fits(change.router, rig.state.routers.get("r")))
+
+
+def blind_router(rig, **fields):
+    """Log a router that decides without looking."""
+    settle(rig, router_change(preset="constant", **fields))
 
 
 def kinds_of(router):
@@ -298,7 +302,7 @@ def test_who_decides_may_take_over_the_encoding_of_a_shadow(rig):
     rig.tend()
     fitted, fits = rig.state.routers["r"].shadows["rows"].features, len(facts(rig, FeatureFit))
     change = router_change(shadows=(OTHERS[2],))
-    rig.change(change, *missing_fits(change.router, rig.state.routers["r"]))
+    settle(rig, change)
     router = rig.state.routers["r"]
     assert router.features is fitted
     assert router.shadows["fourier"].features.kind is FeatureKind.FOURIER
@@ -316,7 +320,7 @@ def test_a_restore_to_before_the_first_prompt_leaves_nobody_without_an_encoding(
     ).to_bytes()
     change = router_change(shadows=(GREEDY,))
     for promotes in (False, True):
-        rig.change(change, *missing_fits(change.router, rig.state.routers["r"]))
+        settle(rig, change)
         live_for(rig, 20)
         rig.change(Restore("r", 1, nothing))
         router = rig.state.routers["r"]
@@ -324,7 +328,7 @@ def test_a_restore_to_before_the_first_prompt_leaves_nobody_without_an_encoding(
         if promotes:
             promote(rig, "greedy")
         again = replace(router.router, update_time_ms=5)
-        rig.change(RouterChange("r", again), *missing_fits(again, router))
+        settle(rig, RouterChange("r", again))
         assert all(each.features is not None and each.belief is not None for each in router.everyone)
         same_everywhere(rig)
 
@@ -332,7 +336,7 @@ def test_a_restore_to_before_the_first_prompt_leaves_nobody_without_an_encoding(
 def test_a_restored_state_in_an_earlier_form_is_learnt_anew(rig):
     """Without what the restore takes back; before, such a log could not be read any more."""
     change = router_change(preset="portfolio")
-    rig.change(change, *missing_fits(change.router, rig.state.routers["r"]))
+    settle(rig, change)
     live_for(rig, 20)
     router, position = rig.state.routers["r"], rig.state.position
     known = router.belief.summary(rig.state.catalog.by_slot[0]).quality_count

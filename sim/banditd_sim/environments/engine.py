@@ -184,9 +184,8 @@ class Engine:
 
     def ready_snapshot(self) -> RouterSnapshot:
         """Return what the next decision reads, after fitting the encoding if that is due."""
+        self._fit_encodings()
         state = self.state.routers[self._router_id]
-        while state.fit_is_due:
-            self.append(due_fit(state, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
         if state.changes.any_due:
             for alarm in list(state.changes.due(self._router_id)):
                 self.append(alarm)
@@ -349,6 +348,9 @@ class Engine:
         """
         for context, lessons in prompts:
             self.append(Example(self._router_id, context, tuple(lessons)))
+        self._fit_encodings()
+
+    def _fit_encodings(self) -> None:
         while self.router.fit_is_due:
             self.append(due_fit(self.router, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
 
