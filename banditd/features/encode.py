@@ -1,11 +1,13 @@
 """Context to row: the same kernels live, in a replay and in the simulator."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from banditd.domain.arrays import Array16, Array32
+from banditd.domain.arrays import Array32
+from banditd.domain.context import Context, embeddings_of
 from banditd.features.spec import INTERCEPT, LENGTH, FeatureKind, FeatureSpec
 from banditd.kernels.projection import fourier, fourier_rows, project, project_rows
 
@@ -23,13 +25,12 @@ def length_feature(input_tokens: int) -> float:
     return (math.log(input_tokens + 1.0) - _LENGTH_CENTRE) * _LENGTH_SCALE if input_tokens >= 0 else 0.0
 
 
-def encode(spec: FeatureSpec, embedding: Array16, input_tokens: int) -> Array32:
+def encode(spec: FeatureSpec, context: Context) -> Array32:
     """Return the row of one prompt.
 
     Args:
         spec: The encoding.
-        embedding: Shape (Din,), float16 as logged; ignored by an intercept-only spec.
-        input_tokens: Length of the prompt; negative means unknown.
+        context: What is known of it; an intercept-only spec ignores it.
 
     Returns:
         Shape (N,), float32.
@@ -38,34 +39,40 @@ def encode(spec: FeatureSpec, embedding: Array16, input_tokens: int) -> Array32:
     if kind is _INTERCEPT_ONLY:
         return np.ones(1, np.float32)
     fourier_at = _BODY + spec.basis.shape[1]
-    row = np.empty(fourier_at + spec.phase.shape[0], np.float32)
-    project(embedding.view(np.uint16), spec.centre, spec.basis, length_feature(input_tokens), spec.row_norm_max, row)
+    categories_at = fourier_at + spec.phase.shape[0]
+    row = np.empty(categories_at + len(spec.categories), np.float32)
+    length = length_feature(context.input_tokens)
+    project(context.embedding.view(np.uint16), spec.centre, spec.basis, length, spec.row_norm_max, row)
     if kind is _FOURIER:
-        fourier(row[_BODY:fourier_at], spec.omega, spec.phase, row[fourier_at:])
+        fourier(row[_BODY:fourier_at], spec.omega, spec.phase, row[fourier_at:categories_at])
+    if spec.categories:
+        row[categories_at:] = spec.category_rows.get(context.category, 0.0)
     return row
 
 
-def encode_rows(spec: FeatureSpec, embeddings: Array16, input_tokens: "list[int] | None") -> Array32:
+def encode_rows(spec: FeatureSpec, contexts: Sequence[Context]) -> Array32:
     """Return the rows of many prompts, each bit-identical to `encode`.
 
     Args:
         spec: The encoding.
-        embeddings: Shape (B, Din), float16.
-        input_tokens: B lengths, or None: all unknown.
+        contexts: B > 0 prompts.
 
     Returns:
         Shape (B, N), float32.
     """
-    count = len(embeddings)
-    rows = np.empty((count, spec.row_width), np.float32)
+    rows = np.empty((len(contexts), spec.row_width), np.float32)
     if spec.kind is _INTERCEPT_ONLY:
         rows[:, INTERCEPT] = 1.0
         return rows
-    lengths = np.zeros(count) if input_tokens is None else np.array([length_feature(n) for n in input_tokens])
-    project_rows(embeddings.view(np.uint16), spec.centre, spec.basis, lengths, spec.row_norm_max, rows)
+    lengths = np.array([length_feature(context.input_tokens) for context in contexts])
+    project_rows(embeddings_of(contexts).view(np.uint16), spec.centre, spec.basis, lengths, spec.row_norm_max, rows)
+    fourier_at = _BODY + spec.projected_dimension
+    categories_at = fourier_at + spec.phase.shape[0]
     if spec.kind is _FOURIER:
-        fourier_at = _BODY + spec.projected_dimension
-        body = np.empty((count, spec.phase.shape[0]), np.float32)
+        body = np.empty((len(contexts), spec.phase.shape[0]), np.float32)
         fourier_rows(rows[:, _BODY:fourier_at].copy(), spec.omega, spec.phase, body)
-        rows[:, fourier_at:] = body
+        rows[:, fourier_at:categories_at] = body
+    if spec.categories:
+        for row, context in zip(rows, contexts, strict=True):
+            row[categories_at:] = spec.category_rows.get(context.category, 0.0)
     return rows

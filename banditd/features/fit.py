@@ -1,6 +1,9 @@
 """Fits encodings: the seeded start, and principal components of what the router has seen."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,6 +19,10 @@ CLUSTERS: Final = 16
 _CLUSTER_ROUNDS: Final = 30
 # A projected row has length 1 on average; one prompt may count like sixteen average ones, not like a million.
 ROW_NORM_MAX: Final = 4.0
+# Categories that get a column, those of most prompts first, and the prompts that it takes: an effect that fewer show
+# is lost in the noise.
+CATEGORIES_MAX: Final = 32
+_CATEGORY_PROMPTS: Final = 8
 # Columns beyond the components in each block of the Krylov space, and blocks after the first.
 _OVERSAMPLING: Final = 16
 _ITERATIONS: Final = 4
@@ -67,9 +74,16 @@ def seeded_spec(kind: FeatureKind, input_dimension: int, seed: int) -> FeatureSp
     return _with_fourier(kind, np.zeros(input_dimension), basis, 1.0, rng)
 
 
-def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: FeatureSpec | None = None) -> FeatureSpec:
+def fit_spec(
+    kind: FeatureKind,
+    embeddings: Array16,
+    seed: int,
+    previous: FeatureSpec | None = None,
+    categories: Sequence[str] = (),
+) -> FeatureSpec:
     """Return an encoding by the principal components of *embeddings*, centred, with rows of length 1 on average.
 
+    Beside them each category that some callers named has a column, centred as well.
     Clusters are fitted by spherical k-means instead, and keep their numbers: see `_fit_clusters`.
 
     Args:
@@ -77,11 +91,13 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: Featur
         embeddings: Shape (n, Din), n >= 2.
         seed: Of the first block and the Fourier frequencies, or of the first centres.
         previous: The encoding so far.
+        categories: Of these prompts, "" where none was named; or none at all.
 
     Returns:
-        *previous* itself where it is a fit whose rows are still centred and of length 1 on average, and that holds
-        nearly as much of these prompts' variance as their own components: nothing has to be learnt anew then. That is
-        so of an encoding that holds all of the embedding, and of one that was fitted on as many prompts of this mix.
+        *previous* itself where it is a fit whose rows are still centred and of length 1 on average, that has these
+        categories, and that holds nearly as much of these prompts' variance as their own components: nothing has to be
+        learnt anew then. That is so of an encoding that holds all of the embedding, and of one that was fitted on as
+        many prompts of this mix.
 
     The components of more than 400 values come from a randomised block Krylov space (Musco and Musco 2015,
     arXiv:1504.05477, algorithm 2), which takes about two seconds for 4,096 prompts of 4,096 values, where a full
@@ -95,8 +111,9 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: Featur
     centre = x.mean(axis=0)
     x -= centre
     width = min(PROJECTED_MAX, x.shape[1])
+    shares = _shares(categories)
     held = 0.0
-    if previous is not None and previous.kind is kind:
+    if previous is not None and previous.kind is kind and _names(previous, shares):
         held = _held(previous, centre, x)
         # No components hold more than everything.
         if held >= _NEARLY * float(np.sum(x * x)) > 0.0:
@@ -109,7 +126,23 @@ def fit_spec(kind: FeatureKind, embeddings: Array16, seed: int, previous: Featur
     # All prompts alike: there is nothing to scale by, and every row is zero whatever the scale.
     scale = 1.0 / np.sqrt(mean_square) if mean_square > 0.0 else 1.0
     bandwidth = _median_distance(projected * scale) / np.sqrt(2.0) if kind is FeatureKind.FOURIER else 1.0
-    return _with_fourier(kind, centre, basis * scale, bandwidth, rng)
+    spec = _with_fourier(kind, centre, basis * scale, bandwidth, rng)
+    return replace(spec, categories=tuple(shares), shares=np.array(list(shares.values()), np.float32))
+
+
+def _shares(categories: Sequence[str]) -> dict[str, float]:
+    """Return the categories that get a column, in the order of their names, and their shares of the prompts."""
+    counts = Counter(category for category in categories if category)
+    # What all prompts have in common tells none apart.
+    named = [name for name, count in counts.items() if _CATEGORY_PROMPTS <= count < len(categories)]
+    named.sort(key=lambda name: (-counts[name], name))
+    return {name: counts[name] / len(categories) for name in sorted(named[:CATEGORIES_MAX])}
+
+
+def _names(previous: FeatureSpec, shares: dict[str, float]) -> bool:
+    """Return whether an earlier fit has these categories, and its columns are still about centred."""
+    offset = np.array([shares.get(name, 0.0) for name in previous.categories]) - previous.shares
+    return set(shares) <= set(previous.categories) and float(offset @ offset) <= _OFF
 
 
 def _components(x: Array64, width: int, rng: np.random.Generator) -> Array64:

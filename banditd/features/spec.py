@@ -1,8 +1,10 @@
 """FeatureSpec: how a context becomes a row. A fact in the log, because its numbers come from a fit."""
 
 import hashlib
+import json
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from typing import Final
@@ -19,7 +21,9 @@ INTERCEPT: Final = 0
 LENGTH: Final = 1
 _FIXED_COLUMNS: Final = 2
 
+# Format 2 ends with the categories; an encoding without any has format 1.
 _FORMAT: Final = 1
+_FORMAT_OF_CATEGORIES: Final = 2
 _HEADER = struct.Struct("<4sBBHHHd")
 _MAGIC: Final = b"bdfs"
 
@@ -30,7 +34,7 @@ class FeatureKind(IntEnum):
     INTERCEPT_ONLY = 0
     """Nothing: the belief is blind to the context."""
     LINEAR = 1
-    """The prompt's length and the projected embedding."""
+    """The prompt's length, the projected embedding, and the category that the caller named."""
     FOURIER = 2
     """These, and random Fourier features of the projected embedding: what is not linear in it, too."""
     CLUSTERS = 3
@@ -48,6 +52,8 @@ class FeatureSpec:
         row_norm_max: Longest projected row; longer ones are shortened to it, which bounds the leverage of one prompt.
         omega: Shape (D, M), float32, frequencies of the random Fourier features; (D, 0) without.
         phase: Shape (M,), float32, their phases.
+        categories: Names that have a column each, the last C of a row.
+        shares: Shape (C,), float32: of the prompts that were fitted on, subtracted from each named prompt's columns.
     """
 
     kind: FeatureKind
@@ -56,11 +62,14 @@ class FeatureSpec:
     row_norm_max: float
     omega: Array32
     phase: Array32
+    categories: tuple[str, ...] = ()
+    shares: Array32 = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         assert self.basis.shape[0] == self.centre.shape[0]
         assert self.omega.shape == (self.basis.shape[1], self.phase.shape[0])
-        for array in (self.centre, self.basis, self.omega, self.phase):
+        assert self.shares.shape == (len(self.categories),)
+        for array in (self.centre, self.basis, self.omega, self.phase, self.shares):
             assert array.dtype == np.float32
             assert array.flags.c_contiguous
             frozen(array)
@@ -80,7 +89,13 @@ class FeatureSpec:
         """Values in a row, N."""
         if self.kind is FeatureKind.INTERCEPT_ONLY:
             return 1
-        return _FIXED_COLUMNS + int(self.basis.shape[1] + self.phase.shape[0])
+        return _FIXED_COLUMNS + int(self.basis.shape[1] + self.phase.shape[0]) + len(self.categories)
+
+    @cached_property
+    def category_rows(self) -> Mapping[str, Array32]:
+        """What a category's prompts have in the last columns, shape (C,); others, and those of none, have zeros."""
+        columns = np.eye(len(self.categories), dtype=np.float32) - self.shares
+        return dict(zip(self.categories, columns, strict=True))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -89,17 +104,19 @@ class FeatureSpec:
 
 
 def encode_spec(spec: FeatureSpec) -> bytes:
-    """Return the bytes of *spec*: a header, then the arrays as little-endian float32."""
+    """Return the bytes of *spec*: a header, the arrays as little-endian float32, and pairs of category and share."""
     header = _HEADER.pack(
         _MAGIC,
-        _FORMAT,
+        _FORMAT_OF_CATEGORIES if spec.categories else _FORMAT,
         spec.kind,
         spec.input_dimension,
         spec.projected_dimension,
         spec.phase.shape[0],
         spec.row_norm_max,
     )
-    return header + b"".join(a.astype("<f4").tobytes() for a in (spec.centre, spec.basis, spec.omega, spec.phase))
+    arrays = b"".join(a.astype("<f4").tobytes() for a in (spec.centre, spec.basis, spec.omega, spec.phase))
+    pairs = list(zip(spec.categories, spec.shares.tolist(), strict=True))
+    return header + arrays + (json.dumps(pairs).encode() if pairs else b"")
 
 
 def decode_spec(raw: bytes) -> FeatureSpec:
@@ -115,14 +132,17 @@ def decode_spec(raw: bytes) -> FeatureSpec:
     magic, version, kind, d_in, d, m, norm = _HEADER.unpack_from(raw)
     sizes = (d_in, d_in * d, d * m, m)
     expected = _HEADER.size + 4 * sum(sizes)
-    if magic != _MAGIC or version != _FORMAT or kind not in set(FeatureKind) or len(raw) != expected:
+    fits = len(raw) == expected if version == _FORMAT else version == _FORMAT_OF_CATEGORIES and len(raw) > expected
+    if magic != _MAGIC or kind not in set(FeatureKind) or not fits:
         raise DataLossError(
             Reason.CORRUPT_RECORD,
-            f"feature spec: expected format {_FORMAT} and {expected} bytes, got format {version} and {len(raw)}",
+            f"feature spec: expected format {_FORMAT} and {expected} bytes, or {_FORMAT_OF_CATEGORIES} and more, "
+            f"got format {version} and {len(raw)}",
         )
-    values = np.frombuffer(raw, "<f4", offset=_HEADER.size).astype(np.float32)
+    values = np.frombuffer(raw, "<f4", sum(sizes), _HEADER.size).astype(np.float32)
     bounds = np.cumsum(sizes)[:-1]
     centre, basis, omega, phase = (part.copy() for part in np.split(values, bounds))
+    pairs = _decode_pairs(raw[expected:])
     return FeatureSpec(
         kind=FeatureKind(kind),
         centre=centre,
@@ -130,4 +150,15 @@ def decode_spec(raw: bytes) -> FeatureSpec:
         row_norm_max=norm,
         omega=omega.reshape(d, m),
         phase=phase,
+        categories=tuple(name for name, _ in pairs),
+        shares=np.array([share for _, share in pairs], np.float32),
     )
+
+
+def _decode_pairs(raw: bytes) -> list[tuple[str, float]]:
+    try:
+        return [(str(name), float(share)) for name, share in json.loads(raw)] if raw else []
+    except (TypeError, ValueError) as error:
+        raise DataLossError(
+            Reason.CORRUPT_RECORD, f"feature spec: expected pairs of category and share, got {error}"
+        ) from error

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from banditd.domain.context import Context, embeddings_of
+from banditd.domain.context import Context
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 from banditd.features.encode import encode_rows
@@ -45,7 +45,6 @@ class Gathering:
         """Have everything learnt."""
         if not self._lessons:
             return
-        embeddings = embeddings_of(self._contexts)
-        rows = encode_rows(self._features, embeddings, [context.input_tokens for context in self._contexts])
+        rows = encode_rows(self._features, self._contexts)
         self._belief.learn_rows(self._models, rows[self._of_context], self._lessons)
         self._contexts, self._models, self._lessons, self._of_context = [], [], [], []

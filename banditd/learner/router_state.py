@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from banditd.catalog.eligibility import exclusions_of
 from banditd.catalog.models import Catalog
-from banditd.domain.arrays import AnyArray, Array16, Array32
-from banditd.domain.context import INPUT_TOKENS_UNKNOWN
+from banditd.domain.arrays import AnyArray, Array32
+from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context, embeddings_of
 from banditd.domain.decision import NO_LIMITS
 from banditd.domain.model import ModelSpec
 from banditd.domain.promotion import Promotion, PromotionCause, Verdict
@@ -448,17 +448,18 @@ def missing_fits(router: RouterSpec, state: RouterState | None = None) -> tuple[
     return tuple(seeded_start(router, kind) for kind in dict.fromkeys(wanted) if kind not in there)
 
 
-def due_fit(state: RouterState, embeddings: Array16) -> FeatureFit:
-    """Return the encoding that is due first, fitted on the newest prompts, shape (n, Din).
+def due_fit(state: RouterState, contexts: Sequence[Context]) -> FeatureFit:
+    """Return the encoding that is due first, fitted on the newest prompts.
 
     Args:
         state: A router whose `fit_is_due`.
-        embeddings: Its newest prompts, oldest first.
+        contexts: Its newest prompts, oldest first.
     """
     features = min((each for each in state.everyone if each.is_fitted), key=lambda each: each.next_fit).features
     assert features is not None
-    spec = fit_spec(features.kind, embeddings, seed_of(state.router.router_id), features)
-    return FeatureFit(state.router.router_id, encode_spec(spec), len(embeddings))
+    categories = [context.category for context in contexts]
+    spec = fit_spec(features.kind, embeddings_of(contexts), seed_of(state.router.router_id), features, categories)
+    return FeatureFit(state.router.router_id, encode_spec(spec), len(contexts))
 
 
 def promotion_records(state: RouterState, promotion: Promotion, now_ms: int) -> tuple[Promotion, RouterChange]:

@@ -108,7 +108,7 @@ class LearnerState:
         last = self._encoded
         if last is not None and last[0] is context and last[1] is features:
             return last[2]
-        row = encode(features, context.embedding, context.input_tokens)
+        row = encode(features, context)
         self.take_row(features, context, row)
         return row
 
@@ -376,7 +376,7 @@ class LearnerState:
         if context.embedding.shape[0] != state.features.input_dimension:
             return
         if isinstance(state.belief, ComparingBelief):
-            row = encode(state.features, context.embedding, context.input_tokens)
+            row = encode(state.features, context)
             state.belief.compare(model_a, model_b, row, comparison)
 
     def _apply_example(self, position: int, record: Example) -> None:

@@ -494,10 +494,10 @@ class Writer:
         positions = iter(range(job.position, job.position + positions_of(job.command)))
         for router in self._state.routers.values():
             if router.fit_is_due:
-                embeddings = self._log.newest_embeddings(
+                contexts = self._log.newest_contexts(
                     router.router.router_id, router.router.embedding_dimension, job.position, FIT_PROMPTS_MAX
                 )
-                group.append(next(positions), group.now_ms, due_fit(router, embeddings))
+                group.append(next(positions), group.now_ms, due_fit(router, contexts))
         alarms = (alarm for name, router in self._state.routers.items() for alarm in router.changes.due(name))
         for alarm in itertools.islice(alarms, ALARMS_PER_TENDING):
             group.append(next(positions), group.now_ms, alarm)

@@ -116,7 +116,8 @@ class PortfolioSnapshot:
         policies: The members' policies.
         beliefs: Their beliefs, frozen.
         weights: Shape (2, M): what each counts where money is worth nothing, and where it is; both sum to 1.
-        mean_weights: Shape (M,): their mean, for what is expected is asked before anybody knows what money is worth.
+        mean_weights: Shape (M,): their mean, for what quality is expected is asked before anybody knows what money is
+            worth.
         objective: The trade-off that members learn for which it is part of what is learnt.
     """
 
@@ -139,19 +140,21 @@ class PortfolioSnapshot:
     @property
     def latency_half_variance(self) -> Array64:
         """Half the variance of a log latency around what `predict` expects: shape (K,)."""
-        return _mixed(self.mean_weights, [belief.latency_half_variance for belief in self.beliefs])
+        return _mixed(self.weights[_PRICED], [belief.latency_half_variance for belief in self.beliefs])
 
     def predict(self, row: Array32, category: str = "") -> Prediction:
         """Return the weighted mean of what the members expect, and what each expects of quality.
 
         The deviation is a weighted mean, too: however the members' errors hang together, that of the weighted
-        expectation is no larger.
+        expectation is no larger. Costs and latencies are those of whoever finds the best deals.
         """
         said = [
             belief.predict(_seen(policy, row), category).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        return Prediction(_mixed(self.mean_weights, said), np.stack([values[:2] for values in said]))
+        values = _mixed(self.mean_weights, said)
+        values[2:] = _mixed(self.weights[_PRICED], [each[2:] for each in said])
+        return Prediction(values, np.stack([each[:2] for each in said]))
 
     def predict_rows(self, rows: Array32, categories: Sequence[str] | None = None) -> Prediction:
         """Return the same for rows (B, N), each bit-identical to `predict`."""
@@ -159,7 +162,9 @@ class PortfolioSnapshot:
             belief.predict_rows(_seen(policy, rows), categories).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        return Prediction(_mixed(self.mean_weights, said), np.stack([values[:, :2] for values in said], axis=1))
+        values = _mixed(self.mean_weights, said)
+        values[:, 2:] = _mixed(self.weights[_PRICED], [each[:, 2:] for each in said])
+        return Prediction(values, np.stack([each[:, :2] for each in said], axis=1))
 
     def fill_pmf(self, question: Question, eligible: Mask, out_pmf: Array64) -> None:
         """Write the mix of the members' pmfs."""

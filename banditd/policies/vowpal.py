@@ -329,7 +329,7 @@ class VowpalBelief:
         self, policy: PolicyParameters, features: FeatureSpec, router: RouterSpec, models: tuple[ModelSpec, ...]
     ) -> None:
         require_vowpal()
-        self._linear = LinearBelief(policy, features.row_width, router.quality_guess)
+        self._linear = LinearBelief(policy, features, router.quality_guess)
         self._objective: Objective = router.objective
         interactions = [word for each in policy.texts["interactions"].split() for word in ("--interactions", each)]
         self._arguments = (*policy.texts["command_line"].split(), *interactions, *FIXED_OPTIONS)

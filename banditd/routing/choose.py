@@ -13,7 +13,7 @@ import numpy as np
 
 from banditd.domain.arrays import Array32, Array64, Codes, Index, Mask
 from banditd.domain.budget import FREE, Pacing
-from banditd.domain.context import Context, embeddings_of
+from banditd.domain.context import Context
 from banditd.domain.decision import NO_LIMITS, NO_SLOT, Choice, DecisionSource, Exclusion, Limits, Objective, Rival
 from banditd.errors import FailedPreconditionError, Reason
 from banditd.features.encode import encode, encode_rows
@@ -68,7 +68,7 @@ def choose(
             for and there is none.
     """
     assert snapshot.features is not None
-    row = encode(snapshot.features, context.embedding, context.input_tokens)
+    row = encode(snapshot.features, context)
     return choose_encoded(snapshot, row, context, terms, uniform, previous_slot)
 
 
@@ -100,7 +100,7 @@ def choose_rows(
     """
     assert snapshot.features is not None
     assert snapshot.belief is not None
-    rows = encode_rows(snapshot.features, embeddings_of(contexts), [context.input_tokens for context in contexts])
+    rows = encode_rows(snapshot.features, contexts)
     predicted = snapshot.belief.predict_rows(rows, [context.category for context in contexts])
     values = predicted.values
     if previous_slots is None:

@@ -23,9 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import lmdb
-import numpy as np
 
-from banditd.domain.arrays import Array16
+from banditd.domain.context import Context
 from banditd.domain.decision import Decision
 from banditd.domain.ledger import LedgerEntry
 from banditd.domain.records import (
@@ -199,18 +198,18 @@ class Log:
                     found[position] = decision.record
         return found
 
-    def newest_embeddings(self, router_id: str, dimension: int, before: int, count_max: int) -> Array16:
-        """Return a router's newest embeddings before a position: shape (n, dimension), oldest first."""
-        found: list[Array16] = []
+    def newest_contexts(self, router_id: str, dimension: int, before: int, count_max: int) -> list[Context]:
+        """Return a router's newest prompts before a position, with embeddings of *dimension* values, oldest first."""
+        found: list[Context] = []
         for key, value in self._backwards(before, (DECISION, EXAMPLE)):
             record = decode_record(key, value).record
             assert isinstance(record, Decision | Example)
             if record.router_id == router_id and len(record.context.embedding) == dimension:
-                found.append(record.context.embedding)
+                found.append(record.context)
                 if len(found) == count_max:
                     break
         found.reverse()
-        return np.stack(found) if found else np.empty((0, dimension), np.float16)
+        return found
 
     def _backwards(self, before: int, kinds: tuple[int, ...]) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and value of the entries of some kinds below *before*, newest first."""

@@ -57,9 +57,9 @@ def neighbours(count, model_count=MODELS):
     for i in range(ROWS):
         belief.learn(models[i % model_count], rows[i], Lesson(quality=float(quality[i])))
     snapshot = belief.freeze(models)
-    half = np.stack([direction(row) for row in rows])
+    half = np.stack([direction(row, row.size - 2) for row in rows])
     single, query = half.astype(np.float32), rows[7]
-    x = direction(query).astype(np.float32)
+    x = direction(query, query.size - 2).astype(np.float32)
 
     def numpy_way(rows_of):
         similarity = rows_of().astype(np.float32, copy=False) @ x

@@ -243,7 +243,7 @@ def speed(_):
     engine = engine_for(table, 0)
     belief, features = engine.router.belief, engine.router.features
     model_a, model_b = (engine.state.catalog.by_slot[k] for k in (0, 1))
-    row = encode(features, table.embeddings[0], 100)
+    row = encode(features, Context(table.embeddings[0], 100))
     comparison = Comparison(0, 1, Winner.A, "ann", None, ShownFirst.A)
     utilities = belief._utility(model_a), belief._utility(model_b)
     from banditd.kernels.duel import update_duel, update_utility

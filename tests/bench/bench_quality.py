@@ -133,8 +133,8 @@ def pareto_table():
 def taught(case, policy, seed):
     """A snapshot's ingredients after the history."""
     features = fit_spec(policy.features, case.embeddings[case.history], 1)
-    rows = encode_rows(features, case.embeddings, case.tokens)
-    belief = LinearBelief(policy, features.row_width, 0.5)
+    rows = encode_rows(features, [Context(*each) for each in zip(case.embeddings, case.tokens, strict=True)])
+    belief = LinearBelief(policy, features, 0.5)
     for i in np.random.default_rng(seed).permutation(case.history):
         for k, model in enumerate(case.models):
             belief.learn(model, rows[i], Lesson(quality=float(case.quality[i, k]), cost_usd=float(case.cost[i, k])))
@@ -161,7 +161,7 @@ def price_for(prediction, budget):
 def run_warm(case, policy, seed, budget, trained):
     """Route the measured prompts; returns (index, prompt, model)."""
     features, rows, arrays = trained
-    belief = LinearBelief(policy, features.row_width, 0.5)
+    belief = LinearBelief(policy, features, 0.5)
     belief.load_arrays(arrays)
     router = RouterSpec("bench", PolicySpec(policy.preset), embedding_dimension=case.embeddings.shape[1])
     rng = np.random.default_rng([seed, 7])

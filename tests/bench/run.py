@@ -128,7 +128,7 @@ def core() -> dict[str, float]:
     assert snapshot.features is not None
     assert snapshot.belief is not None
     assert belief is not None
-    row = encode(snapshot.features, prompts[0], 100)
+    row = encode(snapshot.features, Context(prompts[0], 100))
     context, one, all_three = Context(prompts[0], 100), Lesson(quality=0.5), Lesson(0.5, 1e-3, 1.0, 500.0)
     frozen = snapshot.belief
 
@@ -144,7 +144,7 @@ def core() -> dict[str, float]:
         {
             "choose_us": choose_from_row,
             "choose_with_encoding_us": lambda: choosing.choose(snapshot, context, terms, 0.3),
-            "encode_us": lambda: encode(snapshot.features, prompts[0], 100),
+            "encode_us": lambda: encode(snapshot.features, Context(prompts[0], 100)),
             "predict_us": lambda: frozen.predict(row),
             "numpy_quality_scores_us": score_in_numpy,
             "update_us": lambda: belief.learn(models[0], row, one),

@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from banditd.domain.context import Context
 from banditd.errors import DataLossError
+from banditd.features import fit
 from banditd.features.encode import encode, encode_rows, length_feature
 from banditd.features.fit import PROJECTED_MAX, ROW_NORM_MAX, fit_spec, intercept_spec, seed_of, seeded_spec
 from banditd.features.spec import INTERCEPT, LENGTH, FeatureKind, decode_spec, encode_spec
@@ -26,6 +28,11 @@ def prompts(count, dimension, seed=0):
     return (x + 0.1 * rng.normal(size=(count, dimension)) + 3.0).astype(np.float16)
 
 
+def contexts_of(embeddings):
+    """Return prompts of which nothing else is known."""
+    return [Context(embedding) for embedding in embeddings]
+
+
 @pytest.mark.parametrize("kind", list(FeatureKind), ids=lambda kind: kind.name)
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_a_spec_survives_its_bytes(kind, dimension):
@@ -40,7 +47,7 @@ def test_a_spec_survives_its_bytes(kind, dimension):
         assert (again.kind, again.row_width, again.input_dimension) == (kind, spec.row_width, dimension)
         x = prompts(3, dimension, seed=1)
         for row in x:
-            assert encode(again, row, 100).tobytes() == encode(spec, row, 100).tobytes()
+            assert encode(again, Context(row, 100)).tobytes() == encode(spec, Context(row, 100)).tobytes()
 
 
 def test_other_encodings_have_other_fingerprints():
@@ -77,13 +84,11 @@ def test_one_prompt_or_many_give_the_same_row(kind, dimension):
     spec = seeded_spec(kind, dimension, 3)
     for count in (1, 2, 3, 5, 17):
         x = prompts(count, dimension, seed=count)
-        lengths = [(-1, 0, 350, 10**8)[i % 4] for i in range(count)]
-        rows = encode_rows(spec, x, lengths)
+        contexts = [Context(x[i], (-1, 0, 350, 10**8)[i % 4]) for i in range(count)]
+        rows = encode_rows(spec, contexts)
         assert rows.shape == (count, spec.row_width)
         for i in range(count):
-            assert rows[i].tobytes() == encode(spec, x[i], lengths[i]).tobytes()
-        unknown = encode_rows(spec, x, None)
-        assert unknown.tobytes() == encode_rows(spec, x, [-1] * count).tobytes()
+            assert rows[i].tobytes() == encode(spec, contexts[i]).tobytes()
 
 
 @given(npst.arrays(np.float16, 6, elements=finite16), st.integers(-1, 10**9), st.sampled_from(LEARNING))
@@ -91,7 +96,7 @@ def test_one_prompt_or_many_give_the_same_row(kind, dimension):
 def test_a_row_is_finite_and_bounded(embedding, tokens, kind):
     """No prompt, however far out, gets a row that is not finite, or more weight than its share."""
     for spec in (SEEDED[kind], FITTED[kind]):
-        row = encode(spec, embedding, tokens)
+        row = encode(spec, Context(embedding, tokens))
         assert row.dtype == np.float32
         assert np.isfinite(row).all()
         assert row[INTERCEPT] == 1.0
@@ -114,8 +119,8 @@ def test_length(tokens, feature):
 def test_the_intercept_needs_no_prompt():
     """The context-free row is the same for every prompt and reads none of it."""
     spec = intercept_spec(5)
-    assert encode(spec, np.full(5, np.nan, np.float16), -1).tolist() == [1.0]
-    assert encode_rows(spec, np.zeros((3, 5), np.float16), None).tolist() == [[1.0]] * 3
+    assert encode(spec, Context(np.full(5, np.nan, np.float16))).tolist() == [1.0]
+    assert encode_rows(spec, contexts_of(np.zeros((3, 5), np.float16))).tolist() == [[1.0]] * 3
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
@@ -147,7 +152,7 @@ def test_a_fit_finds_the_principal_components(dimension):
     basis = np.linalg.qr(spec.basis.astype(np.float64))[0]
     # Each strong direction lies within the span of the fitted ones.
     np.testing.assert_allclose(np.linalg.norm(basis.T @ strong, axis=0), 1.0, atol=1e-3)
-    rows = encode_rows(spec, x, None)[:, 2:]
+    rows = encode_rows(spec, contexts_of(x))[:, 2:]
     assert np.mean(np.sum(rows.astype(np.float64) ** 2, axis=1)) == pytest.approx(1.0, rel=0.02)
 
 
@@ -219,11 +224,72 @@ def test_degenerate_prompts_can_be_fitted(kind, embeddings):
     """Whatever was logged, a fit gives an encoding with finite rows: a fit that raised would stop the writer."""
     x = embeddings.astype(np.float16)
     spec = fit_spec(kind, x, 1)
-    assert np.isfinite(encode_rows(spec, x, None)).all()
-    assert np.isfinite(encode_rows(spec, np.full((1, x.shape[1]), 65504, np.float16), None)).all()
+    assert np.isfinite(encode_rows(spec, contexts_of(x))).all()
+    assert np.isfinite(encode_rows(spec, contexts_of(np.full((1, x.shape[1]), 65504, np.float16)))).all()
 
 
 def test_a_fit_is_repeatable():
     """The same prompts and seed give the same bytes, though only the result is ever replayed."""
     one, two = (encode_spec(fit_spec(FeatureKind.FOURIER, prompts(300, 20), 5)) for _ in range(2))
     assert one == two
+
+
+def named(count, *names):
+    """Return the categories of prompts, names in turn, and none of the last."""
+    return [[*names, ""][i % (len(names) + 1)] for i in range(count)]
+
+
+@pytest.mark.parametrize("kind", LEARNING, ids=lambda kind: kind.name)
+def test_categories_have_columns_of_their_own(kind):
+    """The last ones, centred: what a category's prompts have, others have not, and none have on average."""
+    x, categories = prompts(300, 6), named(300, "law", "code")
+    spec = fit_spec(kind, x, 1, categories=categories)
+    assert spec.categories == ("code", "law")
+    assert spec.row_width == fit_spec(kind, x, 1).row_width + 2
+    without = fit_spec(kind, x, 1)
+    for name, last in {"code": [2, -1], "law": [-1, 2], "": [0, 0], "unknown": [0, 0]}.items():
+        contexts = [Context(embedding, i, name) for i, embedding in enumerate(x[:3])]
+        for context, row in zip(contexts, encode_rows(spec, contexts), strict=True):
+            assert row.tobytes() == encode(spec, context).tobytes()
+            assert row[:-2].tobytes() == encode(without, context).tobytes()
+            np.testing.assert_allclose(3.0 * row[-2:], last, atol=1e-6)
+
+
+def test_which_categories_have_columns(monkeypatch):
+    """Those of enough prompts, of most first; none that all prompts have, and no more than there is room for."""
+    x = prompts(300, 6)
+    rare = named(293, "a") + ["b"] * 7
+    assert fit_spec(FeatureKind.LINEAR, x, 1, categories=rare).categories == ("a",)
+    assert fit_spec(FeatureKind.LINEAR, x, 1, categories=["a"] * 300).categories == ()
+    assert fit_spec(FeatureKind.CLUSTERS, x, 1, categories=named(300, "a")).categories == ()
+    monkeypatch.setattr(fit, "CATEGORIES_MAX", 2)
+    mostly = named(250, "d", "b") + ["c"] * 50
+    assert fit_spec(FeatureKind.LINEAR, x, 1, categories=mostly).categories == ("b", "d")
+
+
+def test_an_encoding_stays_while_its_categories_do():
+    """One more, or another mix, is another encoding; one that is hardly seen any more is none."""
+    x = prompts(300, 6)
+    first = fit_spec(FeatureKind.LINEAR, x, 1, categories=named(300, "a", "b"))
+    for categories in (named(300, "a", "b"), named(300, "b", "a"), ["a", "b", "a", "b", ""] * 60):
+        assert fit_spec(FeatureKind.LINEAR, x, 1, first, categories) is first
+    for categories in (named(300, "a", "b", "c"), ["a"] * 200 + ["b"] * 100):
+        assert fit_spec(FeatureKind.LINEAR, x, 1, first, categories) is not first
+    plain = fit_spec(FeatureKind.LINEAR, x, 1)
+    assert fit_spec(FeatureKind.LINEAR, x, 1, plain) is plain
+    assert fit_spec(FeatureKind.LINEAR, x, 1, plain, named(300, "a")) is not plain
+
+
+@pytest.mark.parametrize("kind", LEARNING, ids=lambda kind: kind.name)
+def test_categories_survive_the_bytes(kind):
+    """Whatever they are called; what is cut or altered is refused."""
+    spec = fit_spec(kind, prompts(300, 6), 1, categories=named(300, "Übung", 'a"b\n'))
+    raw = encode_spec(spec)
+    again = decode_spec(raw)
+    assert (again.categories, again.shares.tobytes()) == (spec.categories, spec.shares.tobytes())
+    assert encode_spec(again) == raw
+    assert again.fingerprint != fit_spec(kind, prompts(300, 6), 1).fingerprint
+    size = raw.index(b'[["')
+    for damaged in (raw[:size], raw[: size + 5], raw[:size] + b"[1]", raw[:size] + b'{"a": 1}', raw[:size] + b"\xff"):
+        with pytest.raises(DataLossError):
+            decode_spec(damaged)

@@ -10,7 +10,8 @@ from banditd.domain.outcome import Lesson, Outcome
 from banditd.domain.records import FeatureFit, LogEntry, OutcomeRecord, Restore
 from banditd.errors import DataLossError, FailedPreconditionError
 from banditd.features.encode import encode
-from banditd.features.spec import decode_spec, encode_spec
+from banditd.features.fit import seeded_spec
+from banditd.features.spec import FeatureKind, decode_spec, encode_spec
 from banditd.learner.commands import RecordOutcomes
 from banditd.learner.recovery import recover, replay
 from banditd.learner.router_state import RouterState
@@ -154,7 +155,8 @@ def test_a_fit_rebuilds_what_learning_under_it_from_the_start_would_have_given(r
     assert encode_spec(router.features) == fit.record.spec
     state = folded_at(rig, fit.position)
     spec = decode_spec(fit.record.spec)
-    scratch = LinearBelief(router.policy, spec.row_width, router.router.quality_guess)
+    assert spec.categories == ("chat", "code")
+    scratch = LinearBelief(router.policy, spec, router.router.quality_guess)
     lessons = 0
     for entry in rig.log.scan(0):
         record = entry.record
@@ -162,7 +164,7 @@ def test_a_fit_rebuilds_what_learning_under_it_from_the_start_would_have_given(r
             if record.router_id != "r":
                 continue
             decision = rig.log.decision(record.decision_position)
-            row = encode(spec, decision.context.embedding, decision.context.input_tokens)
+            row = encode(spec, decision.context)
             scratch.learn(state.catalog.by_slot[decision.slot], row, record.ruling.lesson)
             lessons += 1
     assert lessons > 20
@@ -175,12 +177,12 @@ def test_a_changed_policy_relearns_from_the_log(rig, clock, change):
     live(rig, clock)
     rig.change(router_change(**change))
     state = rig.state.routers["r"]
-    belief = LinearBelief(state.policy, state.features.row_width, state.router.quality_guess)
+    belief = LinearBelief(state.policy, state.features, state.router.quality_guess)
     for entry in rig.log.scan(0):
         record = entry.record
         if isinstance(record, OutcomeRecord) and record.router_id == "r" and record.ruling.lesson.metrics:
             decision = rig.log.decision(record.decision_position)
-            row = encode(state.features, decision.context.embedding, decision.context.input_tokens)
+            row = encode(state.features, decision.context)
             belief.learn(rig.state.catalog.by_slot[decision.slot], row, record.ruling.lesson)
     assert belief.digest() == state.belief.digest()
     assert digests_of(rig.fold()) == rig.digests()
@@ -270,7 +272,7 @@ def test_the_order_of_outcomes_does_not_matter_where_nothing_is_forgotten():
         state.apply(LogEntry(1, 0, model_change(0)), ListLog())
         state.apply(LogEntry(2, 0, model_change(1)), ListLog())
         state.apply(LogEntry(3, 0, change), ListLog())
-        belief = LinearBelief(state.routers["r"].policy, 5, 0.5)
+        belief = LinearBelief(state.routers["r"].policy, seeded_spec(FeatureKind.LINEAR, 3, 1), 0.5)
         order = np.random.default_rng(seed).permutation(len(lessons)) if seed else range(len(lessons))
         for i in order:
             slot, row, lesson = lessons[i]

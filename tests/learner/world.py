@@ -88,7 +88,7 @@ def decision(
     expected: np.ndarray | None = None,
     **fields,
 ) -> Decision:
-    """Return a decision of a uniform policy."""
+    """Return a decision of a uniform policy, of a category that depends on the embedding."""
     rng = rng or random.Random(0)
     count = len(slots)
     values = {
@@ -101,11 +101,9 @@ def decision(
         "objective": Objective(),
         "input_tokens": -1,
     } | fields
-    context = Context(
-        np.array([rng.gauss(0, 1) for _ in range(dimension)], np.float16),
-        values.pop("input_tokens"),
-        session=values.pop("session", ""),
-    )
+    embedding = np.array([rng.gauss(0, 1) for _ in range(dimension)], np.float16)
+    category = "code" if embedding.sum() > 1.0 else "chat" if embedding.sum() > -1.0 else ""
+    context = Context(embedding, values.pop("input_tokens"), category, values.pop("session", ""))
     return Decision(
         decision_id=decision_id or rng.randbytes(16),
         router_id=router_id,

@@ -58,6 +58,27 @@ def test_it_learns_who_is_best_in_each_of_the_callers_categories():
     assert np.mean(teach(blind, 600, lambda c, k: 0.8 if c == k else 0.4)[-200:]) < 0.65
 
 
+@pytest.mark.parametrize("preset", ["linucb", "nonlinear", "lin_thompson", "adaptive", "duel"])
+def test_who_looks_at_prompts_sees_the_callers_category_too(preset):
+    """Embeddings say nothing here: what is gained over a blind belief comes from the name."""
+    engine = engine_of(3, preset)
+    got = teach(engine, 600, lambda c, k: 0.9 if c == k else 0.3)
+    assert np.mean(got[-200:]) > 0.7  # 0.5 without
+    assert engine.state.routers["r"].features.categories == tuple(sorted(NAMES))
+    assert [int(expected(engine, name).argmax()) for name in NAMES] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("matters", [False, True])
+def test_how_far_a_regression_leans_on_categories_is_chosen_apart(matters):
+    """By likelihood: names that say nothing get a small share, and embeddings that say nothing do not hide them."""
+    engine = engine_of(3, "linucb", floor=1.0)
+    teach(engine, 1200, lambda c, k: 0.3 + (0.4 if c == k and matters else 0.0))
+    penalties = engine.state.routers["r"].belief._slope_prior.penalties
+    assert len(set(penalties[-3:].tolist())) == 1
+    assert penalties[-1] <= 4.0 if matters else penalties[-1] >= 32.0
+    assert penalties[-4] >= 8.0, "nothing depends on embeddings"
+
+
 def test_categories_that_say_nothing_are_shrunk_to_the_model():
     """The evidence finds the variance between them to be small; where they differ, to be large."""
     same, other = engine_of(2, floor=1.0), engine_of(2, floor=1.0)
@@ -83,7 +104,7 @@ def test_it_is_the_posterior_of_the_normal_normal_model():
     engine = engine_of(1)
     belief = engine.state.routers["r"].belief
     features = engine.state.routers["r"].features
-    row = encode(features, np.ones(DIMENSION, np.float16), 10)
+    row = encode(features, Context(np.ones(DIMENSION, np.float16), 10))
     model = ModelSpec(0, "m0")
     for _ in range(4):
         belief.learn(model, row, Lesson(quality=0.9))
@@ -150,7 +171,7 @@ def test_clusters_keep_their_numbers_when_they_are_fitted_again():
     ).any()  # the control: from the start, they do not
     assert decode_spec(encode_spec(two)).fingerprint == two.fingerprint
     kinds, x = prompts(200, 5)
-    found = [cluster_of(encode(two, prompt, -1)) for prompt in x]
+    found = [cluster_of(encode(two, Context(prompt))) for prompt in x]
     for cluster in set(found):
         assert len({int(k) for k, f in zip(kinds, found, strict=True) if f == cluster}) == 1
 
@@ -159,14 +180,14 @@ def test_prompts_that_are_all_alike_make_no_trouble():
     """There is nothing to be told apart, and nothing is no number."""
     spec = fit_spec(FeatureKind.CLUSTERS, np.ones((300, DIMENSION), np.float16), 1)
     assert np.isfinite(spec.basis).all()
-    assert np.isfinite(encode(spec, np.ones(DIMENSION, np.float16), 5)).all()
+    assert np.isfinite(encode(spec, Context(np.ones(DIMENSION, np.float16), 5))).all()
 
 
 def test_a_price_that_becomes_known_shifts_what_was_learnt_of_costs():
     """Dollars become ratios to the price: what is expected stays."""
     engine = engine_of(1)
     belief, model = engine.state.routers["r"].belief, ModelSpec(0, "m0")
-    row = encode(engine.state.routers["r"].features, np.ones(DIMENSION, np.float16), 10)
+    row = encode(engine.state.routers["r"].features, Context(np.ones(DIMENSION, np.float16), 10))
     for _ in range(200):
         belief.learn(model, row, Lesson(cost_usd=0.002))
     before = belief.summary(model).cost_usd

@@ -7,6 +7,8 @@ from banditd.domain.comparison import Comparison, ShownFirst, Winner
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec
+from banditd.features.fit import seeded_spec
+from banditd.features.spec import FeatureKind
 from banditd.policies.beliefs.duel import DuelBelief
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import resolve
@@ -18,7 +20,7 @@ MODELS = tuple(ModelSpec(k, f"m{k}") for k in range(3))
 def belief_of(preset):
     """Return a belief that has learnt nothing."""
     kind = DuelBelief if preset == "duel" else LinearBelief
-    return kind(resolve(PolicySpec(preset)), WIDTH, 0.5)
+    return kind(resolve(PolicySpec(preset)), seeded_spec(FeatureKind.LINEAR, WIDTH - 2, 1), 0.5)
 
 
 def rows(count, seed):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from banditd.domain.context import Context
 from banditd.domain.decision import Objective
 from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec, RouterSpec
@@ -65,7 +66,7 @@ def test_order_of_outcomes_does_not_matter_where_nothing_is_forgotten(preset: st
         belief = make_belief(policy, features, engine.state.routers["conformance"].router)
         for i in order:
             x, lesson = facts[int(i)]
-            belief.learn(model, encode(features, x, 100), lesson)
+            belief.learn(model, encode(features, Context(x, 100)), lesson)
         beliefs.append(belief.to_arrays())
     for name, array in beliefs[0].items():
         if not name.endswith("numbers"):
@@ -84,7 +85,7 @@ def test_a_stored_state_goes_on_bit_for_bit(preset: str) -> None:
         for each in (state, copy):
             assert each.features is not None
             assert each.belief is not None
-            each.belief.learn(model, encode(each.features, x, 77), lesson)
+            each.belief.learn(model, encode(each.features, Context(x, 77)), lesson)
     assert copy.digest() == state.digest()
 
 
@@ -94,7 +95,7 @@ def test_what_is_not_finite_is_never_learnt(preset: str, bad: float) -> None:
     state = suite.taught(preset, ROUNDS).state.routers["conformance"]
     assert state.features is not None
     assert state.belief is not None
-    row = encode(state.features, suite.prompts(1, 1)[0], 10)
+    row = encode(state.features, Context(suite.prompts(1, 1)[0], 10))
     before = state.digest()
     state.belief.learn(suite.models()[2], row, Lesson(quality=bad))
     spoiled = row.copy()

@@ -8,6 +8,8 @@ import pytest
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec
+from banditd.features.fit import seeded_spec
+from banditd.features.spec import FeatureKind
 from banditd.kernels.detection import CLIP, SLACK, THRESHOLD, WARM_UP, watch_metrics
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.registry import resolve
@@ -102,12 +104,15 @@ def test_the_vectorised_sums_of_the_last_test_are_those_of_the_detector():
         assert sums[:2] == (rise, fall)
 
 
-def taught(n=60, width=4, retention=1.0, **guess):
+FEATURES = seeded_spec(FeatureKind.LINEAR, 2, 1)
+
+
+def taught(n=60, retention=1.0, **guess):
     """Return a belief taught *n* values of every metric of model 0, with rows and values."""
     policy = resolve(PolicySpec("linucb", {"retention": retention, "slope_penalty": 2.0, "intercept_penalty": 0.5}))
-    belief, model = LinearBelief(policy, width, 0.5), ModelSpec(0, "m", **guess)
+    belief, model = LinearBelief(policy, FEATURES, 0.5), ModelSpec(0, "m", **guess)
     rng = np.random.default_rng(3)
-    rows = rng.standard_normal((n, width)).astype(np.float32)
+    rows = rng.standard_normal((n, FEATURES.row_width)).astype(np.float32)
     rows[:, 0] = 1.0
     y = np.clip(0.7 + 0.1 * rows[:, 1] + 0.1 * rng.standard_normal(n), 0, 1)
     for row, value in zip(rows, y, strict=True):
@@ -185,7 +190,7 @@ def test_a_sibling_lends_its_estimate_and_not_its_certainty():
     assert ours[0].noise_variance == pytest.approx(theirs[0].noise_variance)
     assert ours[0].count == 0
     # Nothing was learnt of the sibling's cost, so there is nothing to lend.
-    untaught = LinearBelief(resolve(PolicySpec("linucb")), 4, 0.5)._arm(new)
+    untaught = LinearBelief(resolve(PolicySpec("linucb")), FEATURES, 0.5)._arm(new)
     np.testing.assert_array_equal(ours[1].prior, untaught.cost.prior)
     level = float(ours[0].theta[0])
     belief.change_model(new, ModelSpec(7, "new", enabled=False, sibling_model_id="m"))

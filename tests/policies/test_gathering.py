@@ -45,10 +45,10 @@ def test_many_at_a_time_is_one_by_one(parameters, lessons_max, monkeypatch):
     """Bit for bit, across the counts at which the prior is chosen anew, wherever the batches end."""
     monkeypatch.setattr(gathering, "_LESSONS_MAX", lessons_max)
     policy = resolve(PolicySpec("linucb", parameters))
-    one_by_one, together = (LinearBelief(policy, SPEC.row_width, 0.5) for _ in range(2))
+    one_by_one, together = (LinearBelief(policy, SPEC, 0.5) for _ in range(2))
     gathered = Gathering(together, SPEC)
     for model, context, lesson in _lessons(700):
-        one_by_one.learn(model, encode(SPEC, context.embedding, context.input_tokens), lesson)
+        one_by_one.learn(model, encode(SPEC, context), lesson)
         gathered.add(model, context, lesson)
     gathered.flush()
     assert together.digest() == one_by_one.digest()
@@ -58,7 +58,7 @@ def test_many_at_a_time_is_one_by_one(parameters, lessons_max, monkeypatch):
 
 def test_what_is_gathered_is_learnt_at_the_flush():
     """Not before, and once."""
-    belief = LinearBelief(resolve(PolicySpec("linucb")), SPEC.row_width, 0.5)
+    belief = LinearBelief(resolve(PolicySpec("linucb")), SPEC, 0.5)
     gathered = Gathering(belief, SPEC)
     for lesson in _lessons(10):
         gathered.add(*lesson)

@@ -54,9 +54,9 @@ def test_the_nearest_are_found_exactly(chunk, monkeypatch):
         belief.learn(MODEL, row, Lesson(quality=i / 1300), decision=decision_at(i + 1))
     shelf = belief._shelves[0]
     assert len(shelf.chunks) == 1 + (chunk == 512) * 2
-    all_rows = np.stack([direction(row) for row in many]).astype(float)
+    all_rows = np.stack([direction(row, row.size - 2) for row in many]).astype(float)
     for query in rows(20, 5):
-        x = direction(query).astype(np.float32)
+        x = direction(query, query.size - 2).astype(np.float32)
         similarity, seen = knn.nearest(shelf.parts(), x, 5)
         order = np.sort(np.argsort(-(all_rows @ x), kind="stable")[:5])
         np.testing.assert_allclose(similarity, (all_rows @ x)[order], atol=1e-6)
@@ -70,7 +70,7 @@ def test_what_codes_cannot_tell_apart_is_found_exactly(spread):
     many = np.ones((2600, 66), np.float32)
     many[:, 2:] = rng.standard_normal(64) + spread * rng.standard_normal((2600, 64))
     shelf = knn.Shelf(64, np.zeros(3))
-    half = np.stack([direction(row) for row in many])
+    half = np.stack([direction(row, row.size - 2) for row in many])
     for i, row in enumerate(half):
         shelf.append(row.view(np.uint16), np.full(3, i, np.float32), i)
     x = half[7].astype(np.float32)
@@ -199,7 +199,7 @@ def test_errors_within_a_deviation_of_the_estimate_say_nothing():
 
     def residual(error):
         """What the detector would be shown of the next value."""
-        shelf, near = belief._shelves[0], knn.nearest(belief._shelves[0].parts(), direction(row).astype(np.float32), 5)
+        shelf, near = belief._shelves[0], knn.nearest(belief._shelves[0].parts(), direction(row, row.size - 2).astype(np.float32), 5)
         return belief._residuals(shelf, near, np.array([quality + error, np.nan, np.nan], np.float32))[0]
 
     assert residual(0.5 * deviation) == residual(-0.5 * deviation) == 0.0

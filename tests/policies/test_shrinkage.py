@@ -14,6 +14,8 @@ from banditd.domain.model import ModelSpec, Price
 from banditd.domain.outcome import Lesson
 from banditd.domain.router import PolicySpec
 from banditd.errors import DataLossError
+from banditd.features.fit import seeded_spec
+from banditd.features.spec import FeatureKind
 from banditd.policies.beliefs import shrinkage
 from banditd.policies.beliefs.linear import LinearBelief
 from banditd.policies.beliefs.shrinkage import (
@@ -31,6 +33,7 @@ from banditd.policies.beliefs.slope_prior import FIRST_COUNT
 from banditd.policies.registry import resolve
 
 WIDTH = 20
+FEATURES = seeded_spec(FeatureKind.LINEAR, WIDTH - 2, 1)
 
 
 def rows_of(count: int, seed: int) -> Array32:
@@ -51,7 +54,7 @@ def world(models: int, slope: float, seed: int) -> tuple[Array64, list[ModelSpec
 def taught(theta: Array64, specs: list[ModelSpec], rows: Array32, seed: int, **parameters: float) -> LinearBelief:
     """A belief that has seen every model's noisy quality of every row."""
     rng = np.random.default_rng(seed)
-    belief = LinearBelief(resolve(PolicySpec("linucb", parameters)), WIDTH, 0.5)
+    belief = LinearBelief(resolve(PolicySpec("linucb", parameters)), FEATURES, 0.5)
     for row in rows:
         for spec in specs:
             belief.learn(spec, row, Lesson(quality=float(theta[spec.slot] @ row + 0.3 * rng.standard_normal())))
@@ -93,7 +96,7 @@ def test_what_was_chosen_depends_on_sums_and_not_on_order() -> None:
     facts = [(s, row, float(theta[s.slot] @ row + 0.3 * rng.standard_normal())) for row in rows for s in specs]
     states = []
     for order in (range(len(facts)), np.random.default_rng(12).permutation(len(facts))):
-        belief = LinearBelief(resolve(PolicySpec("linucb")), WIDTH, 0.5)
+        belief = LinearBelief(resolve(PolicySpec("linucb")), FEATURES, 0.5)
         for i in order:
             spec, row, quality = facts[int(i)]
             belief.learn(spec, row, Lesson(quality=quality))
@@ -146,12 +149,14 @@ def test_common_slopes_are_those_of_one_regression_with_an_intercept_per_model()
     np.testing.assert_allclose(found[1:], expected, atol=1e-12)
 
 
-def test_comparison_by_the_long_way() -> None:
+@pytest.mark.parametrize("varied", [slice(1, WIDTH), slice(1, WIDTH - 5)], ids=["all slopes", "the first"])
+def test_comparison_by_the_long_way(varied: slice) -> None:
     """Gains and errors equal those of NumPy: choose by one half, judge by the other, covariance of the sum."""
     rng = np.random.default_rng(18)
     rows = rows_of(200, 19)
     half = context_keys(rows) & 1
     count, configured = 3, np.ones(WIDTH)
+    configured[varied.stop :] = 4.0
     y = rng.random((200, count))
     sums = [Sums.empty(WIDTH) for _ in range(count)]
     for i, row in enumerate(rows):
@@ -159,21 +164,26 @@ def test_comparison_by_the_long_way() -> None:
             sums[k].add(int(half[i]), row, float(y[i, k]), 1.0, 1.0)
     noise = np.array([0.1, 0.2, 0.3])
     contexts = rows_of(40, 20)
-    found = compare(sums, np.zeros((count, WIDTH)), noise, contexts, np.full((40, count), np.nan), configured)
+    found = compare(sums, np.zeros((count, WIDTH)), noise, contexts, np.full((40, count), np.nan), configured, varied)
 
-    def fit(h: int, penalty: float) -> tuple[Array64, Array64]:
+    judging = np.array([1.0] + [shrinkage.JUDGE_PENALTY] * (WIDTH - 1))
+
+    def choosing(penalty: float) -> Array64:
+        penalties = configured.copy()
+        penalties[varied] = penalty
+        return penalties
+
+    def fit(h: int, penalties: Array64) -> tuple[Array64, Array64]:
         x = rows[half == h].astype(float)
-        penalties = np.full(WIDTH, penalty)
-        penalties[0] = 1.0
         a = x.T @ x + np.diag(penalties)
         return np.linalg.solve(a, x.T @ y[half == h]).T, np.linalg.inv(a)
 
     for g, penalty in enumerate(found.penalty):
         gain = variance = 0.0
         for h in range(2):
-            judge, covariance = fit(1 - h, shrinkage.JUDGE_PENALTY)
-            ours = np.argmax(contexts @ fit(h, penalty)[0].T, axis=1)
-            theirs = np.argmax(contexts @ fit(h, 1.0)[0].T, axis=1)
+            judge, covariance = fit(1 - h, judging)
+            ours = np.argmax(contexts @ fit(h, choosing(penalty))[0].T, axis=1)
+            theirs = np.argmax(contexts @ fit(h, choosing(1.0))[0].T, axis=1)
             for k in range(count):
                 weight = contexts.T.astype(float) @ ((ours == k) * 1.0 - (theirs == k)) / len(contexts)
                 gain += 0.5 * weight @ judge[k]
@@ -245,7 +255,7 @@ def test_digests_are_spread_evenly_and_depend_on_every_bit() -> None:
 
 def test_a_sample_by_other_digests_is_refused() -> None:
     """A state of before digests were what they are is not this one's: a prompt would be in it twice, in both halves."""
-    belief = LinearBelief(resolve(PolicySpec("linucb")), WIDTH, 0.5)
+    belief = LinearBelief(resolve(PolicySpec("linucb")), FEATURES, 0.5)
     belief.learn(ModelSpec(0, "m", Price(1.0, 1.0)), rows_of(1, 24)[0], Lesson(quality=0.5))
     arrays = belief.to_arrays()
     belief.load_arrays(arrays)
@@ -270,7 +280,7 @@ def test_choices_of_ones_own_take_more_evidence_than_a_history() -> None:
 
 def test_forgetting_forgets_the_sums_too() -> None:
     """With retention below 1 the sums of both halves hold what an exponentially weighted regression would."""
-    belief = LinearBelief(resolve(PolicySpec("adaptive", {"retention": 0.9})), WIDTH, 0.5)
+    belief = LinearBelief(resolve(PolicySpec("adaptive", {"retention": 0.9})), FEATURES, 0.5)
     (spec,) = world(1, 0.0, 23)[1]
     rows = rows_of(50, 24)
     for row in rows:
@@ -336,17 +346,20 @@ def test_comparisons_are_part_of_the_sums() -> None:
         )
 
 
+@pytest.mark.parametrize("varied", [slice(1, WIDTH), slice(WIDTH - 5, WIDTH)], ids=["all slopes", "the last"])
 @pytest.mark.parametrize("weight", [1.0, 0.05])
 @pytest.mark.parametrize("slope", [0.0, 0.1, 0.5, 2.0])
-def test_the_likeliest_penalty_is_the_one_of_the_marginal_likelihood(slope: float, weight: float) -> None:
+def test_the_likeliest_penalty_is_the_one_of_the_marginal_likelihood(
+    slope: float, weight: float, varied: slice
+) -> None:
     """The oracle: outcomes together are multivariate t, of a covariance that is written out outcome by outcome.
 
     What weighs little is as much noisier (a vote is), and no smaller a number of outcomes.
     """
     theta, specs = world(3, slope, 38)
     rng = np.random.default_rng(39)
-    configured, prior = np.ones(WIDTH), np.zeros((3, WIDTH))
-    prior[:, 0] = 0.5
+    configured, prior = np.full(WIDTH, 8.0), np.zeros((3, WIDTH))
+    configured[0], prior[:, 0] = 1.0, 0.5
     prior[:, 1] = 1.0
     sums = [Sums.empty(WIDTH) for _ in specs]
     designs, left = [], []
@@ -360,13 +373,15 @@ def test_the_likeliest_penalty_is_the_one_of_the_marginal_likelihood(slope: floa
     candidates = [4.0**power for power in range(-1, 4)]
     found = []
     for penalty in candidates:
-        spread = np.array([1.0] + [1.0 / penalty] * (WIDTH - 1))
+        spread = 1.0 / configured
+        spread[varied] = 1.0 / penalty
         covariance = linalg.block_diag(*(np.eye(len(x)) / weight + (x * spread) @ x.T for x in designs))
         # Two outcomes' worth of a noise variance of 1 / 16.
         found.append(stats.multivariate_t.logpdf(np.concatenate(left), shape=covariance / 16.0, df=2))
     weights = np.exp(np.array(found) - max(found))
     variance = weights @ (1.0 / np.array(candidates)) / weights.sum()
-    assert shrinkage.likeliest(sums, prior, configured) == 2.0 ** round(-math.log2(variance))
+    found_penalty = shrinkage.likeliest(sums, prior, configured, varied, candidates[-1])
+    assert found_penalty == 2.0 ** round(-math.log2(variance))
 
 
 def test_little_evidence_of_choices_takes_the_likeliest_penalty() -> None:
@@ -375,7 +390,7 @@ def test_little_evidence_of_choices_takes_the_likeliest_penalty() -> None:
     for slope in (0.0, 2.0):
         theta, specs = world(3, slope, 44)
         rng = np.random.default_rng(45)
-        belief = LinearBelief(resolve(PolicySpec("linucb")), WIDTH, 0.5)
+        belief = LinearBelief(resolve(PolicySpec("linucb")), FEATURES, 0.5)
         for i, row in enumerate(rows_of(FIRST_COUNT, 46)):
             spec = specs[i % 3]
             quality = float(theta[spec.slot] @ row + 0.1 * rng.standard_normal())
@@ -389,7 +404,7 @@ def test_where_evidence_fades_the_configured_penalty_stays() -> None:
     """What is likely of a mixture of worlds is no prior for the next one."""
     _, specs = world(3, 0.0, 47)
     rng = np.random.default_rng(48)
-    belief = LinearBelief(resolve(PolicySpec("adaptive")), WIDTH, 0.5)
+    belief = LinearBelief(resolve(PolicySpec("adaptive")), FEATURES, 0.5)
     for i, row in enumerate(rows_of(2 * FIRST_COUNT, 49)):
         belief.learn(specs[i % 3], row, Lesson(quality=float(rng.random())))
     assert belief.slope_penalty == 1.0
@@ -398,7 +413,9 @@ def test_where_evidence_fades_the_configured_penalty_stays() -> None:
 def test_what_is_expected_of_an_unseen_model_does_not_depend_on_who_looked() -> None:
     """A prior that is chosen anew is that of every model: live, looked at between, and restored."""
     models = tuple(ModelSpec(k, f"m{k}", Price(1.0, 1.0)) for k in range(3))
-    beliefs = [LinearBelief(resolve(PolicySpec("linucb")), 8, 0.5) for _ in range(3)]
+    beliefs = [
+        LinearBelief(resolve(PolicySpec("linucb")), seeded_spec(FeatureKind.LINEAR, 6, 1), 0.5) for _ in range(3)
+    ]
     rng = np.random.default_rng(0)
     for i in range(4 * FIRST_COUNT):
         row = np.concatenate([[1.0], 0.4 * rng.standard_normal(7)]).astype(np.float32)
@@ -419,7 +436,7 @@ def test_a_restored_belief_counts_costs_at_the_prices_in_force() -> None:
     rows = rows_of(30, 2)
     saved = taught(theta, specs, rows, 3).to_arrays()
     dearer = [ModelSpec(spec.slot, spec.model_id, Price(20.0, 20.0)) for spec in specs]
-    restored, fresh = (LinearBelief(resolve(PolicySpec("linucb")), WIDTH, 0.5) for _ in range(2))
+    restored, fresh = (LinearBelief(resolve(PolicySpec("linucb")), FEATURES, 0.5) for _ in range(2))
     restored.load_arrays(saved)
     for spec in dearer:
         restored.change_model(None, spec)

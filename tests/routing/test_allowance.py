@@ -161,7 +161,7 @@ def test_after_an_alarm_nobody_is_known() -> None:
     """A cheap model, worse by 0.05 as far as twenty qualities tell, is tried as its uncertainty asks for."""
     policy, features = resolve(PolicySpec("linucb")), seeded_spec(FeatureKind.LINEAR, 4, 7)
     models = tuple(ModelSpec(k, f"m{k}", Price(price, price)) for k, price in enumerate((1.0, 20.0)))
-    belief, row = LinearBelief(policy, features.row_width, 0.5), encode(features, np.zeros(4, np.float16), 100)
+    belief, row = LinearBelief(policy, features, 0.5), encode(features, Context(np.zeros(4, np.float16), 100))
     for turn in range(200):
         belief.learn(models[1], row, Lesson(quality=0.6 + 0.3 * (-1) ** turn))
         if turn < 20:
@@ -194,9 +194,9 @@ def snapshot_within(budget: Budget, preset: str) -> RouterSnapshot:
     policy = resolve(router.policy)
     models = tuple(ModelSpec(k, f"m{k}", Price(price, price)) for k, price in enumerate((1.0, 20.0, 400.0)))
     features = seeded_spec(policy.features, 4, 7)
-    belief = LinearBelief(policy, features.row_width, 0.5)
+    belief = LinearBelief(policy, features, 0.5)
     for _ in range(20):
-        belief.learn(models[0], encode(features, np.zeros(4, np.float16), 100), Lesson(quality=0.6))
+        belief.learn(models[0], encode(features, Context(np.zeros(4, np.float16), 100)), Lesson(quality=0.6))
     pacer = Pacer(budget).view(None, Objective(), router.exploration_share)
     return RouterSnapshot(router, policy, features, belief.freeze(models), models, version=1, pacer=pacer)
 
@@ -226,7 +226,7 @@ def test_a_record_holds_what_the_decision_takes_to_be_made_again(preset: str) ->
     key = position_key(1)
     read = decode_record(key, encode_record(key, 0, decision)).record
     assert isinstance(read, Decision)
-    row = encode(snapshot.features, context.embedding, context.input_tokens)
+    row = encode(snapshot.features, context)
     assert snapshot.pacer is not None
     later = replace(snapshot, pacer=replace(snapshot.pacer, pacing=FREE))
     assert shadow_pmf(later, read, row).tobytes() == choice.pmf.tobytes()

@@ -45,7 +45,7 @@ def taught_snapshot(preset, *, models=4, lessons=60, **parameters):
     rng = np.random.default_rng(1)
     for i, context in enumerate(contexts(lessons, seed=2)):
         k = i % (models - 1)
-        row = encode(features, context.embedding, context.input_tokens)
+        row = encode(features, context)
         lesson = Lesson(float(rng.random() < 0.45 + 0.05 * k), 1e-4 * (k + 1), 2.0, 100.0 * (k + 1))
         belief.learn(specs[k], row, lesson)
     return RouterSnapshot(router, policy, features, belief.freeze(specs), specs, version=1)

@@ -35,9 +35,9 @@ def snapshot_of(*prices, preset="linucb", switch_usd=0.0, lessons=(), guesses=()
         for k, (price, guess) in enumerate(zip(prices, guesses, strict=True))
     )
     features = seeded_spec(policy.features, 4, 7)
-    belief = LinearBelief(policy, features.row_width, 0.5)
+    belief = LinearBelief(policy, features, 0.5)
     for k, lesson in lessons:
-        belief.learn(models[k], encode(features, CONTEXT.embedding, CONTEXT.input_tokens), lesson)
+        belief.learn(models[k], encode(features, CONTEXT), lesson)
     router = RouterSpec("r", PolicySpec(preset), embedding_dimension=4, switch_usd=switch_usd)
     return RouterSnapshot(router, policy, features, belief.freeze(models), models, version=1)
 
@@ -80,14 +80,14 @@ def test_nothing_is_done_where_nothing_is_charged():
     """A request that uses none of this does not pay for it."""
     assert snapshot_of(Price(1.0, 4.0), None).charges is None
     sticky = snapshot_of(Price(1.0, 4.0, cached_input_mtok_usd=0.1))
-    prediction = sticky.belief.predict(encode(sticky.features, CONTEXT.embedding, 1000))
+    prediction = sticky.belief.predict(encode(sticky.features, CONTEXT))
     assert sticky.charges.added(prediction, 1000, -1) is prediction
 
 
 def test_what_a_belief_says_is_not_written_to():
     """It may be frozen, or kept for the next request."""
     snapshot = snapshot_of(Price(1.0, 4.0, 0.1, 0.5))
-    prediction = snapshot.belief.predict(encode(snapshot.features, CONTEXT.embedding, 1000))
+    prediction = snapshot.belief.predict(encode(snapshot.features, CONTEXT))
     prediction.values.setflags(write=False)
     before = prediction.values.tobytes()
     assert snapshot.charges.added(prediction, 1000, 99).values.tobytes() != before

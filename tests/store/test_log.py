@@ -95,14 +95,13 @@ def check_reads(log, entries, last, rng):
     assert same(filter(None, [log.get(position)]), [entry for entry in entries if entry.position == position])
     lessons = [e for e in below if isinstance(e.record, OutcomeRecord | Expiry) and e.record.router_id == router_id]
     assert same(log.newest_outcomes(router_id, position, count), lessons[-count:])
-    rows = [
-        e.record.context.embedding
+    prompts = [
+        e.record.context
         for e in below
         if isinstance(e.record, Decision) and e.record.router_id == router_id and len(e.record.context.embedding) == 2
     ][-count:]
-    found = log.newest_embeddings(router_id, 2, position, count)
-    assert found.shape == (len(rows), 2)
-    assert found.tolist() == [row.tolist() for row in rows]
+    found = log.newest_contexts(router_id, 2, position, count)
+    assert [(c.embedding.tolist(), c.category) for c in found] == [(c.embedding.tolist(), c.category) for c in prompts]
     kinds = [codec.peek(codec.encode_record(b"", e.time_ms, e.record))[0] for e in entries]
     headers = [(e.position, kind, e.time_ms) for e, kind in zip(entries, kinds, strict=True)]
     rest = [header for header in headers if header[0] > position]

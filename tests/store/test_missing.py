@@ -49,7 +49,7 @@ def readers(env):
     return {
         "scan": lambda: list(log.scan(0)),
         "headers": lambda: log.headers(0, 1000),
-        "embeddings": lambda: [log.newest_embeddings("a", n, 100, 100) for n in (2, 3)],
+        "embeddings": lambda: [log.newest_contexts("a", n, 100, 100) for n in (2, 3)],
     }
 
 
@@ -60,7 +60,7 @@ def test_gaps_that_were_left_are_no_damage(path):
         assert tuple(entry.position for entry in log.scan(0)) == POSITIONS
         assert tuple(entry.position for entry in log.scan(5)) == POSITIONS[3:]
         assert len(log.headers(0, 1000)) == len(POSITIONS)
-        assert sum(len(log.newest_embeddings("a", n, 100, 100)) for n in (2, 3)) == len(POSITIONS)
+        assert sum(len(log.newest_contexts("a", n, 100, 100)) for n in (2, 3)) == len(POSITIONS)
         for position in range(60):
             assert (log.get(position) is not None) == (position in POSITIONS)
             assert (log.ledger(position) is not None) == (position in POSITIONS)

@@ -26,7 +26,7 @@ from banditd.domain.decision import Decision
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson
 from banditd.errors import DataLossError, Reason
-from banditd.features.spec import INTERCEPT
+from banditd.features.spec import INTERCEPT, FeatureSpec
 from banditd.kernels.duel import predict_duel, predict_duel_rows, update_duel, update_utility
 from banditd.policies.base import BeliefSnapshot, ModelSummary, Prediction, Residuals
 from banditd.policies.beliefs.judges import Judges, is_of_judges
@@ -148,17 +148,17 @@ class DuelBelief:
 
     Args:
         parameters: Of the policy.
-        width: Values in a row, N.
+        features: How rows are encoded, N values each.
         quality_guess: Of a model that has none of its own.
     """
 
-    def __init__(self, parameters: PolicyParameters, width: int, quality_guess: float) -> None:
+    def __init__(self, parameters: PolicyParameters, features: FeatureSpec, quality_guess: float) -> None:
         self._quality_guess = quality_guess
-        self._penalties = np.full(width, parameters.slope_penalty)
+        self._penalties = np.full(features.row_width, parameters.slope_penalty)
         self._penalties[INTERCEPT] = parameters.intercept_penalty
         self._utilities: dict[int, Utility] = {}
         self._judges = Judges()
-        self._money = LinearBelief(parameters, width, quality_guess)
+        self._money = LinearBelief(parameters, features, quality_guess)
         self._changed: set[int] = set()
         self._last: tuple[tuple[ModelSpec, ...], DuelSnapshot] | None = None
 

@@ -83,8 +83,8 @@ _Maker = Callable[[PolicyParameters, FeatureSpec, RouterSpec, tuple[ModelSpec, .
 
 _MAKERS: Final[Mapping[str, _Maker]] = MappingProxyType(
     {
-        "linear": lambda policy, features, router, _: LinearBelief(policy, features.row_width, router.quality_guess),
-        "duel": lambda policy, features, router, _: DuelBelief(policy, features.row_width, router.quality_guess),
+        "linear": lambda policy, features, router, _: LinearBelief(policy, features, router.quality_guess),
+        "duel": lambda policy, features, router, _: DuelBelief(policy, features, router.quality_guess),
         "category": lambda policy, features, router, _: CategoryBelief(policy, features, router.quality_guess),
         "knn": lambda policy, features, router, _: KnnBelief(policy, features, router.quality_guess),
         "vowpal": VowpalBelief,

@@ -222,6 +222,7 @@ class KnnSnapshot:
         share: Of the variance that depends on the prompt.
         widths: Shape (K,): factors on the deviations, for evidence that has faded since.
         learnt_count: Qualities learnt so far, over all models.
+        width: Values of a row's projected part.
     """
 
     parts: tuple[tuple[_Part, ...], ...]
@@ -234,6 +235,7 @@ class KnnSnapshot:
     share: float
     widths: Array64
     learnt_count: int
+    width: int
 
     @property
     def evidence(self) -> None:
@@ -251,7 +253,7 @@ class KnnSnapshot:
         if not np.isfinite(row).all():
             values.fill(math.nan)
             return Prediction(values.T)
-        x = direction(row).astype(np.float32)
+        x = direction(row, self.width).astype(np.float32)
         for k, parts in enumerate(self.parts):
             similarity, seen = nearest(parts, x, self.neighbours)
             judge_neighbours(
@@ -277,9 +279,9 @@ class KnnSnapshot:
         return Prediction(np.stack([self.predict(row).values for row in rows]))
 
 
-def direction(row: Array32) -> AnyArray:
-    """Return the direction of the projected part of a row in float16; zero where there is none."""
-    body = row[LENGTH + 1 :].astype(np.float64)
+def direction(row: Array32, width: int) -> AnyArray:
+    """Return the direction of the projected part of a row, of *width* values, in float16; zero where there is none."""
+    body = row[LENGTH + 1 : LENGTH + 1 + width].astype(np.float64)
     length = math.sqrt(math.fsum((body * body).tolist()))  # exact, and so the same whatever adds it up
     half = (body / length if length > 0.0 else body * 0.0).astype(np.float16)
     half[np.abs(half) < _LEAST_NORMAL] = 0.0  # the kernel reads no subnormal numbers
@@ -310,7 +312,7 @@ class KnnBelief:
     def __init__(self, policy: PolicyParameters, features: FeatureSpec, quality_guess: float) -> None:
         self._quality_guess = quality_guess
         self._neighbours = round(policy.values["neighbours"])
-        self._width = features.row_width - LENGTH - 1
+        self._width = features.projected_dimension
         self._shelves: dict[int, Shelf] = {}
         # Where the row of a decision stands, so that what is seen later joins it.
         self._places: dict[int, tuple[int, int]] = {}
@@ -334,7 +336,7 @@ class KnnBelief:
         shelf = self._shelves.get(model.slot)
         if shelf is None:
             shelf = self._shelves[model.slot] = self._shelf(model)
-        half = direction(row)
+        half = direction(row, self._width)
         neighbours = nearest(shelf.parts(), half.astype(np.float32), self._neighbours)
         residuals = self._residuals(shelf, neighbours, values)
         if not np.isnan(values[QUALITY]):
@@ -438,6 +440,7 @@ class KnnBelief:
             share=share,
             widths=frozen(np.ones(len(models))),
             learnt_count=sum(int(shelf.learnt[QUALITY]) for shelf in self._shelves.values()),
+            width=self._width,
         )
 
     def summary(self, model: ModelSpec) -> ModelSummary:

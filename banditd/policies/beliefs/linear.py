@@ -19,7 +19,7 @@ from banditd.domain.comparison import Comparison
 from banditd.domain.decision import Decision
 from banditd.domain.model import ModelSpec
 from banditd.domain.outcome import Lesson, Metric
-from banditd.features.spec import INTERCEPT
+from banditd.features.spec import INTERCEPT, LENGTH, FeatureSpec
 from banditd.kernels.decision import predict_models_rows
 from banditd.kernels.rounds import play_rounds
 from banditd.policies.base import ModelSummary, Residuals
@@ -53,17 +53,18 @@ class LinearBelief:
 
     Args:
         parameters: Of the policy.
-        width: Values in a row, N.
+        features: How rows are encoded, N values each.
         quality_guess: Of a model that has none of its own.
     """
 
-    def __init__(self, parameters: PolicyParameters, width: int, quality_guess: float) -> None:
+    def __init__(self, parameters: PolicyParameters, features: FeatureSpec, quality_guess: float) -> None:
         self._retention = parameters.retention
         self._quality_guess = quality_guess
+        width = features.row_width
         # By metric; the data choose those of quality.
         self._penalties = np.stack([penalties_of(width, parameters.slope_penalty, parameters.intercept_penalty)] * 3)
         self._slope_prior = SlopePrior(
-            width, parameters.slope_penalty, parameters.intercept_penalty, forgets=parameters.retention < 1.0
+            features, parameters.slope_penalty, parameters.intercept_penalty, forgets=parameters.retention < 1.0
         )
         self._chooses = parameters.shrinkage >= 0.5 and width > 1
         self._arms: dict[int, Arm] = {}
@@ -373,7 +374,7 @@ class LinearBelief:
     @property
     def slope_penalty(self) -> float:
         """Prior precision of a slope of quality, in units of the noise precision: configured, then chosen."""
-        return float(self._slope_prior.penalties[-1])
+        return float(self._slope_prior.penalties[LENGTH])
 
     def _choose_prior(self) -> None:
         """Put every model on a prior of its quality that is chosen anew."""

@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from banditd.domain.arrays import Array32, Array64
-from banditd.features.spec import INTERCEPT
+from banditd.features.spec import INTERCEPT, LENGTH
 from banditd.kernels.shrinkage import (
     add_outcome,
     add_outcomes,
@@ -72,7 +72,7 @@ OUTCOMES_PER_CONTEXT: Final = 1.5
 # Digests fit into the float64 of a stored state.
 _DIGEST_BITS: Final = 52
 # Penalties among which likelihood chooses: more tell nothing apart while there is little to go by.
-_LIKELY_MAX: Final = 64.0
+LIKELY_MAX: Final = 64.0
 # Outcomes that the guess of the noise counts for there, and its variance: little, for it takes signal for noise.
 _NOISE_COUNT: Final = 2.0
 _NOISE_VARIANCE: Final = 0.0625
@@ -224,8 +224,8 @@ def posterior(gram: Array64, moment: Array64, penalties: Array64, prior: Array64
     return a_inv, prior + change
 
 
-def likeliest(sums: list[Sums], prior: Array64, configured: Array64) -> float:
-    """Return the penalty of the slopes under which what was seen is likely.
+def likeliest(sums: list[Sums], prior: Array64, configured: Array64, varied: slice, greatest: float) -> float:
+    """Return the penalty of some of the slopes under which what was seen is likely.
 
     With the noise variance, one for all models, integrated out under its inverse gamma prior of n0 outcomes of variance
     v0, n outcomes y of weights w, with noise variance s2 / w each, have the log evidence
@@ -239,7 +239,9 @@ def likeliest(sums: list[Sums], prior: Array64, configured: Array64) -> float:
     Args:
         sums: Of each model.
         prior: Shape (K, N): centres of the models' priors.
-        configured: Shape (N,): penalties of a row's values; the intercept's is kept.
+        configured: Shape (N,): penalties of a row's values.
+        varied: Those of which one is chosen; the others are kept.
+        greatest: The largest that is tried.
     """
     width = len(configured)
     root, scratch = np.empty((width, width)), np.empty(width)
@@ -251,11 +253,10 @@ def likeliest(sums: list[Sums], prior: Array64, configured: Array64) -> float:
     square = _NOISE_COUNT * _NOISE_VARIANCE
     for s, b, left, centre in zip(sums, moments, lefts, prior, strict=True):
         square += float(s.totals[0]) - math.fsum((centre * (b + left)).tolist())
-    candidates = [penalty for penalty in PENALTIES if penalty <= _LIKELY_MAX]
+    candidates = [penalty for penalty in PENALTIES if penalty <= greatest]
     logs = []
     for penalty in candidates:
-        penalties = np.full(width, penalty)
-        penalties[INTERCEPT] = configured[INTERCEPT]
+        penalties = _with_penalty(configured, varied, penalty)
         half_log_prior = 0.5 * math.fsum(map(math.log, penalties.tolist()))
         rest, evidence = square, 0.0
         for gram, left in zip(grams, lefts, strict=True):
@@ -289,7 +290,7 @@ def price_ladder(quality: Array64, cost_usd: Array64) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class PenaltyWorth:
-    """What slope penalties are worth. The first is the configured one.
+    """What penalties of some of the slopes are worth. The first is the configured one.
 
     Attributes:
         penalty: Shape (G,).
@@ -359,7 +360,13 @@ class _Judge:
 
 
 def compare(
-    sums: list[Sums], prior: Array64, noise: Array64, rows: Array32, cost_usd: Array64, configured: Array64
+    sums: list[Sums],
+    prior: Array64,
+    noise: Array64,
+    rows: Array32,
+    cost_usd: Array64,
+    configured: Array64,
+    varied: slice,
 ) -> PenaltyWorth:
     """Compare `PENALTIES` with the configured one by double estimation.
 
@@ -369,26 +376,28 @@ def compare(
         noise: Shape (K,): noise variances.
         rows: Shape (B, N): contexts, B > 0.
         cost_usd: Shape (B, K): expected cost; NaN where unknown, which money then never buys.
-        configured: Shape (N,): penalties of a row's values, those of the slopes alike; the intercept's is kept.
+        configured: Shape (N,): penalties of a row's values.
+        varied: Those that are compared, of which configured are alike; the others are kept.
     """
     count, width = prior.shape
-    penalties = [float(configured[-1]), *(p for p in PENALTIES if p != configured[-1])]
+    first = float(configured[varied.start])
+    penalties = [first, *(p for p in PENALTIES if p != first)]
+    judging = _with_penalty(configured, slice(LENGTH, None), JUDGE_PENALTY)
     # Of what the prior's centre leaves unexplained: shape (2, K, N).
     moments = np.stack([[_unexplained(s, half, p) for s, p in zip(sums, prior, strict=True)] for half in range(2)])
-    theta = prior + _solutions(
-        [s.gram[0] + s.gram[1] for s in sums], moments[0] + moments[1], configured, JUDGE_PENALTY
-    )
+    theta = prior + _solutions([s.gram[0] + s.gram[1] for s in sums], moments[0] + moments[1], judging)
     prices = np.array(price_ladder(_expect(rows, theta).mean(axis=0), cost_usd.mean(axis=0)))
     judges: list[_Judge] = []
     choices: list[list[Choices]] = []
     for half in range(2):
         roots = np.empty((count, width, width))
-        theta = prior + _solutions(
-            [s.gram[1 - half] for s in sums], moments[1 - half], configured, JUDGE_PENALTY, roots
-        )
+        theta = prior + _solutions([s.gram[1 - half] for s in sums], moments[1 - half], judging, roots)
         judges.append(_Judge(theta, roots, noise, rows, cost_usd, prices))
         grams = [s.gram[half] for s in sums]
-        estimates = [prior + _solutions(grams, moments[half], configured, penalty) for penalty in penalties]
+        estimates = [
+            prior + _solutions(grams, moments[half], _with_penalty(configured, varied, penalty))
+            for penalty in penalties
+        ]
         choices.append([_choices(_expect(rows, theta), cost_usd, prices) for theta in estimates])
 
     def beside(reference: int) -> tuple[Array64, Array64]:
@@ -406,12 +415,15 @@ def compare(
     return PenaltyWorth(np.array(penalties), gain, gain_error, -lead, shortfall_error)
 
 
-def _solutions(
-    grams: list[Array64], moments: Array64, configured: Array64, penalty: float, out_roots: Array64 | None = None
-) -> Array64:
+def _with_penalty(penalties: Array64, varied: slice, penalty: float) -> Array64:
+    """Return penalties of a row's values of which some are another."""
+    changed = penalties.copy()
+    changed[varied] = penalty
+    return changed
+
+
+def _solutions(grams: list[Array64], moments: Array64, penalties: Array64, out_roots: Array64 | None = None) -> Array64:
     """Return (gram + diag(penalties))^-1 moment of each model: shape (K, N)."""
-    penalties = np.full_like(configured, penalty)
-    penalties[INTERCEPT] = configured[INTERCEPT]
     scratch = np.empty((len(penalties), len(penalties)))
     solutions = np.empty_like(moments)
     for k, gram in enumerate(grams):

@@ -7,9 +7,11 @@ import numpy as np
 
 from banditd.domain.arrays import AnyArray, Array32, Array64
 from banditd.errors import DataLossError, Reason
-from banditd.features.spec import INTERCEPT
+from banditd.features.spec import INTERCEPT, LENGTH, FeatureSpec
 from banditd.policies.beliefs.evidence import Evidence
 from banditd.policies.beliefs.shrinkage import (
+    LIKELY_MAX,
+    PENALTIES,
     Sums,
     common_slopes,
     compare,
@@ -27,7 +29,7 @@ class SlopePrior:
     """The prior of the slopes of quality, as `shrinkage` has it; the writer's thread only.
 
     Args:
-        width: Values in a row, N.
+        features: How rows are encoded, N values each.
         slope_penalty: Of the slopes, until the data choose it.
         intercept_penalty: Of the intercept.
         forgets: Whether evidence fades. Then the sums are of a few hundred outcomes of a world that may have changed
@@ -39,7 +41,14 @@ class SlopePrior:
         slopes: Shape (N,): centre of the prior, 0 at the intercept, which each model has its own of.
     """
 
-    def __init__(self, width: int, slope_penalty: float, intercept_penalty: float, *, forgets: bool = False) -> None:
+    def __init__(
+        self, features: FeatureSpec, slope_penalty: float, intercept_penalty: float, *, forgets: bool = False
+    ) -> None:
+        width = features.row_width
+        # Values with a penalty of their own: those of the embedding, and those of categories.
+        body = width - len(features.categories)
+        self._body = slice(LENGTH, body)
+        self._named = [slice(body, width)] if features.categories else []
         self._forgets = forgets
         self.penalties = penalties_of(width, slope_penalty, intercept_penalty)
         self.slopes: Array64 = np.zeros(width)
@@ -113,11 +122,16 @@ class SlopePrior:
         sums = [self._evidence.sums[slot] for slot in self.slots]
         margin = margin_of(sums, self._learnt, self._evidence.sample)
         intercept = float(self._configured[INTERCEPT])
-        start = self._configured
+        penalties = self._configured.copy()
+        if margin is not None or not self._forgets:
+            for named in self._named:
+                held_down = penalties.copy()
+                held_down[self._body] = PENALTIES[-1]
+                penalties[named] = likeliest(sums, prior, held_down, named, PENALTIES[-1])
         if not self._forgets and (margin is None or margin > 0.0):
-            start = penalties_of(len(start), likeliest(sums, prior, self._configured), intercept)
+            penalties[self._body] = likeliest(sums, prior, penalties, self._body, LIKELY_MAX)
         if margin is None:
-            self.penalties = start
+            self.penalties = penalties
             return None if self._forgets else np.zeros_like(self.slopes)
         slopes = common_slopes(
             np.stack([s.gram.sum(axis=0) for s in sums]),
@@ -128,8 +142,9 @@ class SlopePrior:
         moved, self.slopes = slopes - self.slopes, slopes
         rows = self.contexts
         if len(sums) > 1 and len(rows):
-            worth = compare(sums, prior + moved, noise, rows, expect_cost(rows), start)
-            self.penalties = penalties_of(len(slopes), worth.best(margin), intercept)
+            worth = compare(sums, prior + moved, noise, rows, expect_cost(rows), penalties, self._body)
+            penalties[self._body] = worth.best(margin)
+            self.penalties = penalties
         return moved
 
     def posterior(self, slot: int, prior: Array64) -> tuple[Array64, Array64]:

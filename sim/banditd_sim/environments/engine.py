@@ -11,7 +11,7 @@ import numpy as np
 
 from banditd.domain.arrays import Array16, Array32, Array64, Index
 from banditd.domain.budget import FREE
-from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context, embeddings_of
+from banditd.domain.context import INPUT_TOKENS_UNKNOWN, Context
 from banditd.domain.decision import Choice, Decision, DecisionSource, Exclusion, Objective, Resolution
 from banditd.domain.ids import KEY_BYTES, issue_decision_id, issue_decision_ids
 from banditd.domain.model import ModelSpec
@@ -98,8 +98,8 @@ class MemoryLog:
                     break
         return found[::-1]
 
-    def newest_embeddings(self, router_id: str, count_max: int) -> Array16:
-        """Return the embeddings of a router's newest decisions: shape (n, Din), oldest first.
+    def newest_contexts(self, router_id: str, count_max: int) -> list[Context]:
+        """Return the prompts of a router's newest decisions, oldest first.
 
         Decisions that follow one another on the same prompt, as a history with all outcomes has them, count once.
         """
@@ -112,7 +112,7 @@ class MemoryLog:
                 embedding = context.embedding
                 if len(found) == count_max:
                     break
-        return embeddings_of(found[::-1])
+        return found[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Engine:
         snapshot = self.ready_snapshot()
         context = Context(embedding, input_tokens, category)
         assert snapshot.features is not None
-        return self.decide(snapshot, context, encode(snapshot.features, embedding, input_tokens), terms)
+        return self.decide(snapshot, context, encode(snapshot.features, context), terms)
 
     def decide(self, snapshot: RouterSnapshot, context: Context, row: Array32, terms: Terms) -> tuple[int, Decision]:
         """Decide for one prompt; returns position and decision.
@@ -352,7 +352,7 @@ class Engine:
 
     def _fit_encodings(self) -> None:
         while self.router.fit_is_due:
-            self.append(due_fit(self.router, self.log.newest_embeddings(self._router_id, FIT_PROMPTS_MAX)))
+            self.append(due_fit(self.router, self.log.newest_contexts(self._router_id, FIT_PROMPTS_MAX)))
 
     def restart(self) -> None:
         """Go through bytes and back, as a server that stops and starts; the log stays.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from banditd.domain.arrays import Array32
-from banditd.domain.context import embeddings_of
 from banditd.features.encode import encode_rows
 from banditd.features.spec import FeatureSpec
 from banditd_sim.environments.arena import Arena
@@ -45,7 +44,5 @@ class Prompts:
         """Encode prompts from *begin* on, unless that one is."""
         if features is self._features and 0 <= begin - self._begin < len(self._rows):
             return
-        coming = self.contexts[begin : begin + _AHEAD]
-        tokens = [context.input_tokens for context in coming]
-        self._rows = encode_rows(features, embeddings_of(coming), tokens)
+        self._rows = encode_rows(features, self.contexts[begin : begin + _AHEAD])
         self._features, self._begin = features, begin

@@ -180,13 +180,14 @@ def test_the_fit_of_a_history_sees_each_prompt_once():
     """Of prompts with several outcomes each, the newest embeddings are distinct prompts."""
     one = engine()
     one.teach([(Context(X[t]), [(k, Lesson(float(Q[t, k]))) for k in range(K)]) for t in range(50)])
-    assert np.array_equal(one.log.newest_embeddings("default", 1000), X[:50])
+    found = one.log.newest_contexts("default", 1000)
+    assert np.array_equal([context.embedding for context in found], X[:50])
 
 
 def _encoded(state, x):
     from banditd.features.encode import encode
 
-    return encode(state.features, x, -1)
+    return encode(state.features, Context(x))
 
 
 def test_of_the_fallback_nothing_is_learnt():

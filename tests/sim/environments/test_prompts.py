@@ -24,5 +24,5 @@ def test_rows_are_those_of_one_prompt_alone():
         np.testing.assert_array_equal(context.embedding, arena.embeddings[rows[t]])
         assert context.category == arena.category_of(int(rows[t]))
         assert context.input_tokens == arena.tokens[rows[t]]
-        alone = encode(features, context.embedding, context.input_tokens)
+        alone = encode(features, context)
         np.testing.assert_array_equal(prompts.row(t, features), alone)
