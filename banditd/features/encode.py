@@ -46,7 +46,7 @@ def encode(spec: FeatureSpec, context: Context) -> Array32:
     if kind is _FOURIER:
         fourier(row[_BODY:fourier_at], spec.omega, spec.phase, row[fourier_at:categories_at])
     if spec.categories:
-        row[categories_at:] = spec.category_rows.get(context.category, 0.0)
+        row[categories_at:] = spec.category_table[spec.category_place(context.category)]
     return row
 
 
@@ -73,6 +73,5 @@ def encode_rows(spec: FeatureSpec, contexts: Sequence[Context]) -> Array32:
         fourier_rows(rows[:, _BODY:fourier_at].copy(), spec.omega, spec.phase, body)
         rows[:, fourier_at:categories_at] = body
     if spec.categories:
-        for row, context in zip(rows, contexts, strict=True):
-            row[categories_at:] = spec.category_rows.get(context.category, 0.0)
+        rows[:, categories_at:] = spec.category_table[[spec.category_place(context.category) for context in contexts]]
     return rows

@@ -1,7 +1,6 @@
 """FeatureSpec: how a context becomes a row. A fact in the log, because its numbers come from a fit."""
 
 import hashlib
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from banditd.domain.arrays import Array32, frozen
@@ -16,7 +16,8 @@ from banditd.errors import DataLossError, Reason
 
 DIMENSION_MIN: Final = 2
 DIMENSION_MAX: Final = 4096
-# Column 0 is the intercept, column 1 the log of the prompt's length; the projection follows.
+# Column 0 is the intercept, column 1 the log of the prompt's length; the projection follows, then random Fourier
+# features, then categories.
 INTERCEPT: Final = 0
 LENGTH: Final = 1
 _FIXED_COLUMNS: Final = 2
@@ -92,10 +93,17 @@ class FeatureSpec:
         return _FIXED_COLUMNS + int(self.basis.shape[1] + self.phase.shape[0]) + len(self.categories)
 
     @cached_property
-    def category_rows(self) -> Mapping[str, Array32]:
-        """What a category's prompts have in the last columns, shape (C,); others, and those of none, have zeros."""
-        columns = np.eye(len(self.categories), dtype=np.float32) - self.shares
-        return dict(zip(self.categories, columns, strict=True))
+    def category_table(self) -> Array32:
+        """What a row ends with: shape (C + 1, C), by `category_place`."""
+        return frozen(np.eye(len(self.categories) + 1, len(self.categories), dtype=np.float32) - self.shares)
+
+    @cached_property
+    def _category_places(self) -> Mapping[str, int]:
+        return {name: place for place, name in enumerate(self.categories)}
+
+    def category_place(self, category: str) -> int:
+        """Return where in `category_table` a category stands; last are none, and those without a column."""
+        return self._category_places.get(category, len(self.categories))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -116,14 +124,14 @@ def encode_spec(spec: FeatureSpec) -> bytes:
     )
     arrays = b"".join(a.astype("<f4").tobytes() for a in (spec.centre, spec.basis, spec.omega, spec.phase))
     pairs = list(zip(spec.categories, spec.shares.tolist(), strict=True))
-    return header + arrays + (json.dumps(pairs).encode() if pairs else b"")
+    return header + arrays + (msgspec.json.encode(pairs) if pairs else b"")
 
 
 def decode_spec(raw: bytes) -> FeatureSpec:
     """Return the spec that `encode_spec` made *raw* of.
 
     Raises:
-        DataLossError: *raw* is of another format or length.
+        DataLossError: *raw* is of another format or length, or tells of categories that cannot be.
     """
     if len(raw) < _HEADER.size:
         raise DataLossError(
@@ -142,7 +150,7 @@ def decode_spec(raw: bytes) -> FeatureSpec:
     values = np.frombuffer(raw, "<f4", sum(sizes), _HEADER.size).astype(np.float32)
     bounds = np.cumsum(sizes)[:-1]
     centre, basis, omega, phase = (part.copy() for part in np.split(values, bounds))
-    pairs = _decode_pairs(raw[expected:])
+    pairs = _decode_pairs(raw[expected:], FeatureKind(kind)) if len(raw) > expected else []
     return FeatureSpec(
         kind=FeatureKind(kind),
         centre=centre,
@@ -155,10 +163,24 @@ def decode_spec(raw: bytes) -> FeatureSpec:
     )
 
 
-def _decode_pairs(raw: bytes) -> list[tuple[str, float]]:
+def _decode_pairs(raw: bytes, kind: FeatureKind) -> list[tuple[str, float]]:
     try:
-        return [(str(name), float(share)) for name, share in json.loads(raw)] if raw else []
-    except (TypeError, ValueError) as error:
+        pairs = msgspec.json.decode(raw, type=list[tuple[str, float]])
+    except msgspec.MsgspecError as error:
         raise DataLossError(
             Reason.CORRUPT_RECORD, f"feature spec: expected pairs of category and share, got {error}"
         ) from error
+    names = {name for name, _ in pairs}
+    if (
+        kind not in (FeatureKind.LINEAR, FeatureKind.FOURIER)
+        or not pairs
+        or len(names) < len(pairs)
+        or "" in names
+        or not all(0.0 < share < 1.0 for _, share in pairs)
+    ):
+        raise DataLossError(
+            Reason.CORRUPT_RECORD,
+            f"feature spec: expected different categories with shares between 0 and 1 of an encoding that has columns "
+            f"for them, got {kind.name} and {pairs[:4]!r}",
+        )
+    return pairs

@@ -120,8 +120,7 @@ class Changes:
         sums = self.sums.get(slot)
         if sums is None:
             sums = self.sums[slot] = _nothing()
-        if watch_metrics(sums, *residuals):
-            self.loud.add(slot)
+        self._hear(slot, is_loud=watch_metrics(sums, *residuals))
 
     def sums_of(self, slots: Sequence[int]) -> Array64:
         """Return the sums of models, shape (K, 3, 3)."""
@@ -130,8 +129,14 @@ class Changes:
     def take(self, slot: int, sums: Array64) -> None:
         """Put what the detectors of a model have summed up since in the place of what they had."""
         self.sums[slot] = sums.copy()
-        if _alarms(sums):
+        self._hear(slot, is_loud=_alarms(sums))
+
+    def _hear(self, slot: int, *, is_loud: bool) -> None:
+        """Take note of whether a detector alarms: one that did may be silent again before anybody asks."""
+        if is_loud:
             self.loud.add(slot)
+        else:
+            self.loud.discard(slot)
 
     def due(self, router_id: str) -> Iterator[ChangeAlarm]:
         """Yield the alarms that are to be logged."""

@@ -24,7 +24,7 @@ and Stoltz 2007, Machine Learning 66): it falls with the root of the spread that
 is nothing to tune to the scale of utilities. What was imported has its own rate, for its values are exact: under that
 of estimates it would soon count for little. Records fade with `memory`, for members get better as they learn, and
 worlds change. Every member keeps `member_share`, so that its record goes on. Until there are some 64 outcomes of each
-model, members that look at contexts count less from the start: `constant` is the safe one.
+model, members that look at contexts count less from the start: `constant` is the safe one. With more it counts less.
 
 Members differ in what they expect of quality. What a call costs and how long it takes is one question with one answer,
 the weighted mean of theirs, which limits, budgets and members read alike. Vowpal Wabbit learns utilities at the
@@ -86,7 +86,7 @@ _TOLD: Final = 1
 # Outcomes of each model after which contexts count half of what they may: the values of a projected row.
 _OUTCOMES_PER_MODEL: Final = 64.0
 _QUALITIES: Final = "portfolio/qualities"
-_RECORDS: Final = "portfolio/records"
+_RECORDS: Final = "portfolio/values"
 _MODELS: Final = "portfolio/models"
 
 
@@ -152,9 +152,9 @@ class PortfolioSnapshot:
             belief.predict(_seen(policy, row), category).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        values = _mixed(self.mean_weights, said)
-        values[2:] = _mixed(self.weights[_PRICED], [each[2:] for each in said])
-        return Prediction(values, np.stack([each[:2] for each in said]))
+        qualities = _mixed(self.mean_weights, [each[:2] for each in said])
+        charges = _mixed(self.weights[_PRICED], [each[2:] for each in said])
+        return Prediction(np.concatenate([qualities, charges]), np.stack([each[:2] for each in said]))
 
     def predict_rows(self, rows: Array32, categories: Sequence[str] | None = None) -> Prediction:
         """Return the same for rows (B, N), each bit-identical to `predict`."""
@@ -162,13 +162,16 @@ class PortfolioSnapshot:
             belief.predict_rows(_seen(policy, rows), categories).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        values = _mixed(self.mean_weights, said)
-        values[:, 2:] = _mixed(self.weights[_PRICED], [each[:, 2:] for each in said])
-        return Prediction(values, np.stack([each[:, :2] for each in said], axis=1))
+        qualities = _mixed(self.mean_weights, [each[:, :2] for each in said])
+        charges = _mixed(self.weights[_PRICED], [each[:, 2:] for each in said])
+        return Prediction(
+            np.concatenate([qualities, charges], axis=1), np.stack([each[:, :2] for each in said], axis=1)
+        )
 
     def fill_pmf(self, question: Question, eligible: Mask, out_pmf: Array64) -> None:
         """Write the mix of the members' pmfs."""
-        out_pmf[:] = _mixed(self.weights[_record_of(question.objective)], list(self.member_pmfs(question, eligible)))
+        mix = _mixed(self.weights[_record_of(question.objective)], list(self.member_pmfs(question, eligible)))
+        np.divide(mix, mix.sum(), out=out_pmf)  # weights sum to 1 but for rounding, which no probability may be above
 
     def member_pmfs(self, question: Question, eligible: Mask) -> Array64:
         """Return each member's pmf, shape (M, K'); of one that sits out that of the others."""
@@ -250,16 +253,16 @@ class PortfolioBelief:
     def _prior(self) -> Array64:
         """Return what members count whatever their records are: shape (M,), sums to 1.
 
-        All alike once there are many outcomes; before, those that are blind to contexts are the safe ones. As many
-        coefficients as a row has take about as many outcomes of each model to be told from noise.
+        While there are few outcomes those that are blind to contexts are the safe ones. As many coefficients as a row
+        has take about as many outcomes of each model to be told from noise; then those that see them fall back on what
+        a blind one knows by themselves, as far as contexts say nothing, and safety is no merit any more.
         """
         blind = int(self._blind.sum())
         seeing = len(self._members) - blind
         if blind == 0 or seeing == 0:
             return np.full(len(self._members), 1.0 / len(self._members))
         known = float(self._qualities[0]) / (float(self._qualities[0]) + _OUTCOMES_PER_MODEL * len(self._models))
-        share = known / len(self._members)
-        return np.where(self._blind, (1.0 - seeing * share) / blind, share)
+        return np.where(self._blind, (1.0 - known) / blind, known / seeing)
 
     def learn(
         self,

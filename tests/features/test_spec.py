@@ -247,7 +247,7 @@ def test_categories_have_columns_of_their_own(kind):
     assert spec.categories == ("code", "law")
     assert spec.row_width == fit_spec(kind, x, 1).row_width + 2
     without = fit_spec(kind, x, 1)
-    for name, last in {"code": [2, -1], "law": [-1, 2], "": [0, 0], "unknown": [0, 0]}.items():
+    for name, last in {"code": [2, -1], "law": [-1, 2], "": [-1, -1], "unknown": [-1, -1]}.items():
         contexts = [Context(embedding, i, name) for i, embedding in enumerate(x[:3])]
         for context, row in zip(contexts, encode_rows(spec, contexts), strict=True):
             assert row.tobytes() == encode(spec, context).tobytes()
@@ -258,9 +258,12 @@ def test_categories_have_columns_of_their_own(kind):
 def test_which_categories_have_columns(monkeypatch):
     """Those of enough prompts, of most first; none that all prompts have, and no more than there is room for."""
     x = prompts(300, 6)
-    rare = named(293, "a") + ["b"] * 7
-    assert fit_spec(FeatureKind.LINEAR, x, 1, categories=rare).categories == ("a",)
-    assert fit_spec(FeatureKind.LINEAR, x, 1, categories=["a"] * 300).categories == ()
+    for rare, found in ((7, ("a",)), (8, ("a", "b"))):
+        categories = named(300 - rare, "a") + ["b"] * rare
+        assert fit_spec(FeatureKind.LINEAR, x, 1, categories=categories).categories == found
+    for others, found in ((0, ()), (7, ()), (8, ("a",))):
+        categories = ["a"] * (300 - others) + [""] * others
+        assert fit_spec(FeatureKind.LINEAR, x, 1, categories=categories).categories == found
     assert fit_spec(FeatureKind.CLUSTERS, x, 1, categories=named(300, "a")).categories == ()
     monkeypatch.setattr(fit, "CATEGORIES_MAX", 2)
     mostly = named(250, "d", "b") + ["c"] * 50
@@ -271,10 +274,15 @@ def test_an_encoding_stays_while_its_categories_do():
     """One more, or another mix, is another encoding; one that is hardly seen any more is none."""
     x = prompts(300, 6)
     first = fit_spec(FeatureKind.LINEAR, x, 1, categories=named(300, "a", "b"))
-    for categories in (named(300, "a", "b"), named(300, "b", "a"), ["a", "b", "a", "b", ""] * 60):
+    few = [*named(270, "a", "b"), *["c"] * 30]
+    for categories in (named(300, "b", "a"), ["a", "b", "a", "b", ""] * 60, ["a", "b", "", "", "b"] * 60, few):
         assert fit_spec(FeatureKind.LINEAR, x, 1, first, categories) is first
     for categories in (named(300, "a", "b", "c"), ["a"] * 200 + ["b"] * 100):
         assert fit_spec(FeatureKind.LINEAR, x, 1, first, categories) is not first
+    assert fit_spec(FeatureKind.LINEAR, x, 1, first).categories == ()
+    with_few = fit_spec(FeatureKind.LINEAR, x, 1, categories=few)
+    assert with_few.categories == ("a", "b", "c")
+    assert fit_spec(FeatureKind.LINEAR, x, 1, with_few, named(300, "a", "b")) is with_few
     plain = fit_spec(FeatureKind.LINEAR, x, 1)
     assert fit_spec(FeatureKind.LINEAR, x, 1, plain) is plain
     assert fit_spec(FeatureKind.LINEAR, x, 1, plain, named(300, "a")) is not plain
@@ -293,3 +301,33 @@ def test_categories_survive_the_bytes(kind):
     for damaged in (raw[:size], raw[: size + 5], raw[:size] + b"[1]", raw[:size] + b'{"a": 1}', raw[:size] + b"\xff"):
         with pytest.raises(DataLossError):
             decode_spec(damaged)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        "[]",
+        "[[1, 0.5]]",
+        '[["", 0.5]]',
+        '[["a", NaN]]',
+        '[["a", 1e400]]',
+        '[["a", 1.0]]',
+        '[["a", 0.0]]',
+        '[["a", 0.5], ["a", 0.25]]',
+        '["a1"]',
+        "[" * 100_000,
+        '[["a", ' + "9" * 400 + "]]",
+    ],
+    ids=lambda pairs: pairs[:24],
+)
+def test_categories_that_cannot_be_are_refused(pairs):
+    """A row that one of these made would not be finite, or tell no two categories apart."""
+    raw = encode_spec(fit_spec(FeatureKind.LINEAR, prompts(300, 6), 1, categories=named(300, "a")))
+    size = raw.index(b'[["')
+    assert decode_spec(raw[:size] + b'[["a",0.5]]').categories == ("a",)
+    with pytest.raises(DataLossError):
+        decode_spec(raw[:size] + pairs.encode())
+    clusters = bytearray(raw)
+    clusters[5:6] = bytes([FeatureKind.CLUSTERS])
+    with pytest.raises(DataLossError):
+        decode_spec(bytes(clusters))

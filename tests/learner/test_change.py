@@ -386,3 +386,17 @@ def test_half_lives_fold_alike_everywhere(open_rig, clock, name, value, preset):
     snapshot, again = published(rig), recover(rig.log, rig.snapshots).publish().routers["r"]
     np.testing.assert_array_equal(snapshot.belief.offsets, again.belief.offsets)
     same_everywhere(rig)
+
+
+def test_an_alarm_that_falls_silent_before_anybody_asks_is_none():
+    """Else the writer would be asked to tend for ever, and a stop would forget what was due."""
+    changes = Changes()
+    for _ in range(200):
+        changes.watch(0, (0.1, 0.1, 0.1))
+        changes.watch(0, (-0.1, -0.1, -0.1))
+    while not changes.any_due:
+        changes.watch(0, (3.0, 0.0, 0.0))
+    assert len(list(changes.due("r"))) == 1
+    for _ in range(20):
+        changes.watch(0, (-3.0, 0.0, 0.0))
+        assert changes.any_due == bool(list(changes.due("r")))

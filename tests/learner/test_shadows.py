@@ -341,7 +341,7 @@ def test_a_restored_state_in_an_earlier_form_is_learnt_anew(rig):
     router, position = rig.state.routers["r"], rig.state.position
     known = router.belief.summary(rig.state.catalog.by_slot[0]).quality_count
     arrays = router.to_arrays()
-    arrays["portfolio/records"] = arrays["portfolio/records"][0, 0]
+    arrays["portfolio/values"] = arrays["portfolio/values"][0, 0]
     stored = encode_state(router.header(), arrays)
     live_for(rig, 20, seed=2)
     rig.change(Restore("r", position, stored))

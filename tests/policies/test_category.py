@@ -70,13 +70,30 @@ def test_who_looks_at_prompts_sees_the_callers_category_too(preset):
 
 @pytest.mark.parametrize("matters", [False, True])
 def test_how_far_a_regression_leans_on_categories_is_chosen_apart(matters):
-    """By likelihood: names that say nothing get a small share, and embeddings that say nothing do not hide them."""
+    """By likelihood: names that say nothing are held down, and those that do not, where embeddings are."""
     engine = engine_of(3, "linucb", floor=1.0)
     teach(engine, 1200, lambda c, k: 0.3 + (0.4 if c == k and matters else 0.0))
     penalties = engine.state.routers["r"].belief._slope_prior.penalties
     assert len(set(penalties[-3:].tolist())) == 1
     assert penalties[-1] <= 4.0 if matters else penalties[-1] >= 32.0
     assert penalties[-4] >= 8.0, "nothing depends on embeddings"
+
+
+def test_where_evidence_fades_the_configured_penalty_stays():
+    """What is likely of a mixture of worlds is no prior for the next one."""
+    engine = engine_of(3, "adaptive", floor=1.0)
+    teach(engine, 600, lambda c, k: 0.5)
+    belief = engine.state.routers["r"].belief
+    assert belief._slope_prior.penalties[-3:].tolist() == [belief._penalties[1, -1]] * 3
+
+
+def test_prompts_of_no_category_are_told_from_those_of_a_common_one():
+    """However few they are: the columns are centred over all prompts."""
+    engine = engine_of(2, "linucb", floor=1.0)
+    names = ("code",) * 19 + ("",)
+    teach(engine, 600, lambda c, k: 0.8 if (c < 19) == (k == 0) else 0.3, names=names)
+    assert [int(expected(engine, name).argmax()) for name in ("code", "")] == [0, 1]
+    assert expected(engine, "")[0] < 0.45
 
 
 def test_categories_that_say_nothing_are_shrunk_to_the_model():
@@ -171,9 +188,14 @@ def test_clusters_keep_their_numbers_when_they_are_fitted_again():
     ).any()  # the control: from the start, they do not
     assert decode_spec(encode_spec(two)).fingerprint == two.fingerprint
     kinds, x = prompts(200, 5)
-    found = [cluster_of(encode(two, Context(prompt))) for prompt in x]
+    found = [cluster_of(encode(two, Context(prompt)), CLUSTERS) for prompt in x]
     for cluster in set(found):
         assert len({int(k) for k, f in zip(kinds, found, strict=True) if f == cluster}) == 1
+
+
+def test_columns_of_categories_are_no_clusters():
+    """In a portfolio rows have both."""
+    assert cluster_of(np.array([1.0, 0.0, -2.0, -1.0, 0.9, 0.0], np.float32), 2) == 1
 
 
 def test_prompts_that_are_all_alike_make_no_trouble():

@@ -199,7 +199,10 @@ def test_errors_within_a_deviation_of_the_estimate_say_nothing():
 
     def residual(error):
         """What the detector would be shown of the next value."""
-        shelf, near = belief._shelves[0], knn.nearest(belief._shelves[0].parts(), direction(row, row.size - 2).astype(np.float32), 5)
+        shelf, near = (
+            belief._shelves[0],
+            knn.nearest(belief._shelves[0].parts(), direction(row, row.size - 2).astype(np.float32), 5),
+        )
         return belief._residuals(shelf, near, np.array([quality + error, np.nan, np.nan], np.float32))[0]
 
     assert residual(0.5 * deviation) == residual(-0.5 * deviation) == 0.0

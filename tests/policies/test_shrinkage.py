@@ -445,3 +445,22 @@ def test_a_restored_belief_counts_costs_at_the_prices_in_force() -> None:
         name = f"{spec.slot}/COST/numbers"
         np.testing.assert_array_equal(restored.to_arrays()[name][-1], fresh.to_arrays()[name][-1])
         assert restored.to_arrays()[name][-1] != saved[name][-1]
+
+
+def test_what_fades_after_a_history_goes_on_alike_after_a_restart() -> None:
+    """A history is soon too little to choose by; then the penalties in use stay, live as in a stored state."""
+    policy, rng = resolve(PolicySpec("adaptive", {"retention": 0.997})), np.random.default_rng(60)
+    theta, specs = world(10, 0.0, 61)
+    live, restarted = (LinearBelief(policy, FEATURES, 0.5) for _ in range(2))
+    chosen = set()
+    for i, row in enumerate(rows_of(2000, 62)):
+        for spec in specs if i < 70 else [specs[i % 10]]:
+            quality = float(theta[spec.slot] @ row + 0.3 * rng.standard_normal())
+            for belief in (live, restarted):
+                belief.learn(spec, row, Lesson(quality=quality))
+        if i % 50 == 0:
+            assert restarted.digest() == live.digest()
+            chosen.add(live.slope_penalty)
+            restarted = LinearBelief(policy, FEATURES, 0.5)
+            restarted.load_arrays(live.to_arrays())
+    assert len(chosen) > 1

@@ -58,12 +58,14 @@ class CategorySnapshot:
 
     Attributes:
         rows: Row of the table by category: the caller's name, or the number of a cluster.
+        clusters: How many centres a row is compared with.
         table: Shape (C + 1, 4, K), as predictions; the last row is that of a category that was never seen.
         latency_half_variance: Shape (K,): half the variance of a log latency within its category.
         learnt_count: Qualities learnt so far, over all models.
     """
 
     rows: Mapping[str | int, int]
+    clusters: int
     table: Array64
     latency_half_variance: Array64
     learnt_count: int
@@ -77,7 +79,7 @@ class CategorySnapshot:
         """Return what is expected in the caller's category, or in the cluster of an encoded context."""
         if not np.isfinite(row).all():
             return Prediction(np.full(self.table.shape[1:], math.nan))
-        return Prediction(self.table[self.rows.get(category or cluster_of(row), len(self.table) - 1)])
+        return Prediction(self.table[self.rows.get(category or cluster_of(row, self.clusters), len(self.table) - 1)])
 
     def predict_rows(self, rows: Array32, categories: Sequence[str] | None = None) -> Prediction:
         """Return the same for rows (B, N)."""
@@ -85,9 +87,9 @@ class CategorySnapshot:
         return Prediction(np.stack([self.predict(row, name).values for row, name in zip(rows, names, strict=True)]))
 
 
-def cluster_of(row: Array32) -> int:
-    """Return the number of the cluster whose centre is most like a prompt."""
-    return int(row[LENGTH + 1 :].argmax())
+def cluster_of(row: Array32, clusters: int) -> int:
+    """Return the number of the cluster, of so many, whose centre is most like a prompt."""
+    return int(row[LENGTH + 1 : LENGTH + 1 + clusters].argmax())
 
 
 class CategoryBelief:
@@ -95,12 +97,13 @@ class CategoryBelief:
 
     Args:
         policy: The router's.
-        features: Its encoding, of clusters.
+        features: Its encoding: of clusters; in a portfolio, of components, which then stand for them.
         quality_guess: Of a model that has none of its own.
     """
 
     def __init__(self, policy: PolicyParameters, features: FeatureSpec, quality_guess: float) -> None:
-        del policy, features  # nothing of them is needed beyond the rows
+        del policy  # nothing of it is needed
+        self._clusters = features.projected_dimension
         self._quality_guess = quality_guess
         self._keys: dict[str | int, int] = {}
         # Per model (3, 3, C + 1): per metric the count, mean and sum of squares of each category's values. The last
@@ -128,7 +131,7 @@ class CategoryBelief:
         values = measured(model, lesson)
         if not np.isfinite(row).all() or all(math.isnan(value) for value in values):
             return None
-        column = self._column(category or cluster_of(row))
+        column = self._column(category or cluster_of(row, self._clusters))
         self._make_cells(model)
         noise = self._noise(model.slot)
         residuals = [math.nan, math.nan, math.nan]
@@ -230,7 +233,7 @@ class CategoryBelief:
             table[:, :, k] = self._column_of_table(models[k])
         learnt = sum(int(total[QUALITY, _COUNT]) for total in self._totals.values())
         half_variance = np.array([0.5 * self._noise(model.slot)[LATENCY] for model in models])
-        snapshot = CategorySnapshot(dict(self._keys), frozen(table), frozen(half_variance), learnt)
+        snapshot = CategorySnapshot(dict(self._keys), self._clusters, frozen(table), frozen(half_variance), learnt)
         self._last = (models, snapshot)
         self._changed.clear()
         return snapshot

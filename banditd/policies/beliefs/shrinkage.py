@@ -23,6 +23,10 @@ likelihood; Bishop 2006, section 3.5), until each half has four times as many ou
 from then on it goes only for what is better by three standard errors. Where evidence fades it is the configured one
 instead, for what is likely of a mixture of worlds is no prior for the next.
 
+The columns of categories have a penalty of their own, always the likeliest one, with the embedding held down: they are
+few, so that what is likely chooses well, and half of the outcomes would be too few to tell fifty models apart in each.
+Where evidence fades theirs is the configured one.
+
 Beside its own slopes each model has a share in common ones (what makes a prompt hard for all): the prior of a model's
 slopes is centred on those, which one regression over all models within models finds (two-level shrinkage; Lindley and
 Smith 1972, "Bayes estimates for the linear model").
@@ -224,7 +228,7 @@ def posterior(gram: Array64, moment: Array64, penalties: Array64, prior: Array64
     return a_inv, prior + change
 
 
-def likeliest(sums: list[Sums], prior: Array64, configured: Array64, varied: slice, greatest: float) -> float:
+def likeliest(sums: list[Sums], prior: Array64, penalties: Array64, varied: slice, greatest: float) -> float:
     """Return the penalty of some of the slopes under which what was seen is likely.
 
     With the noise variance, one for all models, integrated out under its inverse gamma prior of n0 outcomes of variance
@@ -239,11 +243,11 @@ def likeliest(sums: list[Sums], prior: Array64, configured: Array64, varied: sli
     Args:
         sums: Of each model.
         prior: Shape (K, N): centres of the models' priors.
-        configured: Shape (N,): penalties of a row's values.
+        penalties: Shape (N,), of a row's values.
         varied: Those of which one is chosen; the others are kept.
         greatest: The largest that is tried.
     """
-    width = len(configured)
+    width = len(penalties)
     root, scratch = np.empty((width, width)), np.empty(width)
     moments = [s.moment[0] + s.moment[1] for s in sums]
     grams = [s.gram[0] + s.gram[1] for s in sums]
@@ -256,11 +260,11 @@ def likeliest(sums: list[Sums], prior: Array64, configured: Array64, varied: sli
     candidates = [penalty for penalty in PENALTIES if penalty <= greatest]
     logs = []
     for penalty in candidates:
-        penalties = _with_penalty(configured, varied, penalty)
-        half_log_prior = 0.5 * math.fsum(map(math.log, penalties.tolist()))
+        tried = _with_penalty(penalties, varied, penalty)
+        half_log_prior = 0.5 * math.fsum(map(math.log, tried.tolist()))
         rest, evidence = square, 0.0
         for gram, left in zip(grams, lefts, strict=True):
-            factorise(gram, penalties, root)
+            factorise(gram, tried, root)
             rest -= solve_factorised(root, left, scratch)
             evidence += half_log_prior - math.fsum(map(math.log, root.diagonal().tolist()))
         logs.append(evidence - 0.5 * count * math.log(max(rest, _NOISE_VARIANCE)))

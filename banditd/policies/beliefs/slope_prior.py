@@ -48,7 +48,7 @@ class SlopePrior:
         # Values with a penalty of their own: those of the embedding, and those of categories.
         body = width - len(features.categories)
         self._body = slice(LENGTH, body)
-        self._named = [slice(body, width)] if features.categories else []
+        self._named = slice(body, width) if features.categories else None
         self._forgets = forgets
         self.penalties = penalties_of(width, slope_penalty, intercept_penalty)
         self.slopes: Array64 = np.zeros(width)
@@ -122,17 +122,18 @@ class SlopePrior:
         sums = [self._evidence.sums[slot] for slot in self.slots]
         margin = margin_of(sums, self._learnt, self._evidence.sample)
         intercept = float(self._configured[INTERCEPT])
+        if margin is None and self._forgets:
+            return None
         penalties = self._configured.copy()
-        if margin is not None or not self._forgets:
-            for named in self._named:
-                held_down = penalties.copy()
-                held_down[self._body] = PENALTIES[-1]
-                penalties[named] = likeliest(sums, prior, held_down, named, PENALTIES[-1])
+        if self._named is not None and not self._forgets:
+            held_down = penalties.copy()
+            held_down[self._body] = PENALTIES[-1]
+            penalties[self._named] = likeliest(sums, prior, held_down, self._named, PENALTIES[-1])
         if not self._forgets and (margin is None or margin > 0.0):
             penalties[self._body] = likeliest(sums, prior, penalties, self._body, LIKELY_MAX)
         if margin is None:
             self.penalties = penalties
-            return None if self._forgets else np.zeros_like(self.slopes)
+            return np.zeros_like(self.slopes)
         slopes = common_slopes(
             np.stack([s.gram.sum(axis=0) for s in sums]),
             np.stack([s.moment.sum(axis=0) for s in sums]),
