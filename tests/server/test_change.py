@@ -30,10 +30,9 @@ async def fail(server, model_id, count=4):
         await server.record(decided.decision_id, failure=UNAVAILABLE)
 
 
-async def tend(server, clock):
+async def tend(server):
     """Let the writer do what is due."""
-    server.bridge.writer.submit(Tend(), clock.now_ms())
-    await server.status()
+    await server.bridge.submit(Tend())
 
 
 def health(status):
@@ -60,7 +59,7 @@ async def test_a_model_that_goes_down_is_left_out_and_comes_back(tmp_path):
         reasons = {c.model_id: c.exclusion_reason for c in decided.candidates}
         assert reasons == {"a": decision_pb2.EXCLUSION_REASON_DOWN, "b": 0}
         clock.advance(10_000)
-        await tend(server, clock)
+        await tend(server)
         assert health(await server.status())["a"] == PROBING
         probe = await server.route(candidate_model_ids=["a"])
         await server.record(probe.decision_id, latency_ms=9.0)

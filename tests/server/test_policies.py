@@ -118,9 +118,8 @@ async def test_the_rule_promotes_by_itself(tmp_path):
         blind = {"blind": Policy("constant")}
         await furnish(server, client, shadows=blind, policy=Policy("uniform"), promotion=RULE)
         with capture_logs() as lines:
-            await live_for(client, 300)
-            server.bridge.writer.submit(Tend(), clock.now_ms())
-            await server.status()
+            await live_for(client, 150)
+            await server.bridge.submit(Tend())
             policies = await listed(client)
         assert policies["blind"].deciding
         assert policies["blind"].promotion_time is not None
