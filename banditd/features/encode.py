@@ -39,7 +39,7 @@ def encode(spec: FeatureSpec, context: Context) -> Array32:
     if kind is _INTERCEPT_ONLY:
         return np.ones(1, np.float32)
     fourier_at = _BODY + spec.basis.shape[1]
-    categories_at = fourier_at + spec.phase.shape[0]
+    categories_at = spec.categories_at
     row = np.empty(categories_at + len(spec.categories), np.float32)
     length = length_feature(context.input_tokens)
     project(context.embedding.view(np.uint16), spec.centre, spec.basis, length, spec.row_norm_max, row)
@@ -66,9 +66,9 @@ def encode_rows(spec: FeatureSpec, contexts: Sequence[Context]) -> Array32:
         return rows
     lengths = np.array([length_feature(context.input_tokens) for context in contexts])
     project_rows(embeddings_of(contexts).view(np.uint16), spec.centre, spec.basis, lengths, spec.row_norm_max, rows)
-    fourier_at = _BODY + spec.projected_dimension
-    categories_at = fourier_at + spec.phase.shape[0]
+    categories_at = spec.categories_at
     if spec.kind is _FOURIER:
+        fourier_at = _BODY + spec.projected_dimension
         body = np.empty((len(contexts), spec.phase.shape[0]), np.float32)
         fourier_rows(rows[:, _BODY:fourier_at].copy(), spec.omega, spec.phase, body)
         rows[:, fourier_at:categories_at] = body

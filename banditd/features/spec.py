@@ -54,7 +54,7 @@ class FeatureSpec:
         omega: Shape (D, M), float32, frequencies of the random Fourier features; (D, 0) without.
         phase: Shape (M,), float32, their phases.
         categories: Names that have a column each, the last C of a row.
-        shares: Shape (C,), float32: of the prompts that were fitted on, subtracted from each named prompt's columns.
+        shares: Shape (C,), float32: of the prompts that were fitted on, subtracted from every prompt's columns.
     """
 
     kind: FeatureKind
@@ -91,6 +91,11 @@ class FeatureSpec:
         if self.kind is FeatureKind.INTERCEPT_ONLY:
             return 1
         return _FIXED_COLUMNS + int(self.basis.shape[1] + self.phase.shape[0]) + len(self.categories)
+
+    @cached_property
+    def categories_at(self) -> int:
+        """Column of the first category; the end of a row without any."""
+        return self.row_width - len(self.categories)
 
     @cached_property
     def category_table(self) -> Array32:

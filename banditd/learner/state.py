@@ -376,8 +376,7 @@ class LearnerState:
         if context.embedding.shape[0] != state.features.input_dimension:
             return
         if isinstance(state.belief, ComparingBelief):
-            row = encode(state.features, context)
-            state.belief.compare(model_a, model_b, row, comparison)
+            state.belief.compare(model_a, model_b, self.encoded(state.features, context), comparison)
 
     def _apply_example(self, position: int, record: Example) -> None:
         state = self.routers.get(record.router_id)

@@ -152,9 +152,7 @@ class PortfolioSnapshot:
             belief.predict(_seen(policy, row), category).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        qualities = _mixed(self.mean_weights, [each[:2] for each in said])
-        charges = _mixed(self.weights[_PRICED], [each[2:] for each in said])
-        return Prediction(np.concatenate([qualities, charges]), np.stack([each[:2] for each in said]))
+        return self._expected(said)
 
     def predict_rows(self, rows: Array32, categories: Sequence[str] | None = None) -> Prediction:
         """Return the same for rows (B, N), each bit-identical to `predict`."""
@@ -162,11 +160,14 @@ class PortfolioSnapshot:
             belief.predict_rows(_seen(policy, rows), categories).values
             for policy, belief in zip(self.policies, self.beliefs, strict=True)
         ]
-        qualities = _mixed(self.mean_weights, [each[:, :2] for each in said])
-        charges = _mixed(self.weights[_PRICED], [each[:, 2:] for each in said])
-        return Prediction(
-            np.concatenate([qualities, charges], axis=1), np.stack([each[:, :2] for each in said], axis=1)
-        )
+        return self._expected(said)
+
+    def _expected(self, said: list[Array64]) -> Prediction:
+        """Return what is expected where the members say (4, K) or (B, 4, K)."""
+        qualities = [each[..., :2, :] for each in said]
+        charges = _mixed(self.weights[_PRICED], [each[..., 2:, :] for each in said])
+        values = np.concatenate([_mixed(self.mean_weights, qualities), charges], axis=-2)
+        return Prediction(values, np.stack(qualities, axis=-3))
 
     def fill_pmf(self, question: Question, eligible: Mask, out_pmf: Array64) -> None:
         """Write the mix of the members' pmfs."""

@@ -373,7 +373,7 @@ class LinearBelief:
 
     @property
     def slope_penalty(self) -> float:
-        """Prior precision of a slope of quality, in units of the noise precision: configured, then chosen."""
+        """Prior precision of a slope of quality, categories' apart, in units of the noise: configured, then chosen."""
         return float(self._slope_prior.penalties[LENGTH])
 
     def _choose_prior(self) -> None:

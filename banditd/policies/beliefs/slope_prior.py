@@ -46,9 +46,8 @@ class SlopePrior:
     ) -> None:
         width = features.row_width
         # Values with a penalty of their own: those of the embedding, and those of categories.
-        body = width - len(features.categories)
-        self._body = slice(LENGTH, body)
-        self._named = slice(body, width) if features.categories else None
+        self._body = slice(LENGTH, features.categories_at)
+        self._named = slice(features.categories_at, width) if features.categories else None
         self._forgets = forgets
         self.penalties = penalties_of(width, slope_penalty, intercept_penalty)
         self.slopes: Array64 = np.zeros(width)
